@@ -1,0 +1,1 @@
+"""Linekeep: the part that hears the line, the part that holds the keys, and what lies between them."""

@@ -1,0 +1,1 @@
+"""Everything that crosses a privilege line: message, peer, verbs, and the vault's client."""

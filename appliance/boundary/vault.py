@@ -1,0 +1,157 @@
+"""The vault as its callers see it: one method a verb, over one Unix socket.
+
+Not thread-safe: one client for one thread. A broken connection is opened again at the next call; whether a
+request that met the break was carried out is unknown to the caller, so every verb may be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import TypeVar, cast
+
+from appliance.boundary import message, verbs
+from appliance.terms import (
+    DamagedRecording,
+    DiskFull,
+    KeyForgotten,
+    KeyTrouble,
+    LinekeepError,
+    NotAllowed,
+    SettingsTrouble,
+    StorageTrouble,
+)
+
+_A = TypeVar("_A", bound=verbs.Answer)
+
+_TROUBLES: dict[str, type[LinekeepError]] = {
+    kind.__name__: kind
+    for kind in (
+        DamagedRecording,
+        DiskFull,
+        KeyForgotten,
+        KeyTrouble,
+        NotAllowed,
+        SettingsTrouble,
+        StorageTrouble,
+    )
+}
+
+
+class VaultAway(LinekeepError):
+    """The vault cannot be reached at the moment."""
+
+
+class VaultRefused(LinekeepError):
+    """The vault said no. `kind` names the reason for programs, the message is the sentence for people."""
+
+    def __init__(self, refused: verbs.Refused) -> None:
+        super().__init__(refused.sentence)
+        self.kind = refused.kind
+        self.facts = refused.facts
+
+    @property
+    def trouble(self) -> type[LinekeepError]:
+        """The family of the trouble as the vault raised it."""
+        return _TROUBLES.get(self.kind, LinekeepError)
+
+
+class VaultClient:
+    """A connection to the vault's socket, opened when first needed."""
+
+    def __init__(self, socket_path: Path, *, timeout_s: float = 60) -> None:
+        self._path = socket_path
+        self._timeout_s = timeout_s
+        self._connection: socket.socket | None = None
+
+    def ask(self, request: verbs.Request, answer: type[_A]) -> _A:
+        """Send a request and wait for its answer. Raises VaultRefused, VaultAway."""
+        try:
+            got = self._exchange(request, answer)
+        except (OSError, message.Hangup, message.Misplaced) as error:
+            self.close()
+            raise VaultAway("The vault does not answer. Nothing is lost; try again in a moment.") from error
+        if isinstance(got, verbs.Refused):
+            raise VaultRefused(got)
+        return got
+
+    def _exchange(self, request: verbs.Request, answer: type[_A]) -> _A | verbs.Refused:
+        if self._connection is None:
+            self._connection = self._connect()
+        message.send(self._connection, request)
+        kind = cast("type[_A | verbs.Refused]", answer | verbs.Refused)
+        return message.receive(self._connection, kind, max_bytes=message.MAX_ANSWER_BYTES)
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(self._timeout_s)
+        try:
+            connection.connect(str(self._path))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection.close()
+            self._connection = None
+
+    # the recorder's
+
+    def issue_call(self, line: verbs.ALine) -> verbs.IssuedCall:
+        return self.ask(verbs.IssueCall(line=line), verbs.IssuedCall)
+
+    def begin_call(self, call: verbs.ACall, line: verbs.ALine, started_at_ms: int) -> None:
+        self.ask(verbs.BeginCall(call=call, line=line, started_at_ms=started_at_ms), verbs.Done)
+
+    def report_gap(self, call: verbs.ACall, at_frame: int, frames: int, why: str) -> None:
+        self.ask(verbs.ReportGap(call=call, at_frame=at_frame, frames=frames, why=why), verbs.Done)
+
+    def finish_call(self, call: verbs.ACall) -> None:
+        self.ask(verbs.FinishCall(call=call), verbs.Done)
+
+    def heartbeat(self, lines: tuple[verbs.LineNow, ...]) -> None:
+        self.ask(verbs.Heartbeat(lines=lines), verbs.Done)
+
+    # the web page's
+
+    def is_claimed(self) -> bool:
+        return self.ask(verbs.AskClaimed(), verbs.Claimed).claimed
+
+    def claim(self, code: str, name: str, password: str) -> verbs.LoggedIn:
+        return self.ask(verbs.Claim(code=code, name=name, password=password), verbs.LoggedIn)
+
+    def log_in(self, name: str, password: str) -> verbs.LoggedIn:
+        return self.ask(verbs.LogIn(name=name, password=password), verbs.LoggedIn)
+
+    def log_out(self, login: str) -> None:
+        self.ask(verbs.LogOut(login=login), verbs.Done)
+
+    def who(self, login: str) -> verbs.Person:
+        return self.ask(verbs.AskWho(login=login), verbs.Person)
+
+    def list_calls(self, request: verbs.ListCalls) -> verbs.CallPage:
+        return self.ask(request, verbs.CallPage)
+
+    def open_call(self, login: str, call: verbs.ACall) -> verbs.OpenedCall:
+        return self.ask(verbs.OpenCall(login=login, call=call), verbs.OpenedCall)
+
+    def read(
+        self, login: str, call: verbs.ACall, offset: int, length: int, purpose: verbs.Purpose
+    ) -> verbs.ReadBytes:
+        request = verbs.Read(login=login, call=call, offset=offset, length=length, purpose=purpose)
+        return self.ask(request, verbs.ReadBytes)
+
+    def erase_call(self, login: str, call: verbs.ACall) -> None:
+        self.ask(verbs.EraseCall(login=login, call=call), verbs.Done)
+
+    def now(self, login: str) -> verbs.Now:
+        return self.ask(verbs.AskNow(login=login), verbs.Now)
+
+    # the console's
+
+    def check(self) -> tuple[str, ...]:
+        return self.ask(verbs.Check(), verbs.CheckFindings).findings

@@ -1,0 +1,300 @@
+"""Every message the vault understands, who may send it, and what comes back.
+
+This is the whole of what crosses the line to the part that holds the keys: read it as a list of rights.
+A request is a tagged struct, its class the verb; `CALLERS` says which daemon may send it, `ANSWERS` what it
+gets. Times are UTC milliseconds since 1970. `login` is the secret token of a person's login: the web process
+carries it, the vault decides.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from appliance.terms import AccountId, CallId, LineName
+
+Token = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{43}$")]
+ACall = Annotated[CallId, Meta(pattern="^[0-9a-f]{32}$")]
+ALine = Annotated[LineName, Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Password = Annotated[str, Meta(min_length=1, max_length=1024)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Caller(StrEnum):
+    """Who is at the other end: one socket each, and the kernel's word for the user behind it."""
+
+    RECORDER = "recorder"
+    WEBUI = "webui"
+    CONSOLE = "console"
+    """The person at the box's own shell: root, or the user under whom the box runs."""
+
+
+class Request(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """Base of all requests."""
+
+
+class Answer(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """Base of all answers."""
+
+
+class Done(Answer, frozen=True):
+    """It is done."""
+
+
+class Refused(Answer, frozen=True):
+    """Not done. The sentence is for the person; `kind` and `facts` let a page say it in their language."""
+
+    kind: str
+    sentence: str
+    facts: dict[str, str | int] = {}
+
+
+# --- the recorder's verbs -------------------------------------------------------------------------------
+
+
+class IssueCall(Request, frozen=True):
+    """Give me the id and key of a call yet to come."""
+
+    line: ALine
+
+
+class IssuedCall(Answer, frozen=True):
+    call: ACall
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"IssuedCall(call={self.call!r}, key=<secret>)"
+
+
+class BeginCall(Request, frozen=True):
+    """The line lives: recording of this call has begun."""
+
+    call: ACall
+    line: ALine
+    started_at_ms: Count
+
+
+class ReportGap(Request, frozen=True):
+    """Frames of a running call are missing; told at once, so that a crash does not lose the fact."""
+
+    call: ACall
+    at_frame: Count
+    frames: Count
+    why: Annotated[str, Meta(max_length=32)]
+
+
+class FinishCall(Request, frozen=True):
+    """The recording is closed and its file let go; all facts are in its closing record."""
+
+    call: ACall
+
+
+class LineNow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line at this moment: `level_dbfs` the loudest since the last beat, trouble a sentence or empty."""
+
+    line: ALine
+    level_dbfs: Annotated[float, Meta(ge=-200, le=10)]
+    call: ACall | None = None
+    started_at_ms: Count = 0
+    trouble: Annotated[str, Meta(max_length=400)] = ""
+
+
+class Heartbeat(Request, frozen=True):
+    lines: Annotated[tuple[LineNow, ...], Meta(max_length=64)]
+
+
+# --- the web page's verbs -------------------------------------------------------------------------------
+
+
+class AskClaimed(Request, frozen=True):
+    """Does the box have an owner already?"""
+
+
+class Claimed(Answer, frozen=True):
+    claimed: bool
+
+
+class Claim(Request, frozen=True):
+    """Make me the owner: the code from the label, and the name and password I choose."""
+
+    code: Annotated[str, Meta(max_length=64)]
+    name: Name
+    password: Password
+
+
+class LogIn(Request, frozen=True):
+    name: Name
+    password: Password
+
+
+class LoggedIn(Answer, frozen=True):
+    login: Token
+    ends_at_ms: Count
+
+    def __repr__(self) -> str:
+        return "LoggedIn(login=<secret>)"
+
+
+class LogOut(Request, frozen=True):
+    login: Token
+
+
+class AskWho(Request, frozen=True):
+    """Whose login is this? Refused when it has ended."""
+
+    login: Token
+
+
+class Person(Answer, frozen=True):
+    account: AccountId
+    name: str
+
+
+class ListCalls(Request, frozen=True):
+    """A page of finished calls, newest first; `before_ms`/`before_call` come from the page above."""
+
+    login: Token
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    before_ms: Count | None = None
+    before_call: ACall | None = None
+    line: ALine | None = None
+    number: Annotated[str, Meta(max_length=32)] = ""
+
+
+class CallFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    call: CallId
+    line: LineName
+    started_at_ms: int
+    length_ms: int
+    direction: str
+    due_at_ms: int
+    number: str
+    ended: str
+    gaps: int
+    lost_ms: int
+
+
+class CallPage(Answer, frozen=True):
+    calls: tuple[CallFacts, ...]
+    more: bool
+
+
+class OpenCall(Request, frozen=True):
+    """All that is known of one finished call, to show its page. Does not open the audio."""
+
+    login: Token
+    call: ACall
+
+
+class OpenedCall(Answer, frozen=True):
+    facts: CallFacts
+    audio_bytes: int
+    frames: int
+    peaks: bytes
+    """Two signed bytes (lowest, highest) a column, the whole call in at most 800 columns."""
+    gaps: tuple[tuple[int, int, str], ...]
+    """First frame, frames, why."""
+
+
+class Purpose(StrEnum):
+    LISTEN = "listen"
+    DOWNLOAD = "download"
+
+
+class Read(Request, frozen=True):
+    """Bytes of a call's Ogg stream. The first reading of a login and purpose is journalled as an opening."""
+
+    login: Token
+    call: ACall
+    offset: Count
+    length: Annotated[int, Meta(ge=1, le=1024 * 1024)]
+    purpose: Purpose
+
+
+class ReadBytes(Answer, frozen=True):
+    audio: bytes
+    total_bytes: int
+
+    def __repr__(self) -> str:
+        return f"ReadBytes({len(self.audio)} of {self.total_bytes} bytes)"
+
+
+class EraseCall(Request, frozen=True):
+    """Forget this call now. Answered when its key is gone."""
+
+    login: Token
+    call: ACall
+
+
+class AskNow(Request, frozen=True):
+    """The lines at this moment, and the numbers of the first page."""
+
+    login: Token
+
+
+class Now(Answer, frozen=True):
+    lines: tuple[LineNow, ...]
+    recorder_alive: bool
+    kept_calls: int
+    newest_change: int
+    """Grows whenever the list of finished calls changes, so that a page knows when to load it again."""
+    overdue_calls: int
+    clock_trouble: str
+    keep_s: int
+    free_bytes: int
+    unreadable_calls: int
+
+
+# --- the console's verbs --------------------------------------------------------------------------------
+
+
+class Check(Request, frozen=True):
+    """Compare every recording, key, row and the journal with each other."""
+
+
+class CheckFindings(Answer, frozen=True):
+    findings: tuple[str, ...]
+
+
+RECORDER, WEBUI, CONSOLE = Caller.RECORDER, Caller.WEBUI, Caller.CONSOLE
+
+CALLERS: dict[type[Request], frozenset[Caller]] = {
+    IssueCall: frozenset({RECORDER}),
+    BeginCall: frozenset({RECORDER}),
+    ReportGap: frozenset({RECORDER}),
+    FinishCall: frozenset({RECORDER}),
+    Heartbeat: frozenset({RECORDER}),
+    AskClaimed: frozenset({WEBUI}),
+    Claim: frozenset({WEBUI}),
+    LogIn: frozenset({WEBUI}),
+    LogOut: frozenset({WEBUI}),
+    AskWho: frozenset({WEBUI}),
+    ListCalls: frozenset({WEBUI}),
+    OpenCall: frozenset({WEBUI}),
+    Read: frozenset({WEBUI}),
+    EraseCall: frozenset({WEBUI}),
+    AskNow: frozenset({WEBUI}),
+    Check: frozenset({CONSOLE}),
+}
+
+ANSWERS: dict[type[Request], type[Answer]] = {
+    IssueCall: IssuedCall,
+    BeginCall: Done,
+    ReportGap: Done,
+    FinishCall: Done,
+    Heartbeat: Done,
+    AskClaimed: Claimed,
+    Claim: LoggedIn,
+    LogIn: LoggedIn,
+    LogOut: Done,
+    AskWho: Person,
+    ListCalls: CallPage,
+    OpenCall: OpenedCall,
+    Read: ReadBytes,
+    EraseCall: Done,
+    AskNow: Now,
+    Check: CheckFindings,
+}

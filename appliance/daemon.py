@@ -1,0 +1,64 @@
+"""What all daemons do alike: logs as JSON lines, no core dumps, stop on a signal.
+
+Knows no daemon. A log line never holds audio, a key, a caller's number or a person's name.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import resource
+import signal
+import sys
+import threading
+from typing import Any
+
+import structlog
+
+_PR_SET_DUMPABLE = 4
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+
+
+def start_log(daemon: str) -> structlog.stdlib.BoundLogger:
+    """Write the log to standard error, one JSON object a line, and return this daemon's logger."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    logger: Any = structlog.get_logger(daemon=daemon)
+    return logger  # type: ignore[no-any-return]
+
+
+def forbid_core_dumps() -> None:
+    """Keep this process's memory off the disk: no core file, no reading by others of the same user."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def lock_memory() -> bool:
+    """Keep this process's memory out of swap, page by page as it is touched.
+
+    Returns: False if the system does not let us (no CAP_IPC_LOCK); the image has no swap at all.
+    """
+    flags = _MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT
+    return bool(ctypes.CDLL(None, use_errno=True).mlockall(flags) == 0)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM or SIGINT sets."""
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: object) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    return stop

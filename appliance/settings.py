@@ -1,0 +1,171 @@
+"""The settings file: TOML, one section a daemon, read once at start and never again.
+
+A setting that is unknown, missing or nonsense stops the start with one sentence that names it: a box that
+guesses what its owner meant records what it must not.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from appliance.terms import LineName, SettingsTrouble, parse_line_name
+
+SOFTWARE_TPM = "software"
+"""The value of `vault.tpm` for a demonstration: keys then lie on the same disk, and protect nothing."""
+
+_PERIOD = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|y)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}
+
+
+class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all sections."""
+
+
+class VaultSettings(_Section, frozen=True):
+    """
+    tpm: the TPM's device, or "software".
+    pcrs: platform registers (SHA-256 bank) that must be unchanged for the ring to open.
+    keep: how long a recording is kept: a number and s, m, h, d or y.
+    recorder_user, webui_user: the system users of the two daemons; empty: the vault's own.
+    """
+
+    tpm: str = "/dev/tpmrm0"
+    pcrs: Annotated[tuple[Annotated[int, Meta(ge=0, le=23)], ...], Meta(min_length=1)] = (7,)
+    keep: str = "30d"
+    recorder_user: str = ""
+    webui_user: str = ""
+
+    @property
+    def keep_s(self) -> int:
+        return parse_period(self.keep)
+
+
+class DeviceSettings(_Section, frozen=True):
+    """An ALSA device by name, and how many channels to open."""
+
+    alsa: Annotated[str, Meta(min_length=1, max_length=128)]
+    channels: Annotated[int, Meta(ge=1, le=16)] = 1
+
+
+class LineSettings(_Section, frozen=True):
+    """
+    name: the line's name.
+    alsa, channel: where it is heard.
+    ground: why this line may be recorded, in the owner's words; without it, it is not.
+    """
+
+    name: str
+    alsa: str
+    channel: Annotated[int, Meta(ge=0, le=15)] = 0
+    ground: Annotated[str, Meta(max_length=400)] = ""
+
+    @property
+    def line(self) -> LineName:
+        return parse_line_name(self.name)
+
+
+class RecorderSettings(_Section, frozen=True):
+    """
+    pre_roll_s: what is kept from before the first sound; until then it is in memory only.
+    hold_over_s: so long a silence belongs to the call.
+    speech_above_floor_db: so much louder than the line's own noise is speech.
+    longest_call_s: after that the recording ends, and the next one begins.
+    reserve_mib: free disk below which no recording begins or goes on, so that forgetting still has room.
+    """
+
+    devices: tuple[DeviceSettings, ...] = ()
+    lines: tuple[LineSettings, ...] = ()
+    pre_roll_s: Annotated[float, Meta(ge=0, le=10)] = 2.0
+    hold_over_s: Annotated[float, Meta(ge=1, le=120)] = 6.0
+    speech_above_floor_db: Annotated[float, Meta(ge=3, le=40)] = 12.0
+    longest_call_s: Annotated[int, Meta(ge=60, le=86_400)] = 4 * 3600
+    reserve_mib: Annotated[int, Meta(ge=1, le=65_536)] = 64
+
+
+class WebuiSettings(_Section, frozen=True):
+    """
+    address, port: where the TLS front listens.
+    names: the host names and addresses for which the box's certificate is made.
+    timezone: in which times are shown.
+    """
+
+    address: str = "0.0.0.0"  # noqa: S104 - the front is the one part that listens on the company's network
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 443
+    names: tuple[str, ...] = ("linekeep.local",)
+    timezone: str = "Europe/Berlin"
+
+
+class Settings(_Section, frozen=True):
+    """The whole file. state_dir: what must last; run_dir: sockets, gone with the power."""
+
+    state_dir: str
+    run_dir: str
+    vault: VaultSettings = VaultSettings()
+    recorder: RecorderSettings = RecorderSettings()
+    webui: WebuiSettings = WebuiSettings()
+
+    @property
+    def state(self) -> Path:
+        return Path(self.state_dir)
+
+    @property
+    def run(self) -> Path:
+        return Path(self.run_dir)
+
+    def vault_socket(self, caller: str) -> Path:
+        """The socket on which the vault hears this caller."""
+        return self.run / f"vault-{caller}.sock"
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check a settings file. Raises SettingsTrouble with a sentence that names the setting."""
+    try:
+        untrusted = tomllib.loads(path.read_text("utf-8"))
+        settings = msgspec.convert(untrusted, Settings)
+    except OSError as error:
+        raise SettingsTrouble(f"The settings file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsTrouble(f"The settings file {path} is not valid TOML: {error}.") from error
+    except msgspec.ValidationError as error:
+        raise SettingsTrouble(f"The settings file {path} is not right: {error}.") from error
+    try:
+        _check(settings)
+    except SettingsTrouble as trouble:
+        raise SettingsTrouble(f"The settings file {path} is not right: {trouble}") from trouble
+    return settings
+
+
+def parse_period(text: str) -> int:
+    """A period such as 90s, 30d or 2y, in seconds. Raises SettingsTrouble."""
+    match = _PERIOD.fullmatch(text)
+    if match is None:
+        raise SettingsTrouble(
+            f"'{text[:40]}' is not a period: write a whole number and s, m, h, d or y (30d)."
+        )
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _check(settings: Settings) -> None:
+    _ = settings.vault.keep_s
+    channels = {device.alsa: device.channels for device in settings.recorder.devices}
+    if len(channels) != len(settings.recorder.devices):
+        raise SettingsTrouble("a device is listed twice in recorder.devices.")
+    names: set[LineName] = set()
+    places: set[tuple[str, int]] = set()
+    for line in settings.recorder.lines:
+        if line.alsa not in channels:
+            raise SettingsTrouble(f"line '{line.name}' names a device that recorder.devices does not list.")
+        if line.channel >= channels[line.alsa]:
+            raise SettingsTrouble(
+                f"line '{line.name}' is on channel {line.channel}, which its device has not."
+            )
+        if line.line in names or (line.alsa, line.channel) in places:
+            raise SettingsTrouble(f"line '{line.name}' or its channel is listed twice.")
+        names.add(line.line)
+        places.add((line.alsa, line.channel))
