@@ -32,9 +32,7 @@ class ClockMark:
 class Clock:
     """The machine's clocks. Tests give their own two functions (milliseconds)."""
 
-    def __init__(
-        self, wall: Callable[[], int] | None = None, steady: Callable[[], int] | None = None
-    ) -> None:
+    def __init__(self, wall: Callable[[], int] | None = None, steady: Callable[[], int] | None = None) -> None:
         self._wall = wall or (lambda: time.time_ns() // 1_000_000)
         # BOOTTIME also runs on while the machine sleeps, as the wall clock does.
         self._steady = steady or (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)

@@ -16,6 +16,8 @@ from msgspec import Meta, Struct
 
 from appliance.terms import LineName, SettingsTrouble, parse_line_name
 
+SETTINGS_NAME = "linekeep.toml"
+
 SOFTWARE_TPM = "software"
 """The value of `vault.tpm` for a demonstration: keys then lie on the same disk, and protect nothing."""
 
@@ -63,7 +65,7 @@ class LineSettings(_Section, frozen=True):
     name: str
     alsa: str
     channel: Annotated[int, Meta(ge=0, le=15)] = 0
-    ground: Annotated[str, Meta(max_length=400)] = ""
+    ground: Annotated[str, Meta(max_length=120)] = ""
 
     @property
     def line(self) -> LineName:
@@ -145,9 +147,7 @@ def parse_period(text: str) -> int:
     """A period such as 90s, 30d or 2y, in seconds. Raises SettingsTrouble."""
     match = _PERIOD.fullmatch(text)
     if match is None:
-        raise SettingsTrouble(
-            f"'{text[:40]}' is not a period: write a whole number and s, m, h, d or y (30d)."
-        )
+        raise SettingsTrouble(f"'{text[:40]}' is not a period: write a whole number and s, m, h, d or y (30d).")
     return int(match[1]) * _SECONDS[match[2]]
 
 
@@ -162,9 +162,7 @@ def _check(settings: Settings) -> None:
         if line.alsa not in channels:
             raise SettingsTrouble(f"line '{line.name}' names a device that recorder.devices does not list.")
         if line.channel >= channels[line.alsa]:
-            raise SettingsTrouble(
-                f"line '{line.name}' is on channel {line.channel}, which its device has not."
-            )
+            raise SettingsTrouble(f"line '{line.name}' is on channel {line.channel}, which its device has not.")
         if line.line in names or (line.alsa, line.channel) in places:
             raise SettingsTrouble(f"line '{line.name}' or its channel is listed twice.")
         names.add(line.line)

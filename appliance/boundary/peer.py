@@ -59,9 +59,7 @@ class Listener:
             os.chown(fresh, -1, pwd.getpwuid(user_id).pw_gid)
         fresh.rename(path)
         self._path = path
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name=f"listen-{caller}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name=f"listen-{caller}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -139,9 +139,7 @@ class VaultClient:
     def open_call(self, login: str, call: verbs.ACall) -> verbs.OpenedCall:
         return self.ask(verbs.OpenCall(login=login, call=call), verbs.OpenedCall)
 
-    def read(
-        self, login: str, call: verbs.ACall, offset: int, length: int, purpose: verbs.Purpose
-    ) -> verbs.ReadBytes:
+    def read(self, login: str, call: verbs.ACall, offset: int, length: int, purpose: verbs.Purpose) -> verbs.ReadBytes:
         request = verbs.Read(login=login, call=call, offset=offset, length=length, purpose=purpose)
         return self.ask(request, verbs.ReadBytes)
 

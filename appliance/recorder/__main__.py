@@ -1,0 +1,131 @@
+"""The recorder daemon: settings, log, board, link, lines, devices; then waits to be told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from importlib.metadata import version
+
+import structlog
+
+from appliance.boundary.verbs import Caller
+from appliance.clock import Clock
+from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
+from appliance.recorder.capture import CaptureThread, SoundDevice
+from appliance.recorder.device_worker import DeviceWorker
+from appliance.recorder.disk_room import DiskRoom
+from appliance.recorder.line_board import LineBoard
+from appliance.recorder.line_state import rules_from
+from appliance.recorder.line_worker import LineWorker
+from appliance.recorder.signals import Signals
+from appliance.recorder.vault_link import VaultLink
+from appliance.recordings.container import OpeningRecord, encode_opening
+from appliance.recordings.disk import RecordingMissing
+from appliance.recordings.folder import RecordingsFolder
+from appliance.recordings.sealing import check_known_answers
+from appliance.settings import DeviceSettings, LineSettings, Settings
+from appliance.terms import RATE_HZ, CallId, SettingsTrouble
+
+SOFTWARE = f"linekeep {version('linekeep')}"
+"""What an opening record names as its writer."""
+
+_CALLS_END_WITHIN_S = 5.0
+
+
+def main(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsTrouble: the settings cannot be followed; the sentence says which.
+        KeyTrouble: sealing does not work on this machine.
+        StorageTrouble: the folder of growing recordings may not be used.
+    """
+    _check_grounds(settings.recorder.lines)
+    log = start_log("recorder")
+    stop = stop_on_signals()
+    forbid_core_dumps()
+    if not lock_memory():
+        log.info("memory_not_locked")  # a person's own machine; the image has no swap
+    check_known_answers()
+    recorder = Recorder(settings, log)
+    recorder.start()
+    log.info("recorder_ready")
+    stop.wait()
+    recorder.stop()
+    return 0
+
+
+class Recorder:
+    """Every part of the recorder, wired."""
+
+    def __init__(self, settings: Settings, log: structlog.stdlib.BoundLogger, clock: Clock | None = None) -> None:
+        self._log = log
+        self._clock = clock or Clock()
+        self._settings = settings.recorder
+        self._folder = RecordingsFolder(settings.state / "recordings")
+        self._room = DiskRoom(self._folder.free_bytes, self._settings.reserve_mib)
+        lines = self._settings.lines
+        self._board = LineBoard(line.line for line in lines)
+        self._link = VaultLink(
+            settings.vault_socket(Caller.RECORDER),
+            [line.line for line in lines if line.ground.strip()],
+            self._board.read,
+            self._clock,
+            log,
+        )
+        self._workers = [self._worker(device) for device in self._settings.devices]
+
+    def start(self) -> None:
+        with contextlib.suppress(RecordingMissing):  # the vault makes the folder, and may start later
+            self._folder.sweep_growing()
+        self._link.start()
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """End the running calls, tell the vault, and end all threads."""
+        for worker in self._workers:
+            worker.ask_to_stop()
+        end_by_s = time.monotonic() + _CALLS_END_WITHIN_S
+        for worker in self._workers:
+            if not worker.join(max(end_by_s - time.monotonic(), 0)):
+                self._log.error("calls_not_ended")
+        self._link.stop()
+
+    def _worker(self, device: DeviceSettings) -> DeviceWorker:
+        lines = {line.channel: self._line(line) for line in self._settings.lines if line.alsa == device.alsa}
+
+        def new_capture() -> CaptureThread:
+            return CaptureThread(SoundDevice(device.alsa, device.channels), self._clock)
+
+        return DeviceWorker(device.alsa, new_capture, lines, self._clock, self._log)
+
+    def _line(self, line: LineSettings) -> LineWorker:
+        return LineWorker(
+            line,
+            Signals(self._settings.speech_above_floor_db),
+            rules_from(self._settings),
+            folder=self._folder,
+            room=self._room,
+            link=self._link,
+            board=self._board,
+            software=SOFTWARE,
+            log=self._log,
+        )
+
+
+def _check_grounds(lines: tuple[LineSettings, ...]) -> None:
+    """Try whether each ground fits an opening record: better now than at the first call. Raises SettingsTrouble."""
+    for line in lines:
+        trial = OpeningRecord(
+            call=CallId("0" * 32),
+            line=line.line,
+            started_at_ms=2**53,
+            rate_hz=RATE_HZ,
+            ground=line.ground.strip(),
+            software=SOFTWARE,
+        )
+        try:
+            encode_opening(trial)
+        except SettingsTrouble as trouble:
+            raise SettingsTrouble(f"The ground of line '{line.name}' cannot be used: {trouble}") from trouble

@@ -1,0 +1,200 @@
+"""The recorder's link to the vault: spare keys ahead of time, messages in order, a heartbeat.
+
+Promise: nobody who hears a line ever waits for the vault. A spare key for each line lies ready here, so that a
+call begins at once even while the vault restarts; what is to be told waits in a queue until the vault has taken
+it. A vault that is away is asked again, for ever; one that refuses is believed.
+
+Leaves to others: what is recorded, and what the vault makes of it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from appliance.boundary import verbs
+from appliance.boundary.vault import VaultAway, VaultClient, VaultRefused
+from appliance.clock import Clock
+from appliance.terms import CallId, LineName
+
+HEARTBEAT_S = 0.5
+SPARE_KEEPS_MS = 12 * 3_600_000
+"""Older spares are replaced: the vault wraps a key for the day on which it was issued, and forgets by the day."""
+
+STOP_WITHIN_S = 3.0
+_BACK_OFF_S = (0.2, 2.0)
+_REFUSED_KEY_AGAIN_S = 2.0
+
+_MOST_WAITING = 1000
+"""With so many messages waiting, gaps are no longer told one by one; they all stand in the closing record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spare:
+    issued: verbs.IssuedCall
+    steady_ms: int
+
+
+class VaultLink:
+    """One thread, one connection.
+
+    Args:
+        socket_path: where the vault hears the recorder.
+        lines: for which spare keys are kept: those that may be recorded.
+        read_board: what the heartbeat says of all lines.
+    """
+
+    def __init__(
+        self,
+        socket_path: Path,
+        lines: Iterable[LineName],
+        read_board: Callable[[], tuple[verbs.LineNow, ...]],
+        clock: Clock,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self._client = VaultClient(socket_path)
+        self._lines = tuple(lines)
+        self._read_board = read_board
+        self._clock = clock
+        self._log = log
+        self._spares: dict[LineName, _Spare] = {}
+        self._no_key: dict[LineName, str] = {}
+        self._ask_again_s: dict[LineName, float] = {}
+        self._waiting: deque[verbs.Request] = deque()
+        self._beat_due_s = 0.0
+        self._back_off_s = 0.0
+        self._stop_by_s: float | None = None
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="vault link", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let what waits be told, and end; give up after STOP_WITHIN_S."""
+        with self._news:
+            self._stop_by_s = self._stop_by_s or time.monotonic() + STOP_WITHIN_S
+            self._news.notify()
+        self._thread.join(STOP_WITHIN_S)
+
+    # the line workers' side; never waits for the vault
+
+    def take_key(self, line: LineName) -> verbs.IssuedCall | None:
+        """The spare key of this line, once. None if there is none; `why_no_key` then says why."""
+        with self._news:
+            spare = self._spares.pop(line, None)
+            self._news.notify()
+        return spare.issued if spare else None
+
+    def why_no_key(self, line: LineName) -> str:
+        return self._no_key.get(line, "")
+
+    def begin_call(self, call: CallId, line: LineName, started_at_ms: int) -> None:
+        self._tell(verbs.BeginCall(call=call, line=line, started_at_ms=started_at_ms))
+
+    def report_gap(self, call: CallId, at_frame: int, frames: int, why: str) -> None:
+        if len(self._waiting) < _MOST_WAITING:
+            self._tell(verbs.ReportGap(call=call, at_frame=at_frame, frames=frames, why=why))
+
+    def finish_call(self, call: CallId) -> None:
+        self._tell(verbs.FinishCall(call=call))
+
+    def _tell(self, message: verbs.Request) -> None:
+        with self._news:
+            self._waiting.append(message)
+            self._news.notify()
+
+    # the link's own thread
+
+    def _run(self) -> None:
+        while not self._is_over():
+            try:
+                self._tell_all()
+                self._fetch_keys()
+                self._beat_if_due()
+                self._back_off_s = 0.0
+                self._wait_for_news()
+            except VaultAway as away:
+                self._note_away(str(away))
+        self._client.close()
+
+    def _is_over(self) -> bool:
+        with self._news:
+            if self._stop_by_s is None:
+                return False
+            return not self._waiting or time.monotonic() >= self._stop_by_s
+
+    def _tell_all(self) -> None:
+        """Send what waits, oldest first. A message leaves the queue only when the vault has answered it."""
+        while self._waiting:
+            message = self._waiting[0]
+            try:
+                self._client.ask(message, verbs.Done)
+            except VaultRefused as refused:
+                self._log.error("vault_refused", verb=type(message).__name__, kind=refused.kind, why=str(refused))
+            self._waiting.popleft()
+            self._beat_due_s = 0.0
+
+    def _fetch_keys(self) -> None:
+        for line in self._lines:
+            if self._needs_key(line):
+                self._fetch_key(line)
+
+    def _needs_key(self, line: LineName) -> bool:
+        if time.monotonic() < self._ask_again_s.get(line, 0.0):
+            return False
+        spare = self._spares.get(line)
+        return spare is None or self._clock.mark().steady_ms - spare.steady_ms > SPARE_KEEPS_MS
+
+    def _fetch_key(self, line: LineName) -> None:
+        try:
+            issued = self._client.issue_call(line)
+        except VaultRefused as refused:
+            self._no_key[line] = str(refused)
+            self._ask_again_s[line] = time.monotonic() + _REFUSED_KEY_AGAIN_S
+            return
+        with self._news:
+            self._spares[line] = _Spare(issued=issued, steady_ms=self._clock.mark().steady_ms)
+        self._no_key.pop(line, None)
+
+    def _beat_if_due(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._beat_due_s:
+            return
+        try:
+            self._client.heartbeat(self._read_board())
+        except VaultRefused as refused:
+            self._log.error("vault_refused", verb="Heartbeat", kind=refused.kind, why=str(refused))
+        self._beat_due_s = now_s + HEARTBEAT_S
+
+    def _wait_for_news(self) -> None:
+        with self._news:
+            if not self._waiting and self._stop_by_s is None and not self._lacks_key():
+                self._news.wait(max(self._beat_due_s - time.monotonic(), 0.0))
+
+    def _lacks_key(self) -> bool:
+        return any(self._needs_key(line) for line in self._lines)
+
+    def _note_away(self, why: str) -> None:
+        """Wait before the next attempt, longer each time; news does not shorten it, as nobody is there to hear."""
+        if not self._back_off_s:
+            self._log.warning("vault_away", why=why)
+        shortest_s, longest_s = _BACK_OFF_S
+        self._back_off_s = min(max(self._back_off_s * 2, shortest_s), longest_s)
+        for line in self._lines:
+            if line not in self._spares:
+                self._no_key[line] = (
+                    "The vault does not answer, so there is no key to record with. "
+                    "The last seconds are kept in memory, and recording begins by itself when it is back."
+                )
+        with self._news:
+            wait_s = self._back_off_s
+            if self._stop_by_s is not None:
+                wait_s = min(wait_s, self._stop_by_s - time.monotonic())
+            self._news.wait_for(lambda: self._stop_by_s is not None and not self._waiting, max(wait_s, 0.0))

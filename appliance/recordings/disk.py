@@ -1,0 +1,108 @@
+"""The one file of this package that asks the operating system to create, write, sync or lock.
+
+Promise: a write is whole or an error, nothing is followed that is not a plain file, and every refusal of the
+system becomes one of our own troubles with a sentence. What is written, and in which order, is left to others.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.terms import DiskFull, StorageTrouble
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class RecordingMissing(StorageTrouble):
+    """There is no such file in the folder: removed, or never there."""
+
+
+@contextmanager
+def storage_errors(doing: str) -> Iterator[None]:
+    """Translate the system's refusals; `doing` completes the sentence "... while ...".
+
+    Raises:
+        DiskFull: no room, or the quota is used up.
+        RecordingMissing: the file or its folder is not there.
+        StorageTrouble: anything else.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise RecordingMissing(f"A file is not in its folder while {doing}.") from error
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFull(f"The disk is full while {doing}. What was written before is safe.") from error
+        raise StorageTrouble(f"The disk refused while {doing}: {error.strerror}.") from error
+
+
+def create_locked(path: Path) -> int:
+    """Create a file that must not exist yet, readable for the group, and hold its lock. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    try:
+        # A umask of 077 would hide the file from the vault, which reads it as a member of the group.
+        os.fchmod(descriptor, 0o640)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        path.unlink()
+        raise
+    return descriptor
+
+
+def open_plain(path: Path) -> int:
+    """Open a plain file for reading. Raises OSError, also for a link, a pipe or a folder.
+
+    The folder of growing recordings belongs to another daemon, so what lies there is not trusted: no link is
+    followed, and a pipe cannot make the caller wait for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return descriptor
+
+
+def lock_for_reading(descriptor: int) -> bool:
+    """Take the shared lock if nobody writes; False when somebody does. Raises OSError."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write every byte. A short write is legal (signals, a disk just filling up), so go on until done."""
+    rest = memoryview(content)
+    while rest:
+        written = os.write(descriptor, rest)
+        if written <= 0:
+            raise OSError(errno.EIO, "the system wrote nothing and gave no reason")
+        rest = rest[written:]
+
+
+def read_exactly(descriptor: int, offset: int, length: int) -> bytes:
+    """Read from a place, without moving anything shared; fewer bytes only at the file's end."""
+    content = os.pread(descriptor, length, offset)
+    while len(content) < length:
+        more = os.pread(descriptor, length - len(content), offset + len(content))
+        if not more:
+            break
+        content += more
+    return content
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

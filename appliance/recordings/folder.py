@@ -1,0 +1,161 @@
+"""The folder of recordings: which file may lie where, and how it gets there.
+
+    ROOT/growing/   mode 02770: the recorder creates here, the vault (member of the group) reads and takes away
+    ROOT/finished/  mode 0700: the vault alone
+
+Every legal state of one call, C being its id; whatever a crash leaves is one of them:
+
+    growing            finished           meaning, and who moves it on
+    -                  -                  nothing recorded, or removed
+    C.new              -                  being created, or its recorder died creating it: swept, it holds no audio
+    C.new and C        -                  created, the passing name not gone yet: swept, C stays
+    C, locked          -                  being written by the recorder
+    C, not locked      -                  finished or cut off: the vault authenticates it, then adopts or recovers it
+    C, not locked      C.tmp(.new)        being recovered, or the vault died doing so: swept, recovered again
+    C, not locked      C                  recovered, the source not discarded yet: if `finished` authenticates, it is
+    -                  C                  finished
+    -                  C.tmp(.new)        left by a removal in the middle of a recovery: swept
+
+Anything else is a stranger: told, never touched. Each side sweeps what it has left itself, at its own start and
+before it creates anything: the recorder `growing`, the vault `finished`.
+
+Promise: a change of names is durable when the function returns. What a file holds is not looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from appliance.recordings import disk
+from appliance.recordings.closing import RECOVERED_SUFFIX
+from appliance.recordings.writer import STAGED_SUFFIX
+from appliance.terms import CallId, SettingsTrouble, StorageTrouble, parse_call_id
+
+_GROWING_TEMPORARIES = (STAGED_SUFFIX,)
+_FINISHED_TEMPORARIES = (RECOVERED_SUFFIX, RECOVERED_SUFFIX + STAGED_SUFFIX)
+
+
+class RecordingsFolder:
+    """Names and moves recordings under one root; all methods raise StorageTrouble when the disk refuses."""
+
+    def __init__(self, root: Path) -> None:
+        self._growing = root / "growing"
+        self._finished = root / "finished"
+
+    def create(self) -> None:
+        """Make both folders with their rights; existing ones keep their content and get the rights."""
+        with disk.storage_errors("the folders for recordings are made"):
+            for folder, mode in ((self._growing, 0o2770), (self._finished, 0o700)):
+                folder.mkdir(parents=True, exist_ok=True)
+                # Not as mkdir's argument: the umask would take from it.
+                folder.chmod(mode)
+            disk.sync_folder(self._growing.parent)
+
+    def growing_path(self, call: CallId) -> Path:
+        return self._growing / call
+
+    def finished_path(self, call: CallId) -> Path:
+        return self._finished / call
+
+    def growing_calls(self) -> list[CallId]:
+        """Calls being written or left by their writer, sorted by id."""
+        return _calls_in(self._growing)
+
+    def finished_calls(self) -> list[CallId]:
+        """Calls in the finished folder, sorted by id."""
+        return _calls_in(self._finished)
+
+    def is_being_written(self, call: CallId) -> bool:
+        """Whether somebody holds the lock of the growing recording. Raises RecordingMissing."""
+        with disk.storage_errors("a recording is looked at"):
+            descriptor = disk.open_plain(self.growing_path(call))
+            try:
+                return not disk.lock_for_reading(descriptor)
+            finally:
+                # Closing drops the lock, if it was given.
+                os.close(descriptor)
+
+    def adopt(self, call: CallId) -> None:
+        """Move a growing recording, authenticated by the caller, to the finished ones.
+
+        Raises:
+            RecordingMissing: there is none.
+            StorageTrouble: a finished one of this name exists; whoever writes `growing` must not replace it.
+        """
+        with disk.storage_errors("a finished recording is moved"):
+            # The vault alone writes `finished`, so nothing comes between this question and the rename.
+            if os.path.lexists(self.finished_path(call)):
+                raise StorageTrouble("A finished recording of this call exists already; both were left as they are.")
+            self.growing_path(call).rename(self.finished_path(call))
+            # First the new name, then the loss of the old one: a cut between them may show both, never none.
+            disk.sync_folder(self._finished)
+            disk.sync_folder(self._growing)
+
+    def discard_growing(self, call: CallId) -> None:
+        """Remove a growing recording that was recovered, or holds nothing; missing is fine."""
+        self._remove_names(self._growing, call, ("", *_GROWING_TEMPORARIES))
+
+    def remove(self, call: CallId) -> None:
+        """Remove every file of a call, temporaries too; missing is fine, so an interrupted erasure is repeated."""
+        self.discard_growing(call)
+        self._remove_names(self._finished, call, ("", *_FINISHED_TEMPORARIES))
+
+    def sweep_growing(self) -> None:
+        """Remove what a recorder that died has left half created; only for the recorder, before it records."""
+        self._sweep(self._growing, _GROWING_TEMPORARIES)
+
+    def sweep_finished(self) -> None:
+        """Remove what a recovery that died has left half written; only for the vault, before it recovers."""
+        self._sweep(self._finished, _FINISHED_TEMPORARIES)
+
+    def strangers(self) -> list[str]:
+        """Names that have no business here, as "growing/NAME" or "finished/NAME", sorted."""
+        places = ((self._growing, _GROWING_TEMPORARIES), (self._finished, _FINISHED_TEMPORARIES))
+        return [
+            f"{folder.name}/{name}"
+            for folder, temporaries in places
+            for name in _names_in(folder)
+            if _call_of(name, ("", *temporaries)) is None
+        ]
+
+    def free_bytes(self) -> int:
+        """Room that is left for recordings, without what the file system keeps for root."""
+        with disk.storage_errors("the free room is asked for"):
+            room = os.statvfs(self._growing)
+        return room.f_bavail * room.f_frsize
+
+    def _remove_names(self, folder: Path, call: CallId, suffixes: tuple[str, ...]) -> None:
+        with disk.storage_errors("a recording is removed"):
+            for suffix in suffixes:
+                (folder / (call + suffix)).unlink(missing_ok=True)
+            disk.sync_folder(folder)
+
+    def _sweep(self, folder: Path, temporaries: tuple[str, ...]) -> None:
+        with disk.storage_errors("leftovers are removed"):
+            for name in _names_in(folder):
+                if _call_of(name, temporaries) is not None:
+                    (folder / name).unlink()
+            disk.sync_folder(folder)
+
+
+def _calls_in(folder: Path) -> list[CallId]:
+    calls: Iterator[CallId | None] = (_call_of(name, ("",)) for name in _names_in(folder))
+    return [call for call in calls if call is not None]
+
+
+def _names_in(folder: Path) -> list[str]:
+    with disk.storage_errors("the recordings are listed"):
+        return sorted(path.name for path in folder.iterdir())
+
+
+def _call_of(name: str, suffixes: tuple[str, ...]) -> CallId | None:
+    """The call whose id, with one of these suffixes, is this name."""
+    for suffix in suffixes:
+        if name.endswith(suffix):
+            try:
+                return parse_call_id(name.removesuffix(suffix))
+            except SettingsTrouble:
+                continue
+    return None

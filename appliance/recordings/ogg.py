@@ -1,0 +1,206 @@
+"""Ogg pages around Opus packets: writes our one stream, and reads pages of it back.
+
+Promise: what is written is a valid Ogg Opus stream (RFC 3533, RFC 7845) of which every page ends with a whole
+packet, so that it can be cut after any page. What is read is checked page by page, checksum included.
+
+Theory. A page is 27 bytes of header, a table with the lengths of its packets in steps of 255, and the packets.
+Its granule position counts 48 kHz samples up to its end, the pre-skip (what the encoder needs to start) included.
+The first page carries OpusHead, the second OpusTags, the last the EOS flag; its granule position may lie before
+the end of its last packet, and so tells the true length.
+
+Pure: no file, no codec.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from appliance.terms import RATE_HZ, DamagedRecording
+
+GRANULE_RATE_HZ = 48_000
+"""Granule positions count at this rate whatever the input was (RFC 7845, 4)."""
+
+GRANULES_PER_FRAME = GRANULE_RATE_HZ // RATE_HZ
+
+PACKET_GRANULES = GRANULE_RATE_HZ // 50
+"""Every packet of ours plays 20 ms."""
+
+VENDOR = b"linekeep"
+_HEADER = struct.Struct("<4sBBqIIIB")
+_OPUS_HEAD = struct.Struct("<8sBBHIhB")
+_CRC = slice(22, 26)
+_FLAGS_AT = 5
+_TABLE_LENGTH_AT = 26
+_CONTINUED, _FIRST, _LAST = 1, 2, 4
+_MAX_LACING = 255
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Where a whole page lies in the bytes it was found in."""
+
+    offset: int
+    length: int
+    granule: int
+    eos: bool
+
+
+class OggOpusStream:
+    """Numbers and frames the pages of one stream.
+
+    Args:
+        serial: 32 bits, any; tells streams in one file apart, of which we have one.
+        pre_skip: 48 kHz samples that the decoder drops at the start.
+    """
+
+    def __init__(self, serial: int, *, pre_skip: int) -> None:
+        self._serial = serial
+        self._pre_skip = pre_skip
+        self._next_sequence = 0
+
+    def head_pages(self) -> list[bytes]:
+        """The two pages before the audio: OpusHead and OpusTags, each alone (RFC 7845, 3)."""
+        head = _OPUS_HEAD.pack(b"OpusHead", 1, 1, self._pre_skip, RATE_HZ, 0, 0)
+        tags = b"OpusTags" + struct.pack("<I", len(VENDOR)) + VENDOR + struct.pack("<I", 0)
+        return [self._page([head], 0, _FIRST), self._page([tags], 0, 0)]
+
+    def page(self, packets: Sequence[bytes], granule: int, last: bool) -> bytes:
+        """One page of audio; `granule` is the 48 kHz position at its end."""
+        return self._page(packets, granule, _LAST if last else 0)
+
+    def _page(self, packets: Sequence[bytes], granule: int, flags: int) -> bytes:
+        page = _assembled(packets, granule, flags, self._serial, self._next_sequence)
+        self._next_sequence += 1
+        return page
+
+
+def whole_pages(untrusted_stream: bytes) -> Iterator[Page]:
+    """The pages from the start of some bytes; an incomplete one at the end is left out.
+
+    Raises:
+        DamagedRecording: where a page should begin there is none, or its checksum is wrong.
+    """
+    offset = 0
+    while (length := _page_length(untrusted_stream, offset)) is not None:
+        page = untrusted_stream[offset : offset + length]
+        if _with_checksum(page) != page:
+            raise DamagedRecording("A page of the audio has a wrong checksum.")
+        flags, granule = _HEADER.unpack_from(page)[2:4]
+        yield Page(offset=offset, length=length, granule=granule, eos=bool(flags & _LAST))
+        offset += length
+
+
+def page_packets(page: bytes) -> list[bytes]:
+    """The packets of one page. Raises DamagedRecording: a packet runs on into another page, which ours never do."""
+    packets, start = [], _HEADER.size + page[_TABLE_LENGTH_AT]
+    for length in _packet_lengths(page):
+        packets.append(page[start : start + length])
+        start += length
+    return packets
+
+
+def salvage(torn_page: bytes, previous_granule: int) -> tuple[Page, bytes] | None:
+    """A shorter page from the whole packets of a page that was cut off, or None if there is not one.
+
+    The checksum of a torn page cannot be checked: only for bytes that were authenticated otherwise.
+
+    Args:
+        torn_page: begins like a page, ends too early.
+        previous_granule: the granule position of the page before it.
+    """
+    if len(torn_page) < _HEADER.size or len(_lacing_of(torn_page)) < torn_page[_TABLE_LENGTH_AT]:
+        return None
+    packets = _whole_packets(torn_page)
+    if not packets:
+        return None
+    _, _, flags, granule, serial, sequence, _, _ = _HEADER.unpack_from(torn_page)
+    granule = min(granule, previous_granule + len(packets) * PACKET_GRANULES)
+    content = _assembled(packets, granule, flags & ~_LAST, serial, sequence)
+    return Page(offset=0, length=len(content), granule=granule, eos=False), content
+
+
+def as_last_page(page: bytes) -> bytes:
+    """The same page with the EOS flag set: how a stream that was cut off gets its end."""
+    return _with_checksum(page[:_FLAGS_AT] + bytes([page[_FLAGS_AT] | _LAST]) + page[_FLAGS_AT + 1 :])
+
+
+def parse_pre_skip(head_packet: bytes) -> int:
+    """The pre-skip that OpusHead announces. Raises DamagedRecording: not the head of a stream like ours."""
+    if len(head_packet) != _OPUS_HEAD.size:
+        raise DamagedRecording("The audio does not begin like Opus.")
+    magic, version, channels, pre_skip, _rate, gain, mapping = _OPUS_HEAD.unpack(head_packet)
+    if (magic, version, channels, gain, mapping) != (b"OpusHead", 1, 1, 0, 0):
+        raise DamagedRecording("The audio does not begin like Opus in one channel.")
+    return int(pre_skip)
+
+
+def frames_at(granule: int, pre_skip: int) -> int:
+    """How many 8 kHz frames a stream holds whose last page has this granule position; negative: none."""
+    return (granule - pre_skip) // GRANULES_PER_FRAME
+
+
+def checksum(content: bytes) -> int:
+    """The CRC of RFC 3533, 6: polynomial 0x04c11db7, most significant bit first, start 0, no final xor.
+
+    zlib has the same polynomial least significant bit first, with start and final xor of all ones. Reversing the
+    bits of every byte going in, and of the result, turns one into the other, at the speed of C.
+    """
+    mirrored = zlib.crc32(content.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(mirrored.to_bytes(4, "little").translate(_REVERSED_BITS), "big")
+
+
+def _assembled(packets: Sequence[bytes], granule: int, flags: int, serial: int, sequence: int) -> bytes:
+    lacing = b"".join(_lacing(len(packet)) for packet in packets)
+    if len(lacing) > _MAX_LACING:
+        raise ValueError("these packets do not fit one page")
+    header = _HEADER.pack(b"OggS", 0, flags, granule, serial, sequence & 0xFFFFFFFF, 0, len(lacing))
+    return _with_checksum(b"".join((header, lacing, *packets)))
+
+
+def _with_checksum(page: bytes) -> bytes:
+    cleared = page[: _CRC.start] + bytes(4) + page[_CRC.stop :]
+    return cleared[: _CRC.start] + checksum(cleared).to_bytes(4, "little") + cleared[_CRC.stop :]
+
+
+def _lacing(length: int) -> bytes:
+    return b"\xff" * (length // _MAX_LACING) + bytes([length % _MAX_LACING])
+
+
+def _lacing_of(page: bytes) -> bytes:
+    return page[_HEADER.size : _HEADER.size + page[_TABLE_LENGTH_AT]]
+
+
+def _packet_lengths(page: bytes) -> list[int]:
+    lacing = _lacing_of(page)
+    if page[_FLAGS_AT] & _CONTINUED or lacing.endswith(b"\xff"):
+        raise DamagedRecording("A packet of the audio runs over two pages.")
+    lengths, length = [], 0
+    for value in lacing:
+        length += value
+        if value < _MAX_LACING:
+            lengths.append(length)
+            length = 0
+    return lengths
+
+
+def _whole_packets(torn_page: bytes) -> list[bytes]:
+    packets = page_packets(torn_page)
+    return [packet for packet, length in zip(packets, _packet_lengths(torn_page), strict=True) if len(packet) == length]
+
+
+def _page_length(stream: bytes, offset: int) -> int | None:
+    """The length of the page that begins here, or None if it is not whole yet."""
+    if not b"OggS\0".startswith(stream[offset : offset + 5]):
+        raise DamagedRecording("The audio is not made of pages.")
+    if len(stream) < offset + _HEADER.size:
+        return None
+    table = offset + _HEADER.size
+    body = table + stream[offset + _TABLE_LENGTH_AT]
+    if len(stream) < body:
+        return None
+    end = body + sum(stream[table:body])
+    return end - offset if end <= len(stream) else None

@@ -1,0 +1,77 @@
+"""The vault daemon: settings, log, box, sockets, schedule; then waits to be told to stop."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+from appliance.audit.events import Act
+from appliance.boundary.peer import Listener
+from appliance.boundary.verbs import Caller
+from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
+from appliance.settings import Settings
+from appliance.terms import SettingsTrouble
+from appliance.vault.box import Box
+from appliance.vault.retention.run import interval_s
+from appliance.vault.schedule import Schedule
+from appliance.vault.service import Service, fault_reporter
+
+_SWEEP_S = 20
+_DAY_S = 86_400
+
+
+def main(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT. Raises LinekeepError with the sentence to show if it cannot start."""
+    log = start_log("vault")
+    stop = stop_on_signals()
+    forbid_core_dumps()
+    lock_memory()
+    users = {
+        Caller.RECORDER: _user_id(settings.vault.recorder_user),
+        Caller.WEBUI: _user_id(settings.vault.webui_user),
+        Caller.CONSOLE: os.geteuid(),
+    }
+    box = Box(settings, log)
+    try:
+        box.make_front_certificate()
+        box.journal.append(Act.VAULT_STARTED, by="vault")
+        box.catalogue.shorten_due(settings.vault.keep_s * 1000)
+        schedule = _schedule(box, settings, log)
+        handlers = Service(box).handlers()
+        settings.run.mkdir(mode=0o751, parents=True, exist_ok=True)
+        listeners = [
+            Listener(settings.vault_socket(caller), caller, user, handlers, fault_reporter(log))
+            for caller, user in users.items()
+        ]
+        for listener in listeners:
+            listener.start()
+        schedule.start()
+        log.info("vault_ready")
+        stop.wait()
+        for listener in listeners:
+            listener.stop()
+        schedule.stop()
+    finally:
+        box.close()
+    return 0
+
+
+def _schedule(box: Box, settings: Settings, log: object) -> Schedule:
+    def trouble(name: str, error: BaseException) -> None:
+        log.error("job_failed", job=name, why=str(error), exc_info=error)  # type: ignore[attr-defined]
+
+    schedule = Schedule(trouble)
+    schedule.every(interval_s(settings.vault.keep_s), "retention", box.retention.run)
+    schedule.every(_SWEEP_S, "take_over", box.intake.take_over_what_was_left)
+    schedule.every(_DAY_S, "certificate", box.make_front_certificate)
+    schedule.every(_DAY_S, "empty_buckets", box.call_keys.drop_empty_buckets)
+    return schedule
+
+
+def _user_id(name: str) -> int:
+    if not name:
+        return os.geteuid()
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError as error:
+        raise SettingsTrouble(f"The settings name the system user '{name}', which does not exist.") from error

@@ -1,0 +1,176 @@
+"""The vault put together from its settings: one box, opened by one process at a time.
+
+Opening decides, before anything is changed, whether this state directory, this TPM and this ring belong
+together. What does not fit is said in one sentence, and nothing is made new over it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from appliance.audit.events import Act
+from appliance.audit.journal import Journal
+from appliance.clock import Clock
+from appliance.recordings.folder import RecordingsFolder
+from appliance.recordings.sealing import check_known_answers
+from appliance.settings import SOFTWARE_TPM, Settings
+from appliance.terms import StorageTrouble
+from appliance.vault.accounts import Accounts
+from appliance.vault.call_keys import CallKeys
+from appliance.vault.catalogue import Catalogue
+from appliance.vault.clock_watch import ClockWatch
+from appliance.vault.front_certificate import ensure_front_certificate, new_authority_key
+from appliance.vault.intake import Intake
+from appliance.vault.line_board import LineBoard
+from appliance.vault.playback import Playback
+from appliance.vault.retention.erasure import Erasure
+from appliance.vault.retention.run import RetentionRun
+from appliance.vault.ring import Ring
+from appliance.vault.ring_file import RingContents
+from appliance.vault.store import Store
+from appliance.vault.tpm import Tpm
+
+AUTHORITY_SECRET = "tls_authority"  # noqa: S105 - the name of a secret
+
+
+class Box:
+    """Every part of the vault, wired. Raises StorageTrouble, KeyTrouble with the sentence to show."""
+
+    def __init__(self, settings: Settings, log: Any, clock: Clock | None = None) -> None:
+        check_known_answers()
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.log = log
+        state = settings.state
+        self._closers: list[Callable[[], None]] = []
+        try:
+            self._lock_state(state)
+            self.folder = RecordingsFolder(state / "recordings")
+            _refuse_half_a_box(state)
+            self.tpm = Tpm(tcti_of(settings), pcrs=settings.vault.pcrs)
+            self._closers.append(self.tpm.close)
+            is_new = not _has_ring(state)
+            self.folder.create()
+            self.folder.sweep_finished()
+            if is_new:
+                self.tpm.provision()
+            self.ring = Ring.create(state / "ring", self.tpm) if is_new else Ring.open(state / "ring", self.tpm)
+            self.journal_path = state / "journal" / "acts.jsonl"
+            self.journal = Journal(self.journal_path, self.clock)
+            self._closers.append(self.journal.close)
+            self.store = Store(state / "catalogue.sqlite")
+            self._closers.append(self.store.close)
+            self._assemble(is_new=is_new)
+        except BaseException:
+            self.close()
+            raise
+
+    def _assemble(self, *, is_new: bool) -> None:
+        settings, clock = self.settings, self.clock
+        if is_new:
+            self.journal.append(Act.BOX_PROVISIONED, by="vault")
+        if self.ring.repaired:
+            self.journal.append(Act.RING_REPAIRED, by="vault")
+            self.log.warning("ring_repaired")
+        self.catalogue = Catalogue(self.store)
+        self.accounts = Accounts(self.store, self.journal, clock, settings.state / "claim-code")
+        self.watch = ClockWatch(clock, self.catalogue, self.journal)
+        self.call_keys = CallKeys(self.ring, self.catalogue, clock)
+        self.playback = Playback(
+            catalogue=self.catalogue,
+            call_keys=self.call_keys,
+            folder=self.folder,
+            journal=self.journal,
+            steady_s=time.monotonic,
+        )
+        self.erasure = Erasure(
+            store=self.store,
+            catalogue=self.catalogue,
+            call_keys=self.call_keys,
+            folder=self.folder,
+            journal=self.journal,
+            clock=clock,
+            log=self.log,
+            let_go=self.playback.let_go,
+        )
+        self.retention = RetentionRun(
+            catalogue=self.catalogue,
+            erasure=self.erasure,
+            clock=clock,
+            watch=self.watch,
+            keep_s=settings.vault.keep_s,
+        )
+        self.intake = Intake(
+            catalogue=self.catalogue,
+            call_keys=self.call_keys,
+            folder=self.folder,
+            erasure=self.erasure,
+            journal=self.journal,
+            clock=clock,
+            watch=self.watch,
+            keep_s=settings.vault.keep_s,
+            log=self.log,
+        )
+        self.line_board = LineBoard(time.monotonic)
+
+    def make_front_certificate(self) -> None:
+        """Have a certificate for the page, its authority's key in the ring."""
+        contents = self.ring.contents
+        if AUTHORITY_SECRET not in contents.secrets:
+            secrets = {**contents.secrets, AUTHORITY_SECRET: new_authority_key()}
+            self.ring.commit(RingContents(buckets=contents.buckets, secrets=secrets))
+        ensure_front_certificate(
+            self.settings.state / "tls",
+            self.ring.contents.secrets[AUTHORITY_SECRET],
+            self.settings.webui.names,
+            self.clock.now_ms(),
+        )
+
+    def close(self) -> None:
+        while self._closers:
+            self._closers.pop()()
+
+    def _lock_state(self, state: Path) -> None:
+        try:
+            state.mkdir(mode=0o751, parents=True, exist_ok=True)
+            lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageTrouble(f"The state directory {state} cannot be used: {error.strerror}.") from error
+        self._closers.append(lambda: os.close(lock))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageTrouble(f"The state directory {state} is in use by another Linekeep.") from error
+
+
+def tcti_of(settings: Settings) -> str:
+    """How to reach the TPM that the settings name, in the words of tpm2-tss."""
+    if settings.vault.tpm == SOFTWARE_TPM:
+        return f"swtpm:path={settings.run / 'tpm'}"
+    return f"device:{settings.vault.tpm}"
+
+
+def _has_ring(state: Path) -> bool:
+    ring = state / "ring"
+    return ring.is_dir() and any(entry.suffix in {".a", ".b"} for entry in ring.iterdir())
+
+
+def _refuse_half_a_box(state: Path) -> None:
+    has_catalogue = (state / "catalogue.sqlite").exists()
+    recordings = state / "recordings" / "finished"
+    has_recordings = recordings.is_dir() and any(recordings.iterdir())
+    if not _has_ring(state) and (has_catalogue or has_recordings):
+        raise StorageTrouble(
+            f"The ring of keys is missing from {state}, so no recording can be opened. Nothing was changed; "
+            "put the folder 'ring' back."
+        )
+    if has_recordings and not has_catalogue:
+        raise StorageTrouble(
+            f"The catalogue is missing from {state}, but recordings are there. Nothing was changed; "
+            "put the file 'catalogue.sqlite' back."
+        )

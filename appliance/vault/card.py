@@ -1,0 +1,59 @@
+"""The sealed card of a call: everything about it that says more than a deletion needs."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from appliance.recordings.sealing import number_token, open_card, seal_card
+from appliance.terms import CallId, DamagedRecording
+
+LAST_DIGITS = 4
+"""People remember the end of a number; so many digits may be searched for by themselves."""
+
+
+class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the vault shows of a kept call. Gaps: first frame, frames, why. Peaks: base64, see the closing record."""
+
+    number: str
+    ended: str
+    frames: int
+    audio_bytes: int
+    peaks: str
+    gaps: tuple[tuple[int, int, str], ...]
+
+    def __repr__(self) -> str:
+        return "Card(<sealed>)"
+
+
+def seal(card: Card, call: CallId, call_key: bytes) -> bytes:
+    return seal_card(call_key, call, msgspec.msgpack.encode(card))
+
+
+def unseal(sealed: bytes, call: CallId, call_key: bytes) -> Card:
+    """Raises DamagedRecording if it is not the card that was sealed for this call."""
+    try:
+        return msgspec.msgpack.decode(open_card(call_key, call, sealed), type=Card)
+    except msgspec.MsgspecError as error:
+        raise DamagedRecording("The card of this call is not readable; the recording itself may be.") from error
+
+
+def tokens_of(number: str, bucket_key: bytes) -> list[bytes]:
+    """What can be searched for: the whole number, and its last digits. No number, no token."""
+    if not number:
+        return []
+    digits = plain_digits(number)
+    return [number_token(bucket_key, digits), number_token(bucket_key, "*" + digits[-LAST_DIGITS:])]
+
+
+def token_sought(untrusted_number: str, bucket_key: bytes) -> bytes:
+    """The token under which a number, or its last digits if no more are given, would have been stored."""
+    digits = plain_digits(untrusted_number)
+    return number_token(bucket_key, "*" + digits if len(digits) <= LAST_DIGITS else digits)
+
+
+def plain_digits(number: str) -> str:
+    """A number as it is dialled: digits only, a leading + as 00."""
+    text = number.strip()
+    prefix = "00" if text.startswith("+") else ""
+    return prefix + "".join(sign for sign in text if sign in "0123456789")

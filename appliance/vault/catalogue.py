@@ -1,0 +1,314 @@
+"""The catalogue: what calls there are, when they must go, and their wrapped keys.
+
+Every method is one transaction. Knows no key and no rule: it stores what it is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from appliance.terms import CallId, LineName
+from appliance.vault.store import Store, call_keys, calls, forgotten, gaps, marks, number_tokens
+
+BATCH = 500
+"""Ids in one statement; SQLite's own limit on parameters is higher, PostgreSQL plans better below."""
+
+
+class CallState(StrEnum):
+    """A call's way: issued -> running -> kept -> condemned, and then its row is gone."""
+
+    ISSUED = "issued"
+    RUNNING = "running"
+    KEPT = "kept"
+    CONDEMNED = "condemned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """A call as the catalogue knows it. Times: UTC milliseconds; None where not yet known."""
+
+    call_id: CallId
+    line: LineName
+    state: CallState
+    issued_at_ms: int
+    started_at_ms: int | None
+    length_ms: int | None
+    direction: str
+    deletion_class: str
+    due_at_ms: int | None
+    condemned_at_ms: int | None
+    card: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrap:
+    """A call's key, wrapped under a bucket's key."""
+
+    call_id: CallId
+    bucket_id: str
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberToken:
+    """A keyed token of a caller's number: means nothing without its bucket's key."""
+
+    token: bytes
+    call_id: CallId
+    bucket_id: str
+
+
+class Catalogue:
+    """The calls, their wraps, tokens and gaps."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # Begins at the time of day, so that it grows over a restart too.
+        self.changes = time.time_ns() // 1_000_000
+        """Grows whenever the list of kept calls changes."""
+
+    def issue(self, call: CallId, line: LineName, now_ms: int, wrap: Wrap) -> None:
+        with self._store.transaction() as connection:
+            connection.execute(
+                calls.insert().values(
+                    call_id=call,
+                    line=line,
+                    state=CallState.ISSUED,
+                    issued_at_ms=now_ms,
+                    direction="unknown",
+                    deletion_class="standard",
+                )
+            )
+            connection.execute(call_keys.insert().values(**_columns(wrap)))
+
+    def begin(self, call: CallId, started_at_ms: int) -> bool:
+        """Returns: False if the call is not one that can begin (unknown, or finished already)."""
+        with self._store.transaction() as connection:
+            changed = connection.execute(
+                calls.update()
+                .where(calls.c.call_id == call, calls.c.state == CallState.ISSUED)
+                .values(state=CallState.RUNNING, started_at_ms=started_at_ms)
+            )
+            return changed.rowcount == 1
+
+    def add_gap(self, call: CallId, at_frame: int, frames: int, why: str) -> None:
+        values = {"call_id": call, "at_frame": at_frame, "frames": frames, "why": why}
+        with self._store.transaction() as connection:
+            connection.execute(upsert(gaps).values(values).on_conflict_do_nothing())
+
+    def gaps_of(self, call: CallId) -> list[tuple[int, int, str]]:
+        query = sa.select(gaps.c.at_frame, gaps.c.frames, gaps.c.why).where(gaps.c.call_id == call)
+        with self._store.reading() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(query.order_by(gaps.c.at_frame))]
+
+    def keep(
+        self,
+        call: CallId,
+        *,
+        started_at_ms: int,
+        length_ms: int,
+        due_at_ms: int | None,
+        card: bytes,
+        tokens: Sequence[NumberToken],
+    ) -> None:
+        """The recording is whole, authenticated and in its place; from now on it counts."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                calls.update()
+                .where(calls.c.call_id == call)
+                .values(
+                    state=CallState.KEPT,
+                    started_at_ms=started_at_ms,
+                    length_ms=length_ms,
+                    due_at_ms=due_at_ms,
+                    card=card,
+                )
+            )
+            connection.execute(gaps.delete().where(gaps.c.call_id == call))
+            _insert_all(connection, number_tokens, tokens)
+        self.changes += 1
+
+    def find(self, call: CallId) -> CallRow | None:
+        with self._store.reading() as connection:
+            row = connection.execute(sa.select(calls).where(calls.c.call_id == call)).one_or_none()
+            return None if row is None else _call_row(row)
+
+    def in_state(self, *states: CallState) -> list[CallRow]:
+        with self._store.reading() as connection:
+            return [_call_row(row) for row in connection.execute(sa.select(calls).where(calls.c.state.in_(states)))]
+
+    def page(
+        self,
+        *,
+        limit: int,
+        before: tuple[int, CallId] | None = None,
+        line: LineName | None = None,
+        tokens: Sequence[bytes] | None = None,
+    ) -> list[CallRow]:
+        """Kept calls, newest first. `tokens`: only calls that have one of these."""
+        query = sa.select(calls).where(calls.c.state == CallState.KEPT)
+        if line is not None:
+            query = query.where(calls.c.line == line)
+        if before is not None:
+            query = query.where(sa.tuple_(calls.c.started_at_ms, calls.c.call_id) < sa.tuple_(*before))
+        if tokens is not None:
+            query = query.where(
+                calls.c.call_id.in_(sa.select(number_tokens.c.call_id).where(number_tokens.c.token.in_(tokens)))
+            )
+        query = query.order_by(calls.c.started_at_ms.desc(), calls.c.call_id.desc()).limit(limit)
+        with self._store.reading() as connection:
+            return [_call_row(row) for row in connection.execute(query)]
+
+    def count_kept(self, *, due_before_ms: int | None = None) -> int:
+        query = sa.select(sa.func.count()).select_from(calls).where(calls.c.state == CallState.KEPT)
+        if due_before_ms is not None:
+            query = query.where(calls.c.due_at_ms < due_before_ms)
+        with self._store.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def count_kept_outside(self, buckets: Collection[str]) -> int:
+        """Kept calls that have no wrapped key in any of these buckets."""
+        openable = sa.select(call_keys.c.call_id).where(call_keys.c.bucket_id.in_(list(buckets)))
+        query = sa.select(sa.func.count()).select_from(calls)
+        query = query.where(calls.c.state == CallState.KEPT, calls.c.call_id.not_in(openable))
+        with self._store.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def due(self, now_ms: int) -> list[CallRow]:
+        """Kept calls whose time may have come; the verdict decides."""
+        query = sa.select(calls).where(calls.c.state == CallState.KEPT, calls.c.due_at_ms <= now_ms)
+        with self._store.reading() as connection:
+            return [_call_row(row) for row in connection.execute(query)]
+
+    def set_missing_due(self, due_at_ms: int) -> None:
+        """Calls recorded on an untrusted clock get their due date once the clock is trusted."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                calls.update()
+                .where(calls.c.state == CallState.KEPT, calls.c.due_at_ms.is_(None))
+                .values(due_at_ms=due_at_ms)
+            )
+
+    def shorten_due(self, keep_ms: int) -> None:
+        """The period became shorter: due dates move nearer. A longer one never moves them away."""
+        sooner = calls.c.started_at_ms + calls.c.length_ms + keep_ms
+        with self._store.transaction() as connection:
+            connection.execute(
+                calls.update()
+                .where(calls.c.state == CallState.KEPT, calls.c.due_at_ms > sooner)
+                .values(due_at_ms=sooner)
+            )
+
+    def condemn(self, condemned: Iterable[CallId], now_ms: int) -> None:
+        """From here on these calls are nowhere listed and are forgotten, whatever interrupts."""
+        with self._store.transaction() as connection:
+            for batch in _batches(list(condemned)):
+                connection.execute(
+                    calls.update()
+                    .where(calls.c.call_id.in_(batch), calls.c.state != CallState.CONDEMNED)
+                    .values(state=CallState.CONDEMNED, condemned_at_ms=now_ms, card=None)
+                )
+        self.changes += 1
+
+    def remove_forgotten(self, gone: Iterable[CallId], now_ms: int) -> None:
+        """Strike everything about calls whose keys are forgotten; only the id stays."""
+        with self._store.transaction() as connection:
+            for batch in _batches(list(gone)):
+                for table in (calls, call_keys, number_tokens, gaps):
+                    connection.execute(table.delete().where(table.c.call_id.in_(batch)))
+                connection.execute(
+                    upsert(forgotten).on_conflict_do_nothing(),
+                    [{"call_id": call, "forgotten_at_ms": now_ms} for call in batch],
+                )
+
+    def drop_unused(self, issued_before_ms: int) -> list[CallId]:
+        """Strike spare calls that nobody used: nothing was ever sealed under their keys."""
+        old = sa.and_(calls.c.state == CallState.ISSUED, calls.c.issued_at_ms < issued_before_ms)
+        with self._store.transaction() as connection:
+            unused = [CallId(row[0]) for row in connection.execute(sa.select(calls.c.call_id).where(old))]
+            for batch in _batches(unused):
+                connection.execute(call_keys.delete().where(call_keys.c.call_id.in_(batch)))
+                connection.execute(calls.delete().where(calls.c.call_id.in_(batch)))
+            return unused
+
+    def was_forgotten(self, call: CallId) -> bool:
+        query = sa.select(forgotten.c.call_id).where(forgotten.c.call_id == call)
+        with self._store.reading() as connection:
+            return connection.execute(query).one_or_none() is not None
+
+    # wrapped keys and tokens
+
+    def wraps_of(self, wanted: Iterable[CallId]) -> list[Wrap]:
+        found: list[Wrap] = []
+        with self._store.reading() as connection:
+            for batch in _batches(list(wanted)):
+                rows = connection.execute(sa.select(call_keys).where(call_keys.c.call_id.in_(batch)))
+                found += [Wrap(call_id=row.call_id, bucket_id=row.bucket_id, wrapped=row.wrapped) for row in rows]
+        return found
+
+    def wraps_in(self, buckets: Iterable[str]) -> list[Wrap]:
+        found: list[Wrap] = []
+        with self._store.reading() as connection:
+            for batch in _batches(list(buckets)):
+                rows = connection.execute(sa.select(call_keys).where(call_keys.c.bucket_id.in_(batch)))
+                found += [Wrap(call_id=row.call_id, bucket_id=row.bucket_id, wrapped=row.wrapped) for row in rows]
+        return found
+
+    def bucket_ids(self) -> set[str]:
+        """Every bucket that a wrapped key names."""
+        with self._store.reading() as connection:
+            return set(connection.execute(sa.select(call_keys.c.bucket_id).distinct()).scalars())
+
+    def calls_with_tokens(self, buckets: Iterable[str]) -> set[CallId]:
+        query = sa.select(number_tokens.c.call_id).where(number_tokens.c.bucket_id.in_(list(buckets)))
+        with self._store.reading() as connection:
+            return {CallId(call) for call in connection.execute(query.distinct()).scalars()}
+
+    def add_wraps(self, wraps: Sequence[Wrap], tokens: Sequence[NumberToken]) -> None:
+        with self._store.transaction() as connection:
+            _insert_all(connection, call_keys, wraps)
+            _insert_all(connection, number_tokens, tokens)
+
+    def drop_buckets(self, buckets: Iterable[str]) -> None:
+        """Strike wraps and tokens under bucket keys that the ring no longer holds."""
+        with self._store.transaction() as connection:
+            for batch in _batches(list(buckets)):
+                connection.execute(call_keys.delete().where(call_keys.c.bucket_id.in_(batch)))
+                connection.execute(number_tokens.delete().where(number_tokens.c.bucket_id.in_(batch)))
+
+    # marks
+
+    def mark(self, name: str) -> int:
+        """A remembered number, 0 if never set."""
+        with self._store.reading() as connection:
+            return connection.execute(sa.select(marks.c.value).where(marks.c.name == name)).scalar() or 0
+
+    def set_mark(self, name: str, value: int) -> None:
+        insert = upsert(marks).values(name=name, value=value)
+        with self._store.transaction() as connection:
+            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+
+def _call_row(row: Any) -> CallRow:
+    return CallRow(**row._mapping)
+
+
+def _columns(row: Wrap | NumberToken) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Wrap] | Sequence[NumberToken]) -> None:
+    if rows:
+        connection.execute(upsert(table).on_conflict_do_nothing(), [_columns(row) for row in rows])
+
+
+def _batches(ids: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(ids), BATCH):
+        yield ids[start : start + BATCH]

@@ -1,0 +1,94 @@
+"""Compares every recording, key, catalogue row and the journal with each other. Changes nothing.
+
+On a running box things move while it looks: what seems wrong is looked at a second time before it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from appliance.audit.events import Act
+from appliance.audit.journal import Entry, find_breaks
+from appliance.recordings.reader import RecordingReader
+from appliance.terms import CallId, LinekeepError
+from appliance.vault import card as cards
+from appliance.vault.catalogue import CallRow, CallState
+
+if TYPE_CHECKING:
+    from appliance.vault.box import Box
+
+
+def find_faults(box: Box) -> Iterator[str]:
+    """One sentence a finding; none if all is well."""
+    if (verdict := box.store.integrity()) != "ok":
+        yield f"The catalogue's file is damaged: {verdict}."
+        return
+    yield from find_breaks(box.journal_path)
+    yield from _calls(box)
+    yield from _folder(box)
+    yield from _journal_against_catalogue(box)
+
+
+def _calls(box: Box) -> Iterator[str]:
+    for row in box.catalogue.in_state(CallState.KEPT):
+        fault = _fault_of(box, row)
+        still = box.catalogue.find(row.call_id)
+        if fault and still is not None and still.state is CallState.KEPT:
+            yield f"Call {row.call_id}: {fault}"
+    waiting = [row for row in box.catalogue.in_state(CallState.CONDEMNED) if box.call_keys.can_open(row.call_id)]
+    if waiting and all(box.catalogue.find(row.call_id) is not None for row in waiting):
+        yield f"{len(waiting)} decided deletions have not been carried out yet."
+
+
+def _fault_of(box: Box, row: CallRow) -> str | None:
+    try:
+        key = box.call_keys.key_of(row.call_id)
+        with RecordingReader(box.folder.finished_path(row.call_id), call=row.call_id, key=key) as reader:
+            reader.verify()
+            opening, closing = reader.opening, reader.closing
+        card = cards.unseal(row.card or b"", row.call_id, key)
+    except LinekeepError as trouble:
+        return str(trouble)
+    if (card.frames, card.audio_bytes) != (closing.frames, closing.audio_bytes):
+        return "the card and the recording tell different lengths."
+    if (row.line, row.started_at_ms) != (opening.line, opening.started_at_ms):
+        return "the catalogue and the recording tell different lines or times."
+    return None
+
+
+def _folder(box: Box) -> Iterator[str]:
+    for stranger in box.folder.strangers():
+        yield f"The recordings folder holds something that Linekeep did not put there: {stranger}"
+    for call in box.folder.finished_calls():
+        if box.catalogue.find(call) is None and box.folder.finished_path(call).exists():
+            yield f"Call {call}: a recording without a row in the catalogue."
+    for call in box.folder.growing_calls():
+        if box.catalogue.find(call) is None and box.folder.growing_path(call).exists():
+            yield f"Call {call}: an unfinished recording without a row in the catalogue."
+
+
+def _journal_against_catalogue(box: Box) -> Iterator[str]:
+    kept: set[str] = set()
+    gone: set[str] = set()
+    with box.journal_path.open("rb") as lines:
+        for line in lines:
+            try:
+                entry = msgspec.json.decode(line, type=Entry)
+            except msgspec.MsgspecError:
+                return  # told by `find_breaks`
+            if entry.act is Act.CALL_KEPT:
+                kept.update(entry.ids)
+            elif entry.act is Act.CALLS_FORGOTTEN:
+                gone.update(entry.ids)
+    rows: set[str] = {row.call_id for row in box.catalogue.in_state(CallState.KEPT)}
+    for name in sorted(rows & gone):
+        yield f"Call {name}: the journal says it was forgotten, but the catalogue lists it."
+    for name in sorted(rows - kept):
+        if box.catalogue.find(CallId(name)) is not None:
+            yield f"Call {name}: the journal does not know that it was kept."
+    for name in sorted(kept - gone - rows):
+        if box.catalogue.find(CallId(name)) is None and not box.catalogue.was_forgotten(CallId(name)):
+            yield f"Call {name}: the journal says it was kept, but it is nowhere."

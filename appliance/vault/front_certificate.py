@@ -1,0 +1,152 @@
+"""The certificate of the box's own page: a small authority made here, bound to local names, and what it signs.
+
+The authority's key lives in the ring, so the disk alone cannot make certificates; name constraints (RFC 5280,
+4.2.1.10) keep it from vouching for any name outside the house even if the key were stolen. The front's own
+key must lie in a file for the TLS server.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from appliance.clock import EARLIEST_MS
+
+LEAF_LIVES = timedelta(days=397)
+"""Browsers refuse longer ones (CA/Browser Forum Baseline Requirements 6.3.2)."""
+
+RENEW_BEFORE = timedelta(days=60)
+_CA_LIVES = timedelta(days=20 * 365)
+_LOCAL_NETS = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
+_LOCAL_NETS_6 = ("::1/128", "fc00::/7", "fe80::/10")
+_LOCAL_NAMES = ("localhost", "local", "lan", "internal", "home.arpa", "fritz.box")
+
+Name = x509.DNSName | x509.IPAddress
+
+
+def new_authority_key() -> bytes:
+    """A fresh key for the box's authority, PKCS 8 DER."""
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def ensure_front_certificate(folder: Path, authority_key: bytes, names: tuple[str, ...], now_ms: int) -> None:
+    """Have ca.pem, front.pem and front.key in the folder: made if missing, expiring or for other names.
+
+    Args:
+        names: host names and addresses under which the page is reached.
+        now_ms: a clock before this software was made is not used: the certificates begin with it instead.
+    """
+    now = datetime.fromtimestamp(max(now_ms, EARLIEST_MS) / 1000, tz=UTC)
+    folder.mkdir(mode=0o750, exist_ok=True)
+    key = serialization.load_der_private_key(authority_key, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the authority's key is not an elliptic curve key")
+    ca_path = folder / "ca.pem"
+    if not _is_of_key(ca_path, key):
+        _write(ca_path, _authority(key, now).public_bytes(serialization.Encoding.PEM), 0o644)
+    ca = x509.load_pem_x509_certificate(ca_path.read_bytes())
+    wanted = [_name(name) for name in names]
+    if not _is_good(folder, ca, wanted, now):
+        _issue_leaf(folder, ca, key, wanted, now)
+
+
+def _authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Linekeep box {os.urandom(4).hex()}")])
+    constraints: list[x509.GeneralName] = [x509.DNSName(local) for local in _LOCAL_NAMES]
+    constraints += [x509.IPAddress(ipaddress.ip_network(net)) for net in _LOCAL_NETS + _LOCAL_NETS_6]
+    usage = x509.KeyUsage(
+        digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    return (
+        _builder(name, name, key.public_key(), now, _CA_LIVES)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.NameConstraints(permitted_subtrees=constraints, excluded_subtrees=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _issue_leaf(
+    folder: Path, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, names: list[Name], now: datetime
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Linekeep")])
+    usage = x509.KeyUsage(
+        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    leaf = (
+        _builder(subject, ca.subject, key.public_key(), now, LEAF_LIVES)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    _write(folder / "front.key", private, 0o640)
+    _write(folder / "front.pem", leaf.public_bytes(pem) + ca.public_bytes(pem), 0o644)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, lives: timedelta
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now - timedelta(days=1) + lives)
+    )
+
+
+def _is_of_key(path: Path, key: ec.EllipticCurvePrivateKey) -> bool:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes()).public_key() == key.public_key()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_good(folder: Path, ca: x509.Certificate, names: list[Name], now: datetime) -> bool:
+    try:
+        leaf = x509.load_pem_x509_certificate((folder / "front.pem").read_bytes())
+        key = serialization.load_pem_private_key((folder / "front.key").read_bytes(), password=None)
+        leaf.verify_directly_issued_by(ca)
+        held = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is made anew
+        return False
+    lasts = now + RENEW_BEFORE < leaf.not_valid_after_utc
+    return lasts and list(held) == names and leaf.public_key() == key.public_key()
+
+
+def _name(text: str) -> Name:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)

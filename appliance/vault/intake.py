@@ -1,0 +1,176 @@
+"""Takes calls over from the recorder: issued, begun, finished; and what a crash left lying.
+
+A finished recording is authenticated whole before it counts, and every fact about it comes from its own closing
+record: the file is the truth, the catalogue its index. A recording that a crash cut off goes the same way after
+`recover` has written it anew. Whether somebody still writes a file the kernel says (its lock).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from appliance.audit.events import Act
+from appliance.audit.journal import Journal
+from appliance.clock import EARLIEST_MS, Clock
+from appliance.recordings.closing import NothingToRecover, recover
+from appliance.recordings.container import Gap
+from appliance.recordings.folder import RecordingsFolder
+from appliance.recordings.reader import RecordingCutOff, RecordingReader
+from appliance.recordings.sealing import SEGMENT_BYTES
+from appliance.terms import RATE_HZ, CallId, LinekeepError, LineName, NotAllowed
+from appliance.vault import card as cards
+from appliance.vault.call_keys import CallKeys
+from appliance.vault.catalogue import CallRow, CallState, Catalogue
+from appliance.vault.clock_watch import ClockWatch
+from appliance.vault.retention.erasure import Erasure
+from appliance.vault.retention.verdict import due_at
+
+SPARE_LIVES_MS = 48 * 3600 * 1000
+"""The recorder replaces a spare call after half a day; one of two days ago is nobody's."""
+
+
+class Intake:
+    """Safe for use by several threads."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        call_keys: CallKeys,
+        folder: RecordingsFolder,
+        erasure: Erasure,
+        journal: Journal,
+        clock: Clock,
+        watch: ClockWatch,
+        keep_s: int,
+        log: Any,
+    ) -> None:
+        self._catalogue = catalogue
+        self._call_keys = call_keys
+        self._folder = folder
+        self._erasure = erasure
+        self._journal = journal
+        self._clock = clock
+        self._watch = watch
+        self._keep_s = keep_s
+        self._log = log
+        self._one_at_a_time = threading.Lock()
+
+    def issue(self, line: LineName) -> tuple[CallId, bytes]:
+        return self._call_keys.issue(line)
+
+    def begin(self, call: CallId, line: LineName, started_at_ms: int) -> None:
+        row = self._catalogue.find(call)
+        if row is None or row.line != line:
+            raise NotAllowed("This call was not issued for this line.")
+        if self._catalogue.begin(call, started_at_ms):
+            self._log.info("call_begun", call=call, line=line)
+
+    def note_gap(self, call: CallId, at_frame: int, frames: int, why: str) -> None:
+        row = self._catalogue.find(call)
+        if row is not None and row.state in (CallState.ISSUED, CallState.RUNNING):
+            self._catalogue.add_gap(call, at_frame, frames, why)
+
+    def finish(self, call: CallId) -> None:
+        """Take a finished recording over. May be repeated."""
+        row = self._catalogue.find(call)
+        if row is None or row.state not in (CallState.ISSUED, CallState.RUNNING):
+            return  # taken over already, or erased since
+        with self._one_at_a_time:
+            self._take_over(row)
+
+    def take_over_what_was_left(self) -> None:
+        """Look for recordings that nobody writes any more and nobody finished; at start and after a recorder ended."""
+        with self._one_at_a_time:
+            for row in self._catalogue.in_state(CallState.ISSUED, CallState.RUNNING):
+                try:
+                    self._take_over_if_left(row)
+                except LinekeepError as trouble:
+                    # One bad file must not keep the others from being taken over; it stays where it is, and the
+                    # check names it.
+                    self._log.error("recording_left_behind", call=row.call_id, why=str(trouble))
+            self._catalogue.drop_unused(self._clock.now_ms() - SPARE_LIVES_MS)
+
+    def _take_over_if_left(self, row: CallRow) -> None:
+        growing, finished = self._folder.growing_path(row.call_id), self._folder.finished_path(row.call_id)
+        if not growing.exists() and not finished.exists():
+            return
+        if growing.exists() and self._folder.is_being_written(row.call_id):
+            return
+        self._take_over(row)
+
+    def _take_over(self, row: CallRow) -> None:
+        call, key = row.call_id, self._call_keys.key_of(row.call_id)
+        if self._folder.finished_path(call).exists():
+            # A cut fell between the file's move, or its recovery, and the catalogue.
+            self._folder.discard_growing(call)
+        elif not self._complete_growing(row, key):
+            return
+        self._keep(row, key)
+
+    def _complete_growing(self, row: CallRow, key: bytes) -> bool:
+        """Bring the growing file, whole or cut off, to the finished ones. False if there was nothing in it."""
+        call, path = row.call_id, self._folder.growing_path(row.call_id)
+        try:
+            with RecordingReader(path, call=call, key=key) as reader:
+                reader.verify()
+            self._folder.adopt(call)
+        except RecordingCutOff:
+            return self._recover(row, key)
+        return True
+
+    def _recover(self, row: CallRow, key: bytes) -> bool:
+        call, source = row.call_id, self._folder.growing_path(row.call_id)
+        gaps = tuple(Gap(at_frame=at, frames=frames, why=why) for at, frames, why in self._catalogue.gaps_of(call))
+        try:
+            recovery = recover(
+                source,
+                self._folder.finished_path(call),
+                call=call,
+                key=key,
+                ended_at_ms=self._clock.now_ms(),
+                gaps=gaps,
+            )
+        except NothingToRecover as nothing:
+            if nothing.unauthenticated_bytes > SEGMENT_BYTES:
+                # More than the one segment that a cut may tear: damage. Keep it for whoever looks into that.
+                raise
+            self._journal.append(Act.CALL_NOT_KEPT, by="vault", ids=(call,), notes={"why": "nothing_recorded"})
+            self._log.info("call_ended", call=call, seconds=0, kept=False)
+            self._erasure.erase([call], by="vault", why="nothing_recorded")
+            return False
+        self._folder.discard_growing(call)
+        notes: dict[str, str | int] = {"unauthenticated_bytes": recovery.unauthenticated_bytes}
+        self._journal.append(Act.CALL_RECOVERED, by="vault", ids=(call,), notes=notes)
+        return True
+
+    def _keep(self, row: CallRow, key: bytes) -> None:
+        call = row.call_id
+        with RecordingReader(self._folder.finished_path(call), call=call, key=key) as reader:
+            opening, closing = reader.opening, reader.closing
+        length_ms = closing.frames * 1000 // RATE_HZ
+        card = cards.Card(
+            number="",
+            ended=closing.ended,
+            frames=closing.frames,
+            audio_bytes=closing.audio_bytes,
+            peaks=closing.peaks,
+            gaps=tuple((gap.at_frame, gap.frames, gap.why) for gap in closing.gaps),
+        )
+        self._journal.append(Act.CALL_KEPT, by="vault", ids=(call,))
+        with self._call_keys.holding_still():
+            self._catalogue.keep(
+                call,
+                started_at_ms=opening.started_at_ms,
+                length_ms=length_ms,
+                due_at_ms=self._due_at(opening.started_at_ms, length_ms),
+                card=cards.seal(card, call, key),
+                tokens=self._call_keys.tokens_for(call, card.number),
+            )
+        self._log.info("call_ended", call=call, seconds=length_ms / 1000, kept=True)
+
+    def _due_at(self, started_at_ms: int, length_ms: int) -> int | None:
+        if self._watch.trouble() is not None or started_at_ms < EARLIEST_MS:
+            return None
+        return due_at(ended_at_ms=started_at_ms + length_ms, keep_s=self._keep_s)

@@ -1,0 +1,20 @@
+"""Roles are sets of rights; the vault asks for a right, never for a role."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Right(StrEnum):
+    SEE_CALLS = "see_calls"
+    HEAR_CALLS = "hear_calls"
+    ERASE_CALLS = "erase_calls"
+
+
+class Role(StrEnum):
+    OWNER = "owner"
+
+
+RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.OWNER: frozenset({Right.SEE_CALLS, Right.HEAR_CALLS, Right.ERASE_CALLS}),
+}

@@ -1,0 +1,49 @@
+"""What the vault does by the clock. The only owner of APScheduler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from appliance.terms import LinekeepError
+
+
+class Schedule:
+    """Runs jobs again and again, one at a time, on a thread of its own; a missed run is made up once.
+
+    Args:
+        on_trouble: told of what a job raised. The job runs again at its next time: a deletion that could not be
+            carried out now stays decided.
+    """
+
+    def __init__(self, on_trouble: Callable[[str, BaseException], None]) -> None:
+        self._on_trouble = on_trouble
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        executors = {"default": ThreadPoolExecutor(1)}
+        self._scheduler: Any = BackgroundScheduler(executors=executors, job_defaults=defaults, timezone="UTC")
+
+    def every(self, seconds: float, name: str, job: Callable[[], None]) -> None:
+        """Run the job at the start and every so many seconds after."""
+
+        def run() -> None:
+            try:
+                job()
+            except LinekeepError as trouble:
+                self._on_trouble(name, trouble)
+            except Exception as fault:  # noqa: BLE001 - the outer loop of a job
+                self._on_trouble(name, fault)
+
+        self._scheduler.add_job(run, "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC))
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Returns when the running job has ended."""
+        self._scheduler.shutdown(wait=True)

@@ -1,0 +1,135 @@
+"""Verb by verb: what the vault answers. Whoever asks has passed the boundary; what a person may is decided here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.audit.events import Act
+from appliance.boundary import verbs
+from appliance.boundary.peer import Handler
+from appliance.vault.box import Box
+from appliance.vault.check import find_faults
+from appliance.vault.rights import Right
+
+
+class Service:
+    """The handlers of all verbs over one box."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self._checking = threading.Lock()
+
+    def handlers(self) -> Mapping[type[verbs.Request], Handler]:
+        return {
+            verbs.IssueCall: self.answer_issue_call,
+            verbs.BeginCall: self.answer_begin_call,
+            verbs.ReportGap: self.answer_report_gap,
+            verbs.FinishCall: self.answer_finish_call,
+            verbs.Heartbeat: self.answer_heartbeat,
+            verbs.AskClaimed: self.answer_ask_claimed,
+            verbs.Claim: self.answer_claim,
+            verbs.LogIn: self.answer_log_in,
+            verbs.LogOut: self.answer_log_out,
+            verbs.AskWho: self.answer_ask_who,
+            verbs.ListCalls: self.answer_list_calls,
+            verbs.OpenCall: self.answer_open_call,
+            verbs.Read: self.answer_read,
+            verbs.EraseCall: self.answer_erase_call,
+            verbs.AskNow: self.answer_ask_now,
+            verbs.Check: self.answer_check,
+        }
+
+    # the recorder's
+
+    def answer_issue_call(self, request: verbs.IssueCall) -> verbs.IssuedCall:
+        call, key = self._box.intake.issue(request.line)
+        return verbs.IssuedCall(call=call, key=key)
+
+    def answer_begin_call(self, request: verbs.BeginCall) -> verbs.Done:
+        self._box.intake.begin(request.call, request.line, request.started_at_ms)
+        self._box.line_board.show_call(request.call, request.line, request.started_at_ms)
+        return verbs.Done()
+
+    def answer_report_gap(self, request: verbs.ReportGap) -> verbs.Done:
+        self._box.intake.note_gap(request.call, request.at_frame, request.frames, request.why)
+        return verbs.Done()
+
+    def answer_finish_call(self, request: verbs.FinishCall) -> verbs.Done:
+        self._box.intake.finish(request.call)
+        return verbs.Done()
+
+    def answer_heartbeat(self, request: verbs.Heartbeat) -> verbs.Done:
+        self._box.line_board.hear(request.lines)
+        return verbs.Done()
+
+    # the web page's
+
+    def answer_ask_claimed(self, _request: verbs.AskClaimed) -> verbs.Claimed:
+        return verbs.Claimed(claimed=self._box.accounts.is_claimed())
+
+    def answer_claim(self, request: verbs.Claim) -> verbs.LoggedIn:
+        token, ends_at_ms = self._box.accounts.claim(request.code, request.name, request.password)
+        return verbs.LoggedIn(login=token, ends_at_ms=ends_at_ms)
+
+    def answer_log_in(self, request: verbs.LogIn) -> verbs.LoggedIn:
+        token, ends_at_ms = self._box.accounts.log_in(request.name, request.password)
+        return verbs.LoggedIn(login=token, ends_at_ms=ends_at_ms)
+
+    def answer_log_out(self, request: verbs.LogOut) -> verbs.Done:
+        self._box.accounts.log_out(request.login)
+        return verbs.Done()
+
+    def answer_ask_who(self, request: verbs.AskWho) -> verbs.Person:
+        visitor = self._box.accounts.visitor(request.login)
+        return verbs.Person(account=visitor.account, name=visitor.name)
+
+    def answer_list_calls(self, request: verbs.ListCalls) -> verbs.CallPage:
+        return self._box.playback.page(self._box.accounts.visitor(request.login), request)
+
+    def answer_open_call(self, request: verbs.OpenCall) -> verbs.OpenedCall:
+        return self._box.playback.open_call(self._box.accounts.visitor(request.login), request.call)
+
+    def answer_read(self, request: verbs.Read) -> verbs.ReadBytes:
+        return self._box.playback.read(self._box.accounts.visitor(request.login), request)
+
+    def answer_erase_call(self, request: verbs.EraseCall) -> verbs.Done:
+        visitor = self._box.accounts.visitor(request.login)
+        visitor.require(Right.ERASE_CALLS)
+        self._box.playback.must_be_finished(request.call)
+        self._box.journal.append(Act.CALL_ERASURE_ASKED, by=visitor.account, ids=(request.call,))
+        self._box.erasure.erase([request.call], by=visitor.account, why="asked")
+        return verbs.Done()
+
+    def answer_ask_now(self, request: verbs.AskNow) -> verbs.Now:
+        # A page asks this twice a second by itself: that must not keep a login alive.
+        box = self._box
+        visitor = box.accounts.visitor(request.login, in_person=False)
+        visitor.require(Right.SEE_CALLS)
+        return verbs.Now(
+            lines=box.line_board.lines(),
+            recorder_alive=box.line_board.recorder_is_alive(),
+            kept_calls=box.catalogue.count_kept(),
+            newest_change=box.catalogue.changes,
+            overdue_calls=box.retention.overdue(),
+            clock_trouble=box.watch.trouble() or "",
+            keep_s=box.settings.vault.keep_s,
+            free_bytes=box.folder.free_bytes(),
+            unreadable_calls=box.playback.unreadable(),
+        )
+
+    # the console's
+
+    def answer_check(self, _request: verbs.Check) -> verbs.CheckFindings:
+        with self._checking:
+            return verbs.CheckFindings(findings=tuple(find_faults(self._box)))
+
+
+def fault_reporter(log: Any) -> Any:
+    """What the listeners tell of exceptions that nobody expected."""
+
+    def report(fault: BaseException) -> None:
+        log.error("fault", exc_info=fault)
+
+    return report

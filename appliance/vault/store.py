@@ -1,0 +1,169 @@
+"""The database file: its tables, and transactions on it. The one place that makes SQLite behave.
+
+Clear columns only for what must be sorted and deleted by; all else is in sealed cards. A dump of this file
+shows when a line was busy, and nothing of who called. Every commit is synced before it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from appliance.terms import DiskFull, StorageTrouble
+from appliance.vault.migrations import bring_up_to_date
+
+metadata = sa.MetaData()
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("call_id", sa.String(32), primary_key=True),
+    sa.Column("line", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("issued_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("started_at_ms", sa.BigInteger),
+    sa.Column("length_ms", sa.BigInteger),
+    sa.Column("direction", sa.String(8), nullable=False),
+    sa.Column("deletion_class", sa.String(32), nullable=False),
+    sa.Column("due_at_ms", sa.BigInteger),
+    sa.Column("condemned_at_ms", sa.BigInteger),
+    sa.Column("card", sa.LargeBinary),
+    sa.Index("calls_by_start", "state", "started_at_ms", "call_id"),
+    sa.Index("calls_by_line", "line", "state", "started_at_ms"),
+    sa.Index("calls_by_due", "state", "due_at_ms"),
+)
+call_keys = sa.Table(
+    "call_keys",
+    metadata,
+    sa.Column("call_id", sa.String(32), primary_key=True),
+    sa.Column("bucket_id", sa.String(16), primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+    sa.Index("call_keys_by_bucket", "bucket_id"),
+)
+number_tokens = sa.Table(
+    "number_tokens",
+    metadata,
+    sa.Column("token", sa.LargeBinary, primary_key=True),
+    sa.Column("call_id", sa.String(32), primary_key=True),
+    sa.Column("bucket_id", sa.String(16), nullable=False),
+    sa.Index("number_tokens_by_call", "call_id"),
+    sa.Index("number_tokens_by_bucket", "bucket_id"),
+)
+gaps = sa.Table(
+    "gaps",
+    metadata,
+    sa.Column("call_id", sa.String(32), primary_key=True),
+    sa.Column("at_frame", sa.BigInteger, primary_key=True),
+    sa.Column("frames", sa.BigInteger, nullable=False),
+    sa.Column("why", sa.String(32), nullable=False),
+)
+forgotten = sa.Table(
+    "forgotten",
+    metadata,
+    sa.Column("call_id", sa.String(32), primary_key=True),
+    sa.Column("forgotten_at_ms", sa.BigInteger, nullable=False),
+)
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("account_id", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("name_key", sa.String(256), nullable=False, unique=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("password_hash", sa.String(256), nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+logins = sa.Table(
+    "logins",
+    metadata,
+    sa.Column("token_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("account_id", sa.String(16), nullable=False),
+    sa.Column("begun_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("used_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("ends_at_ms", sa.BigInteger, nullable=False),
+)
+tries = sa.Table(
+    "tries",
+    metadata,
+    sa.Column("subject", sa.String(32), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_at_ms", sa.BigInteger, nullable=False),
+)
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+
+class Store:
+    """The database file, and transactions on it. Shared by the catalogue, the accounts and the marks."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        sa.event.listen(self._engine, "connect", _prepare_connection)
+        sa.event.listen(self._engine, "begin", _begin)
+        self._reader = self._engine.execution_options(reads_only=True)
+        try:
+            with _translated():
+                bring_up_to_date(self._engine)
+        except StorageTrouble:
+            self.close()
+            raise
+        path.chmod(0o600)
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A consistent view; waits for no writer."""
+        with _translated(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        with _translated(), self._engine.begin() as connection:
+            yield connection
+
+    def empty_log(self) -> None:
+        """Fold the write-ahead log into the file and cut it, so that old rows do not linger there."""
+        with _translated(), self._engine.connect() as connection:
+            raw: Any = connection.connection.dbapi_connection
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def integrity(self) -> str:
+        """SQLite's own word on the file: 'ok', or what is wrong."""
+        with self.reading() as connection:
+            return str(connection.execute(sa.text("PRAGMA quick_check(1)")).scalar())
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _prepare_connection(raw: Any, _record: object) -> None:
+    # Python's own transaction handling would begin late and commit around DDL; ours begins at once.
+    raw.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "temp_store=MEMORY"):
+        raw.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: sa.Connection) -> None:
+    # A writer takes its place at once: a reader that turned writer midway could only fail.
+    reads_only = connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if "full" in str(error.orig):
+            raise DiskFull("The disk is full: nothing was changed. Make room and try again.") from error
+        raise StorageTrouble("The catalogue cannot be read or written; nothing was changed.") from error
+    except DatabaseError as error:
+        raise StorageTrouble("The catalogue is damaged; nothing was changed. Restore it from the backup.") from error

@@ -1,0 +1,353 @@
+"""One connection to a TPM: the commands, the sessions they travel in, and cleaning up behind them.
+
+Promise: this file alone knows tpm2_pytss, and no other file uses this one but tpm.py. A connection is for one
+thread at a time, and good until an answer that the TPM did not give (`TpmAnswer` with another layer's code);
+then it is closed, and a new one begun. Left to tpm.py: the lock, further tries, sentences, which policy.
+
+Who sits on the bus between processor and chip reads no key and fakes no success:
+- Each session is salted to the storage key. Its name is computed here, from the public area that the salt is
+  encrypted to, and compared with the one that the ring remembers; what the answer says its name is counts for
+  nothing (ESYS believes it).
+- What is secret crosses encrypted, what matters is answered under an HMAC. With a password session a faked
+  success of NV_Extend was believed.
+- Listing and flushing is not authenticated: who can fake that could have asked the TPM for the key himself.
+
+A client that was killed leaves sessions and objects in the TPM, and a policy session that was satisfied once
+still unseals after the state has moved on. So a new connection flushes whatever it finds: on a raw TPM
+everything; behind the kernel's resource manager (/dev/tpmrm0) all sessions, and the objects that are ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import tpm2_pytss as tss
+
+from appliance.vault.tpm_policy import (
+    RING_INDEX_ATTRIBUTES,
+    RING_INDEX_HANDLE,
+    RING_INDEX_NAME,
+    STATE_BYTES,
+    STORAGE_KEY_HANDLE,
+    SealedSecret,
+    pcr_selection,
+    ring_index_public,
+)
+from appliance.vault.tpm_trouble import (
+    NO_SUCH_HANDLE,
+    SealDamaged,
+    TpmFault,
+    TpmForeign,
+    finds_fault_with_parameter,
+    plain_code,
+    said_by_tpm,
+)
+
+# The C library would write its errors to stderr by itself; it reads this before its first word.
+os.environ.setdefault("TSS2_LOG", "all+NONE")
+
+TpmAnswer = tss.TSS2_Exception
+"""What the library raises for every answer but success; `rc` is the code. See tpm_trouble.py."""
+
+_FIRST_HANDLES: Final = (0x0200_0000, 0x0300_0000, 0x8000_0000)
+"""Loaded sessions, saved sessions, transient objects (part 2, 7.4)."""
+_MOST_HANDLES = 254
+_PCRS_A_READ = 8
+_RANDOM_A_READ = 32
+
+_HOLD = tss.TPMA_SESSION.CONTINUESESSION
+_AUDIT = _HOLD | tss.TPMA_SESSION.AUDIT
+_TO_TPM = _HOLD | tss.TPMA_SESSION.DECRYPT
+_FROM_TPM = _HOLD | tss.TPMA_SESSION.ENCRYPT
+_BOTH_WAYS = _TO_TPM | _FROM_TPM
+
+_FIXED = tss.TPMA_OBJECT.FIXEDTPM | tss.TPMA_OBJECT.FIXEDPARENT | tss.TPMA_OBJECT.NODA
+_STORAGE = (
+    tss.TPMA_OBJECT.SENSITIVEDATAORIGIN
+    | tss.TPMA_OBJECT.USERWITHAUTH
+    | tss.TPMA_OBJECT.RESTRICTED
+    | tss.TPMA_OBJECT.DECRYPT
+)
+_EMPTY_UNIQUE_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TpmClock:
+    """The TPM's own clock: it stops while the TPM is off; after a dirty cut it may fall back (not `safe`).
+
+    `reset_count` counts boots, `restart_count` resumes. Good for "at least this much time has passed".
+    """
+
+    time_ms: int
+    reset_count: int
+    restart_count: int
+    safe: bool
+
+
+class TpmConnection:
+    """One ESYS context: what it knows of the TPM, and the few compound steps. Raises TpmAnswer.
+
+    Args:
+        trusted_name: the only storage key that sessions may be salted to; None: whichever has our template.
+    """
+
+    def __init__(self, tcti: str, trusted_name: bytes | None) -> None:
+        self._trusted_name = trusted_name
+        self._checked_key: tss.ESYS_TR | None = None
+        self._checked_index: tss.ESYS_TR | None = None
+        self._esys = tss.ESAPI(tcti)
+        try:
+            self.flush_all()
+        except BaseException:
+            self._esys.close()
+            raise
+
+    def close(self) -> None:
+        self._esys.close()
+
+    def flush_all(self) -> None:
+        """Flush every session and object that can be listed. Raises TpmFault if something stays."""
+        for _ in range(3):
+            left = [handle for first in _FIRST_HANDLES for handle in self._handles(first)]
+            if not left:
+                return
+            for handle in left:
+                self._flush_listed(handle)
+        raise TpmFault("Another program keeps opening TPM sessions, so nothing can be called forgotten now.")
+
+    def _handles(self, first: int) -> list[int]:
+        # `capability` must outlive the list: the handles lie in its memory.
+        _, capability = self._esys.get_capability(tss.TPM2_CAP.HANDLES, first, _MOST_HANDLES)
+        return [int(handle) for handle in capability.data.handles]
+
+    def _flush_listed(self, handle: int) -> None:
+        try:
+            self._esys.flush_context(self._esys.tr_from_tpmpublic(handle))
+        except TpmAnswer as error:
+            # Gone by itself, or not ours to flush: listing again tells which.
+            if not said_by_tpm(error.rc):
+                raise
+
+    def _find(self, handle: int) -> tss.ESYS_TR | None:
+        """The key or index at a handle, with its public area read; None if there is none."""
+        try:
+            return self._esys.tr_from_tpmpublic(handle)
+        except TpmAnswer as error:
+            if plain_code(error.rc) != NO_SUCH_HANDLE:
+                raise
+            return None
+
+    def _storage_key(self) -> tss.ESYS_TR:
+        """The storage key, once its template, and its name if one is remembered, are seen to be ours."""
+        if self._checked_key is None:
+            key = self._find(STORAGE_KEY_HANDLE)
+            if key is None:
+                raise TpmForeign("This TPM has no Linekeep storage key: cleared, or another TPM.")
+            self._check_storage_key(key)
+            self._checked_key = key
+        return self._checked_key
+
+    def _check_storage_key(self, key: tss.ESYS_TR) -> None:
+        public = self._esys.read_public(key)[0]
+        if not public.publicArea.marshal().startswith(
+            _storage_key_template().publicArea.marshal()[:-_EMPTY_UNIQUE_BYTES]
+        ):
+            raise TpmForeign("A key that is not Linekeep's lies at the storage key's place in this TPM.")
+        # The name as ESYS computes it from the public area it salts to; `public` was a second reading.
+        name = bytes(self._esys.tr_get_name(key))
+        if name != bytes(public.get_name()) or self._trusted_name not in (None, name):
+            raise TpmForeign("This is not the TPM that the ring was made with. Nothing was changed.")
+
+    def storage_key_name(self) -> bytes:
+        return bytes(self._esys.tr_get_name(self._storage_key()))
+
+    def _ring_index(self) -> tss.ESYS_TR:
+        """The ring's index, written and with our attributes. Raises TpmForeign."""
+        if self._checked_index is None:
+            index = self._find(RING_INDEX_HANDLE)
+            if index is None or bytes(self._esys.tr_get_name(index)) != RING_INDEX_NAME:
+                raise TpmForeign("This TPM has no Linekeep ring index: cleared, or another TPM.")
+            self._checked_index = index
+        return self._checked_index
+
+    def hmac_session(self) -> AbstractContextManager[tss.ESYS_TR]:
+        """A salted session that authorises and authenticates; flushed afterwards."""
+        return self._salted(tss.TPM2_SE.HMAC)
+
+    def policy_session(self) -> AbstractContextManager[tss.ESYS_TR]:
+        """A salted session that collects a policy; flushed afterwards."""
+        return self._salted(tss.TPM2_SE.POLICY)
+
+    def _salted(self, kind: tss.TPM2_SE) -> AbstractContextManager[tss.ESYS_TR]:
+        key, unbound = self._storage_key(), tss.ESYS_TR.NONE
+        return self._flushed(self._esys.start_auth_session(key, unbound, kind, "aes128cfb", tss.TPM2_ALG.SHA256))
+
+    @contextmanager
+    def _flushed(self, handle: tss.ESYS_TR) -> Iterator[tss.ESYS_TR]:
+        """Flush a session or object afterwards; after a broken transport the next opening does that."""
+        try:
+            yield handle
+        except TpmAnswer as error:
+            if said_by_tpm(error.rc):
+                self._flush(handle)
+            raise
+        except BaseException:
+            self._flush(handle)
+            raise
+        self._flush(handle)
+
+    def _flush(self, handle: tss.ESYS_TR) -> None:
+        try:
+            self._esys.flush_context(handle)
+        except TpmAnswer as error:
+            if not said_by_tpm(error.rc):
+                raise
+            # Another program flushed it before us. What it was used for was done or not, and that was told.
+            self._esys.tr_close(handle)
+
+    def _use(self, session: tss.ESYS_TR, attributes: tss.TPMA_SESSION) -> tss.ESYS_TR:
+        """Set what the session does in the next command: not every command has something to encrypt."""
+        self._esys.trsess_set_attributes(session, attributes)
+        return session
+
+    def _make_storage_key(self) -> None:
+        """Create the storage key from the owner's seed and make it persistent, in one step."""
+        primary = self._esys.create_primary(None, _storage_key_template())[0]
+        with self._flushed(primary):
+            self._esys.evict_control(tss.ESYS_TR.OWNER, primary, STORAGE_KEY_HANDLE)
+
+    def _make_ring_index(self) -> None:
+        """Define the ring's index unless it is there, and give it a first value unless it has one.
+
+        The first value is random and known to nobody, and so is no later state reachable again, not even by
+        somebody who undefines the index, defines it anew (it gets the same name) and knows every r.
+        """
+        self._checked_index = None
+        index = self._find(RING_INDEX_HANDLE)
+        if index is None:
+            index = self._esys.nv_define_space(b"", tss.TPM2B_NV_PUBLIC(nvPublic=_ring_index_template()))
+        name = bytes(self._esys.tr_get_name(index))
+        if name == bytes(_ring_index_template().get_name()):
+            self._extend(index, os.urandom(STATE_BYTES))
+            # Its name changes with the first write; the next reading of its public area knows the new one.
+            self._esys.tr_close(index)
+        elif name != RING_INDEX_NAME:
+            raise TpmForeign("An index that is not Linekeep's lies at the ring index's place in this TPM.")
+
+    def provision(self) -> None:
+        """Make what is not there yet; each step is whole or not at all. Raises TpmForeign."""
+        if self._find(STORAGE_KEY_HANDLE) is None:
+            self._make_storage_key()
+        self._storage_key()
+        self._make_ring_index()
+
+    def read_state(self, session: tss.ESYS_TR) -> bytes:
+        reading = self._use(session, _FROM_TPM)
+        return bytes(self._esys.nv_read(self._ring_index(), STATE_BYTES, session1=reading))
+
+    def extend(self, r: bytes) -> None:
+        self._extend(self._ring_index(), r)
+
+    def _extend(self, index: tss.ESYS_TR, r: bytes) -> None:
+        with self.hmac_session() as session:
+            self._esys.nv_extend(index, r, session1=self._use(session, _TO_TPM))
+
+    def pcr_digest(self, session: tss.ESYS_TR, pcrs: tuple[int, ...]) -> bytes:
+        """The digest over the registers' values, in rising order, as PolicyPCR computes it."""
+        values: list[bytes] = []
+        rising = sorted(set(pcrs))
+        for start in range(0, len(rising), _PCRS_A_READ):
+            wanted = tuple(rising[start : start + _PCRS_A_READ])
+            _, _, read = self._esys.pcr_read(_selection(wanted), session1=self._use(session, _AUDIT))
+            values += [bytes(value) for value in read]
+        if len(values) != len(rising):
+            raise TpmFault("The TPM does not have all the platform registers (PCRs) that the settings name.")
+        return hashlib.sha256(b"".join(values)).digest()
+
+    @contextmanager
+    def loaded(self, sealed: SealedSecret, session: tss.ESYS_TR) -> Iterator[tss.ESYS_TR]:
+        """The sealed object inside the TPM. Raises SealDamaged."""
+        private, public = _unmarshalled(sealed)
+        key = self._storage_key()
+        try:
+            item = self._esys.load(key, private, public, session1=self._use(session, _BOTH_WAYS))
+        except TpmAnswer as error:
+            # Mostly 0x1df, integrity; bytes that do not even parse in there give others.
+            if finds_fault_with_parameter(error.rc):
+                raise SealDamaged("A sealed key is damaged, or it was sealed by another TPM.") from error
+            raise
+        with self._flushed(item):
+            yield item
+
+    def create_sealed(self, session: tss.ESYS_TR, secret: bytes, policy: bytes) -> tuple[bytes, bytes]:
+        """Seal inside the TPM; public and private half, marshalled."""
+        sensitive = tss.TPM2B_SENSITIVE_CREATE(sensitive=tss.TPMS_SENSITIVE_CREATE(data=secret))
+        private, public, *_ = self._esys.create(
+            self._storage_key(), sensitive, _sealed_template(policy), session1=self._use(session, _BOTH_WAYS)
+        )
+        return public.marshal(), private.marshal()
+
+    def policy_nv(self, policy: tss.ESYS_TR, session: tss.ESYS_TR, state: bytes) -> None:
+        """Let the TPM compare its state with ours, and note in the policy session that they are equal."""
+        index, equal = self._ring_index(), tss.TPM2_EO.EQ
+        self._esys.policy_nv(index, index, policy, state, equal, session1=self._use(session, _TO_TPM))
+
+    def policy_or(self, policy: tss.ESYS_TR, branches: tuple[bytes, ...]) -> None:
+        self._esys.policy_or(policy, tss.TPML_DIGEST([tss.TPM2B_DIGEST(branch) for branch in branches]))
+
+    def policy_pcr(self, policy: tss.ESYS_TR, pcrs: tuple[int, ...], pcr_digest: bytes) -> None:
+        self._esys.policy_pcr(policy, pcr_digest, _selection(pcrs))
+
+    def unseal(self, item: tss.ESYS_TR, policy: tss.ESYS_TR) -> bytes:
+        """What the loaded object holds, encrypted on the bus under the policy session's salt."""
+        return bytes(self._esys.unseal(item, session1=self._use(policy, _FROM_TPM)))
+
+    def random(self, count: int) -> bytes:
+        drawn = b""
+        with self.hmac_session() as session:
+            self._use(session, _FROM_TPM)
+            while len(drawn) < count:
+                drawn += bytes(self._esys.get_random(min(count - len(drawn), _RANDOM_A_READ), session1=session))
+        return drawn
+
+    def clock(self) -> TpmClock:
+        with self.hmac_session() as session:
+            told = self._esys.read_clock(session1=self._use(session, _AUDIT)).clockInfo
+        return TpmClock(
+            time_ms=int(told.clock),
+            reset_count=int(told.resetCount),
+            restart_count=int(told.restartCount),
+            safe=bool(told.safe),
+        )
+
+
+def _storage_key_template() -> tss.TPM2B_PUBLIC:
+    area = tss.TPMT_PUBLIC.parse("ecc256:aes128cfb", objectAttributes=_FIXED | _STORAGE)
+    return tss.TPM2B_PUBLIC(publicArea=area)
+
+
+def _sealed_template(policy: bytes) -> tss.TPM2B_PUBLIC:
+    # No USERWITHAUTH: the policy is the only way in.
+    area = tss.TPMT_PUBLIC.parse("keyedhash", objectAttributes=_FIXED)
+    area.authPolicy = tss.TPM2B_DIGEST(policy)
+    return tss.TPM2B_PUBLIC(publicArea=area)
+
+
+def _ring_index_template() -> tss.TPMS_NV_PUBLIC:
+    return tss.TPMS_NV_PUBLIC.unmarshal(ring_index_public(RING_INDEX_ATTRIBUTES))[0]
+
+
+def _selection(pcrs: tuple[int, ...]) -> tss.TPML_PCR_SELECTION:
+    return tss.TPML_PCR_SELECTION.unmarshal(pcr_selection(pcrs))[0]
+
+
+def _unmarshalled(sealed: SealedSecret) -> tuple[tss.TPM2B_PRIVATE, tss.TPM2B_PUBLIC]:
+    try:
+        return tss.TPM2B_PRIVATE.unmarshal(sealed.private)[0], tss.TPM2B_PUBLIC.unmarshal(sealed.public)[0]
+    except TpmAnswer as error:
+        raise SealDamaged("A sealed key is damaged.") from error

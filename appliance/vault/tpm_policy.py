@@ -1,0 +1,107 @@
+"""The TPM policy of the ring key, computed in software: templates, names and digests, as bytes.
+
+Decides nothing about keys and touches no TPM. What is computed here is what a TPM computes by itself when it
+goes through the same steps (TCG TPM 2.0 Library, part 1 chapters 16 and 19, part 3 under the command named at
+each function); a test lets a TPM and stock tools compute it too. A wrong digest could only make a seal that
+does not open, and that is found before anything is renamed (see ring.py).
+
+    ring key = sealed under PolicyPCR after PolicyOR(PolicyNV(x == states[0]), PolicyNV(x == states[1]))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass, field
+
+STORAGE_KEY_HANDLE = 0x8100_0001
+"""Where the storage key lies; the first place that TCG's handle registry gives to an owner's storage key."""
+
+RING_INDEX_HANDLE = 0x0180_6C6B
+"""Where the ring state lies: in the owner's range of NV indices, 'lk' in ASCII."""
+
+STATE_BYTES = 32
+DIGEST_BYTES = 32
+
+_SHA256 = 0x000B
+_NV_TYPE_EXTEND = 4 << 4
+_NV_AUTH_WRITE = 1 << 2
+_NV_AUTH_READ = 1 << 18
+_NV_NO_DA = 1 << 25
+_NV_WRITTEN = 1 << 29
+
+RING_INDEX_ATTRIBUTES = _NV_TYPE_EXTEND | _NV_AUTH_WRITE | _NV_AUTH_READ | _NV_NO_DA
+"""Never ORDERLY: such an index lives in the TPM's RAM, and a power cut sets it back or makes it jump."""
+
+RING_INDEX_WRITTEN = RING_INDEX_ATTRIBUTES | _NV_WRITTEN
+
+_CC_POLICY_NV = 0x149
+_CC_POLICY_OR = 0x171
+_CC_POLICY_PCR = 0x17F
+_OPERATION_EQUAL = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSecret:
+    """A secret that only one TPM opens, in one of two states, started as it was when this was made.
+
+    public, private: the TPM's own two halves, worthless elsewhere.
+    states: the values of the ring state under which it opens: when it was made, and the next one.
+    pcrs, pcr_digest: the platform registers (SHA-256 bank) it is bound to, and the digest of their values.
+    """
+
+    public: bytes = field(repr=False)
+    private: bytes = field(repr=False)
+    states: tuple[bytes, bytes]
+    pcrs: tuple[int, ...]
+    pcr_digest: bytes
+
+
+def ring_index_public(attributes: int) -> bytes:
+    """TPMS_NV_PUBLIC of the ring's index: handle, hash, attributes, no policy, size (part 2, 13.5)."""
+    return struct.pack(">IHIHH", RING_INDEX_HANDLE, _SHA256, attributes, 0, STATE_BYTES)
+
+
+RING_INDEX_NAME = struct.pack(">H", _SHA256) + hashlib.sha256(ring_index_public(RING_INDEX_WRITTEN)).digest()
+"""The index's name once it was written. It commits to type and attributes, not to the value."""
+
+
+def next_state(state: bytes, r: bytes) -> bytes:
+    """What TPM2_NV_Extend makes of an index of type EXTEND (part 3, 31.9): there is no way back."""
+    return hashlib.sha256(state + r).digest()
+
+
+def pcr_selection(pcrs: tuple[int, ...]) -> bytes:
+    """TPML_PCR_SELECTION: one bank, SHA-256, three bytes of bits (part 2, 10.9.7)."""
+    bits = sum(1 << pcr for pcr in set(pcrs))
+    return struct.pack(">IHB", 1, _SHA256, 3) + bits.to_bytes(3, "little")
+
+
+def policy_nv_digest(state: bytes) -> bytes:
+    """PolicyNV, first step of a policy: the index's value equals `state` (part 3, 23.9)."""
+    arguments = hashlib.sha256(state + struct.pack(">HH", 0, _OPERATION_EQUAL)).digest()
+    return _extended(bytes(DIGEST_BYTES), _CC_POLICY_NV, arguments + RING_INDEX_NAME)
+
+
+def policy_or_digest(branches: tuple[bytes, bytes]) -> bytes:
+    """PolicyOR: forgets which branch was true, remembers which ones there were (part 3, 23.6)."""
+    return _extended(bytes(DIGEST_BYTES), _CC_POLICY_OR, b"".join(branches))
+
+
+def policy_pcr_digest(before: bytes, pcrs: tuple[int, ...], pcr_digest: bytes) -> bytes:
+    """PolicyPCR on top of `before` (part 3, 23.7)."""
+    return _extended(before, _CC_POLICY_PCR, pcr_selection(pcrs) + pcr_digest)
+
+
+def state_branches(states: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """The two digests that PolicyOR is asked with."""
+    return policy_nv_digest(states[0]), policy_nv_digest(states[1])
+
+
+def ring_key_policy(states: tuple[bytes, bytes], pcrs: tuple[int, ...], pcr_digest: bytes) -> bytes:
+    """The whole policy a ring key is sealed under."""
+    return policy_pcr_digest(policy_or_digest(state_branches(states)), pcrs, pcr_digest)
+
+
+def _extended(before: bytes, command: int, arguments: bytes) -> bytes:
+    return hashlib.sha256(before + struct.pack(">I", command) + arguments).digest()

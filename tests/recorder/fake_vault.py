@@ -1,0 +1,99 @@
+"""A vault that only remembers what it was told: the recorder's verbs on a real socket.
+
+Promises the boundary's own listener and messages. Its keys are random and last as long as it does, also while
+it is away, as those of the real vault do.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance.boundary import verbs
+from appliance.boundary.peer import Listener
+from appliance.terms import CallId, KeyTrouble, LineName, NotAllowed
+
+PATIENCE_S = 10.0
+
+
+class FakeVault:
+    """
+    Fields:
+        told: every request but heartbeats, in order.
+        keys: the keys it has issued.
+        lines: what the last heartbeat said.
+        refuses_keys: answer IssueCall with a refusal.
+        refuses: answer this verb with a refusal.
+    """
+
+    def __init__(self, socket_path: Path) -> None:
+        self._path = socket_path
+        self._news = threading.Condition()
+        self._listener: Listener | None = None
+        self.told: list[verbs.Request] = []
+        self.keys: dict[CallId, bytes] = {}
+        self.lines: dict[LineName, verbs.LineNow] = {}
+        self.beats = 0
+        self.refuses_keys = False
+        self.refuses: type[verbs.Request] | None = None
+        self.faults: list[BaseException] = []
+
+    def come(self) -> None:
+        """Be there."""
+        handlers: dict[type[verbs.Request], Callable[[verbs.Request], verbs.Answer]] = {
+            verbs.IssueCall: self._issue,
+            verbs.BeginCall: self._take,
+            verbs.ReportGap: self._take,
+            verbs.FinishCall: self._take,
+            verbs.Heartbeat: self._beat,
+        }
+        self._listener = Listener(self._path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)
+        self._listener.start()
+
+    def go(self) -> None:
+        """Be away, until `come`."""
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
+
+    def wait_until(self, is_so: Callable[[], object], within_s: float = PATIENCE_S) -> None:
+        """Wait for something to have been told. Looks again after every request, and never otherwise."""
+        with self._news:
+            assert self._news.wait_for(is_so, within_s), f"not within {within_s} s; told: {self.told}"
+
+    def wait_for_beats(self, count: int = 2) -> None:
+        """After this the link has done all that was to be done before: two beats, as one may be under way."""
+        with self._news:
+            wanted = self.beats + count
+        self.wait_until(lambda: self.beats >= wanted)
+
+    def calls(self, verb: type[verbs.BeginCall] | type[verbs.FinishCall]) -> list[CallId]:
+        return [request.call for request in self.told if isinstance(request, verb)]
+
+    def _issue(self, request: verbs.Request) -> verbs.Answer:
+        if self.refuses_keys:
+            raise KeyTrouble("The keys are locked.")
+        call = CallId(secrets.token_hex(16))
+        with self._news:
+            self.keys[call] = secrets.token_bytes(32)
+        self._take(request)
+        return verbs.IssuedCall(call=call, key=self.keys[call])
+
+    def _beat(self, request: verbs.Request) -> verbs.Answer:
+        assert isinstance(request, verbs.Heartbeat)
+        with self._news:
+            self.lines = {line.line: line for line in request.lines}
+            self.beats += 1
+            self._news.notify_all()
+        return verbs.Done()
+
+    def _take(self, request: verbs.Request) -> verbs.Answer:
+        if type(request) is self.refuses:
+            raise NotAllowed("Not this.")
+        with self._news:
+            self.told.append(request)
+            self._news.notify_all()
+        return verbs.Done()

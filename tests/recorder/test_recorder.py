@@ -1,0 +1,194 @@
+"""The whole daemon as a process: a simulated line at one end, a vault that only remembers at the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.boundary import verbs
+from appliance.recorder.signals import Pcm
+from appliance.recordings.container import EndReason
+from appliance.recordings.folder import RecordingsFolder
+from appliance.recordings.reader import RecordingCutOff, RecordingReader
+from appliance.terms import RATE_HZ, CallId, LineName
+from tests.recorder.fake_vault import FakeVault
+from tests.simulators.line import SimulatedLine, build_plugin
+
+Noise = Callable[[float, float], Pcm]
+LINE = LineName("line1")
+PATIENCE_S = 30.0
+GROUND = "Synthesised audio."
+STOPS_WITHIN_S = 8.5
+"""Five seconds for the calls and three for the vault are allowed; it should take one."""
+
+
+@dataclass
+class Box:
+    """A settings file, a line and a vault; the recorder is started by the test."""
+
+    settings: Path
+    folder: RecordingsFolder
+    line: SimulatedLine
+    vault: FakeVault
+    running: list[subprocess.Popen[bytes]]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "appliance.cli", "run", "--config", str(self.settings), "recorder"]
+        recorder = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | self.line.environment())
+        self.running.append(recorder)
+        return recorder
+
+    def begun(self) -> list[CallId]:
+        return self.vault.calls(verbs.BeginCall)
+
+    def finished(self) -> list[CallId]:
+        return self.vault.calls(verbs.FinishCall)
+
+    def trouble(self) -> str:
+        return self.vault.lines[LINE].trouble if LINE in self.vault.lines else ""
+
+    def open(self, call: CallId) -> RecordingReader:
+        return RecordingReader(self.folder.growing_path(call), call=call, key=self.vault.keys[call])
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_plugin(tmp_path_factory.mktemp("plugin"))
+
+
+@pytest.fixture
+def box(tmp_path: Path, plugin: Path, vault: FakeVault, spoken: Pcm, noise: Noise) -> Iterator[Box]:
+    """The line says ten seconds of speech, then eight of nothing, again and again."""
+    settings = tmp_path / "linekeep.toml"
+    settings.write_text(
+        f"""
+state_dir = "{tmp_path / "state"}"
+run_dir = "{tmp_path}"
+[recorder]
+hold_over_s = 2
+devices = [{{ alsa = "line0" }}]
+lines = [{{ name = "{LINE}", alsa = "line0", ground = "{GROUND}" }}]
+"""
+    )
+    folder = RecordingsFolder(tmp_path / "state" / "recordings")
+    folder.create()
+    feed = np.concatenate((spoken[: 10 * RATE_HZ], noise(8, -65)))[:, np.newaxis]
+    line = SimulatedLine(tmp_path / "line", feed, speed=2, repeat=True, plugin=plugin)
+    box = Box(settings=settings, folder=folder, line=line, vault=vault, running=[])
+    yield box
+    for recorder in box.running:
+        recorder.kill()
+        recorder.communicate()
+
+
+def stopped(recorder: subprocess.Popen[bytes]) -> list[dict[str, object]]:
+    """Ask it to stop; what it had logged."""
+    recorder.send_signal(signal.SIGTERM)
+    _, log = recorder.communicate(timeout=STOPS_WITHIN_S)
+    assert recorder.returncode == 0, log.decode()
+    return [json.loads(line) for line in log.splitlines()]
+
+
+def test_a_call_on_the_line_becomes_a_recording(box: Box) -> None:
+    box.vault.come()
+    recorder = box.start()
+    box.vault.wait_until(box.finished, PATIENCE_S)
+    (call,) = box.finished()
+    with box.open(call) as reader:
+        reader.verify()
+        assert reader.opening.ground == GROUND
+        assert reader.closing.ended is EndReason.SILENCE
+        assert 12 * RATE_HZ < reader.closing.frames < 14 * RATE_HZ
+        assert reader.closing.gaps == ()
+    events = [told["event"] for told in stopped(recorder)]
+    assert events.index("call_recording_begun") < events.index("call_recording_ended")
+
+
+def test_the_vault_sees_a_running_call_soon_and_stopping_ends_it_whole(box: Box) -> None:
+    box.vault.come()
+    recorder = box.start()
+    box.vault.wait_until(lambda: LINE in box.vault.lines and box.vault.lines[LINE].call, PATIENCE_S)
+    assert box.vault.lines[LINE].level_dbfs > -40
+    asked = time.monotonic()
+    stopped(recorder)
+    assert time.monotonic() - asked < 5
+    (call,) = box.finished()
+    with box.open(call) as reader:
+        reader.verify()
+        assert reader.closing.ended is EndReason.STOPPED
+
+
+def test_a_device_that_is_missing_and_then_plugged_in_is_no_reason_to_die(box: Box) -> None:
+    box.line.unplug()
+    box.vault.come()
+    recorder = box.start()
+    box.vault.wait_until(lambda: "no sound device" in box.trouble(), PATIENCE_S)
+    box.line.plug()
+    box.vault.wait_until(lambda: box.begun() and not box.trouble(), PATIENCE_S)
+    box.line.unplug()
+    box.vault.wait_until(lambda: box.finished() and box.trouble(), PATIENCE_S)
+    call = box.finished()[0]
+    with box.open(call) as reader:
+        reader.verify()
+        assert reader.closing.ended in {EndReason.DEVICE_LOST, EndReason.SILENCE}
+    assert recorder.poll() is None
+    stopped(recorder)
+
+
+def test_an_overrun_is_listed_in_the_recording_and_told_at_once(box: Box) -> None:
+    box.vault.come()
+    recorder = box.start()
+    box.vault.wait_until(box.begun, PATIENCE_S)
+    box.line.overrun(1500)
+    box.vault.wait_until(
+        lambda: [request for request in box.vault.told if isinstance(request, verbs.ReportGap)], PATIENCE_S
+    )
+    box.vault.wait_until(box.finished, PATIENCE_S)
+    with box.open(box.finished()[0]) as reader:
+        reader.verify()
+        (gap,) = reader.closing.gaps
+        assert gap.why == "overrun"
+    stopped(recorder)
+
+
+def test_a_recorder_that_was_killed_leaves_its_file_and_begins_anew(box: Box) -> None:
+    box.vault.come()
+    recorder = box.start()
+    box.vault.wait_until(box.begun, PATIENCE_S)
+    recorder.kill()
+    recorder.wait(PATIENCE_S)
+    (call,) = box.begun()
+    assert not box.folder.is_being_written(call)
+    with pytest.raises(RecordingCutOff):
+        box.open(call)
+    again = box.start()
+    box.vault.wait_until(lambda: len(box.begun()) == 2, PATIENCE_S)
+    assert call in box.folder.growing_calls()
+    stopped(again)
+
+
+def test_a_vault_that_comes_late_is_found(box: Box) -> None:
+    recorder = box.start()
+    threading.Timer(1.5, box.vault.come).start()
+    box.vault.wait_until(box.begun, PATIENCE_S)
+    stopped(recorder)
+
+
+def test_a_ground_that_no_recording_can_hold_stops_the_start_in_one_sentence(box: Box) -> None:
+    box.settings.write_text(box.settings.read_text().replace(GROUND, "because " * 40))
+    recorder = box.start()
+    _, told = recorder.communicate(timeout=PATIENCE_S)
+    assert recorder.returncode == 2
+    assert f"The ground of line '{LINE}' cannot be used" in told.decode()
+    assert "Traceback" not in told.decode()

@@ -1,0 +1,111 @@
+"""A file heard as a line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from appliance.recorder.replay import END_OF_FILE, replay
+from appliance.recorder.signals import Pcm
+from appliance.settings import RecorderSettings
+from appliance.sound_file import write_wav
+from appliance.terms import RATE_HZ, SettingsTrouble
+from tests.simulators import conversation
+
+Noise = Callable[[float, float], Pcm]
+SETTINGS = RecorderSettings()
+
+
+def told(tmp_path: Path, *channels: Pcm, settings: RecorderSettings = SETTINGS) -> list[dict[str, Any]]:
+    sound = tmp_path / "line.wav"
+    write_wav(sound, np.stack(channels, axis=1))
+    return list(replay(sound, settings))
+
+
+def of_kind(happenings: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+    return [happening for happening in happenings if happening["what"] == what]
+
+
+def test_one_call_begins_in_its_pre_roll_and_ends_after_the_hold_over(
+    tmp_path: Path, spoken: Pcm, noise: Noise
+) -> None:
+    happenings = told(tmp_path, np.concatenate((noise(10, -65), spoken, noise(12, -65))))
+    (begin,), (end,) = of_kind(happenings, "call_begin"), of_kind(happenings, "call_end")
+    speech_ends = 10 + spoken.size / RATE_HZ
+    assert begin == {"t": pytest.approx(7.8, abs=0.15), "what": "call_begin", "line": "line1"}
+    assert end["why"] == "silence"
+    assert end["t"] == pytest.approx(speech_ends + 6, abs=0.5)
+    assert end["seconds"] == pytest.approx(end["t"] - begin["t"], abs=0.01)
+    assert of_kind(happenings, "speech")[0] == {
+        "t": pytest.approx(10, abs=0.15),
+        "what": "speech",
+        "line": "line1",
+        "state": "on",
+    }
+
+
+def test_a_call_that_outlasts_the_file_ends_with_it(tmp_path: Path, spoken: Pcm) -> None:
+    happenings = told(tmp_path, spoken[: 3 * RATE_HZ + 123])
+    assert [happening["what"] for happening in happenings[:2]] == ["call_begin", "speech"]
+    assert happenings[-2] == {"t": pytest.approx(3.015), "what": "speech", "line": "line1", "state": "off"}
+    assert happenings[-1] == {
+        "t": pytest.approx(3.015),
+        "what": "call_end",
+        "line": "line1",
+        "seconds": pytest.approx(3.015),
+        "why": END_OF_FILE,
+    }
+
+
+def test_a_quiet_file_tells_nothing(tmp_path: Path, noise: Noise) -> None:
+    assert told(tmp_path, noise(20, -62)) == []
+
+
+def test_lines_are_told_apart_and_everything_comes_in_the_order_of_time(
+    tmp_path: Path, spoken: Pcm, noise: Noise
+) -> None:
+    early = np.concatenate((noise(6, -65), spoken, noise(20, -65)))
+    late = np.concatenate((noise(7.5, -65), spoken, noise(18.5, -65)))
+    happenings = told(tmp_path, early, late)
+    assert [call["line"] for call in of_kind(happenings, "call_begin")] == ["line1", "line2"]
+    times = [happening["t"] for happening in happenings]
+    assert times == sorted(times)
+    # The second line's call is noticed at 7.6 s, and began before the first line's speech at 6 s.
+    assert [told["what"] for told in happenings[:3]] == ["call_begin", "call_begin", "speech"]
+
+
+def test_the_settings_decide(tmp_path: Path, spoken: Pcm, noise: Noise) -> None:
+    sound = np.concatenate((noise(6, -65), spoken, noise(5, -65), spoken, noise(15, -65)))
+    assert len(of_kind(told(tmp_path, sound), "call_begin")) == 1
+    short = RecorderSettings(hold_over_s=2)
+    assert len(of_kind(told(tmp_path, sound, settings=short), "call_begin")) == 2
+
+
+def test_nothing_is_written_and_a_hundred_times_real_time_is_reached(tmp_path: Path, spoken: Pcm) -> None:
+    sound = tmp_path / "line.wav"
+    write_wav(sound, np.tile(spoken, 26)[:, np.newaxis])
+    started = time.process_time()
+    assert list(replay(sound, SETTINGS))
+    assert time.process_time() - started < 3.0  # for five minutes of audio
+    assert list(tmp_path.iterdir()) == [sound]
+
+
+def test_a_file_that_is_no_sound_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Anna")
+    with pytest.raises(SettingsTrouble):
+        list(replay(tmp_path / "letter.txt", SETTINGS))
+
+
+def test_the_synthesised_conversation_is_one_call(tmp_path: Path) -> None:
+    sound = tmp_path / "call.wav"
+    conversation.synthesise(sound)
+    happenings = list(replay(sound, SETTINGS))
+    (begin,), (end,) = of_kind(happenings, "call_begin"), of_kind(happenings, "call_end")
+    assert begin["t"] == pytest.approx(0, abs=0.3)  # it rings after two seconds
+    assert end["why"] == "silence"
+    assert end["seconds"] > 30

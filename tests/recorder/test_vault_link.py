@@ -1,0 +1,195 @@
+"""The link to the vault, over a real socket to a vault that comes and goes."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.boundary import verbs
+from appliance.clock import Clock
+from appliance.recorder.vault_link import SPARE_KEEPS_MS, STOP_WITHIN_S, VaultLink
+from appliance.terms import CallId, LineName
+from tests.recorder.fake_vault import FakeVault
+from tests.recorder.heard_log import HeardLog
+
+LINE, OTHER = LineName("line1"), LineName("line2")
+CALL = CallId("c" * 32)
+
+
+class Steady:
+    """A steady clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.ms = 0
+
+    def __call__(self) -> int:
+        return self.ms
+
+
+@pytest.fixture
+def steady() -> Steady:
+    return Steady()
+
+
+@pytest.fixture
+def link(tmp_path: Path, steady: Steady, vault: FakeVault, heard_log: HeardLog) -> Iterator[VaultLink]:
+    def board() -> tuple[verbs.LineNow, ...]:
+        return (verbs.LineNow(line=LINE, level_dbfs=-40.0),)
+
+    link = VaultLink(tmp_path / "vault-recorder.sock", [LINE, OTHER], board, Clock(steady=steady), heard_log.logger)
+    yield link
+    link.stop()
+
+
+def test_each_line_has_its_key_before_it_needs_one(link: VaultLink, vault: FakeVault) -> None:
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: vault.beats)
+    first, second = link.take_key(LINE), link.take_key(OTHER)
+    assert first is not None
+    assert second is not None
+    assert vault.keys == {first.call: first.key, second.call: second.key}
+
+
+def test_a_key_is_given_once_and_the_next_one_fetched_at_once(link: VaultLink, vault: FakeVault) -> None:
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: vault.beats)
+    first = link.take_key(LINE)
+    vault.wait_for_beats()
+    second = link.take_key(LINE)
+    assert first is not None
+    assert second is not None
+    assert first.call != second.call
+
+
+def test_a_spare_key_of_yesterday_is_replaced(link: VaultLink, vault: FakeVault, steady: Steady) -> None:
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: vault.beats)
+    old = set(vault.keys)
+    steady.ms = SPARE_KEEPS_MS + 1
+    vault.wait_until(lambda: len(vault.keys) == 4)
+    vault.wait_for_beats()
+    issued = link.take_key(LINE)
+    assert issued is not None
+    assert issued.call not in old
+
+
+def test_an_old_spare_key_is_better_than_none_while_the_vault_is_away(
+    link: VaultLink, vault: FakeVault, steady: Steady
+) -> None:
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: vault.beats)
+    vault.go()
+    steady.ms = SPARE_KEEPS_MS + 1
+    assert link.take_key(LINE) is not None
+
+
+def test_without_a_key_the_reason_is_a_sentence(link: VaultLink, vault: FakeVault) -> None:
+    vault.refuses_keys = True
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: vault.beats)
+    assert link.take_key(LINE) is None
+    assert link.why_no_key(LINE) == "The keys are locked."
+
+
+def test_a_vault_that_was_away_from_the_start_is_found_when_it_comes(
+    link: VaultLink, vault: FakeVault, heard_log: HeardLog
+) -> None:
+    link.start()
+    heard_log.wait_for("vault_away")
+    assert link.take_key(LINE) is None
+    assert "does not answer" in link.why_no_key(LINE)
+    vault.come()
+    vault.wait_until(lambda: vault.beats)
+    assert link.take_key(LINE) is not None
+    assert link.why_no_key(LINE) == ""
+
+
+def test_messages_wait_for_the_vault_and_arrive_in_order(link: VaultLink, vault: FakeVault) -> None:
+    link.start()
+    link.begin_call(CALL, LINE, 1_800_000_000_000)
+    link.report_gap(CALL, 8000, 800, "overrun")
+    link.finish_call(CALL)
+    vault.come()
+    vault.wait_until(lambda: vault.calls(verbs.FinishCall))
+    assert [request for request in vault.told if not isinstance(request, verbs.IssueCall)] == [
+        verbs.BeginCall(call=CALL, line=LINE, started_at_ms=1_800_000_000_000),
+        verbs.ReportGap(call=CALL, at_frame=8000, frames=800, why="overrun"),
+        verbs.FinishCall(call=CALL),
+    ]
+
+
+def test_a_message_that_the_vault_did_not_answer_is_sent_again(
+    tmp_path: Path, link: VaultLink, vault: FakeVault
+) -> None:
+    deaf = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    deaf.bind(str(tmp_path / "vault-recorder.sock"))
+    deaf.listen()
+    link.finish_call(CALL)
+    link.start()
+    connection, _ = deaf.accept()
+    assert connection.recv(1)
+    connection.close()
+    deaf.close()
+    vault.come()
+    vault.wait_until(lambda: vault.calls(verbs.FinishCall) == [CALL])
+
+
+def test_a_message_that_the_vault_refuses_is_dropped_and_the_next_one_sent(
+    tmp_path: Path, link: VaultLink, vault: FakeVault
+) -> None:
+    vault.refuses = verbs.ReportGap
+    vault.come()
+    link.report_gap(CALL, 0, 800, "overrun")
+    link.finish_call(CALL)
+    link.start()
+    vault.wait_until(lambda: vault.calls(verbs.FinishCall))
+    assert not [request for request in vault.told if isinstance(request, verbs.ReportGap)]
+
+
+def test_the_heart_beats_at_once_when_a_call_begins(
+    link: VaultLink, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.recorder.vault_link.HEARTBEAT_S", 600)
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: vault.beats)
+    beats = vault.beats
+    link.begin_call(CALL, LINE, 0)
+    vault.wait_until(lambda: vault.beats > beats)
+    assert vault.calls(verbs.BeginCall) == [CALL]
+
+
+def test_the_heart_beats_twice_a_second(link: VaultLink, vault: FakeVault) -> None:
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: vault.beats)
+    started, beats = time.monotonic(), vault.beats
+    vault.wait_until(lambda: vault.beats >= beats + 4)
+    assert 1.4 < time.monotonic() - started < 8
+    assert vault.lines[LINE].level_dbfs == -40.0
+
+
+def test_stopping_tells_first_what_waits(link: VaultLink, vault: FakeVault) -> None:
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: vault.beats)
+    link.finish_call(CALL)
+    link.stop()
+    assert vault.calls(verbs.FinishCall) == [CALL]
+
+
+def test_stopping_gives_up_on_a_vault_that_is_away(link: VaultLink) -> None:
+    link.start()
+    link.finish_call(CALL)
+    started = time.monotonic()
+    link.stop()
+    assert time.monotonic() - started < STOP_WITHIN_S + 1

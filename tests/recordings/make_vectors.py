@@ -1,0 +1,205 @@
+"""Makes tests/vectors/recordings.json: sealed bytes with the class of outcome that every implementation must give.
+
+    python -m tests.recordings.make_vectors
+
+Everything that is random in real life is fixed here, so the file is made anew byte for byte; a test compares. The
+audio is valid Ogg, but its packets were made by no codec.
+
+A recording's outcome is `valid` (opens, and all of it verifies), `cut_off` (begins well, has no sealed end) or
+`damaged` (anything else). `audio_sha256` and `closing` are given where it is valid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import msgspec
+
+from appliance.recordings import container, sealing
+from appliance.recordings.container import ClosingRecord, EndReason, Gap
+from appliance.terms import CallId
+from tests.recordings.samples import (
+    CALL,
+    KEY,
+    OTHER_CALL,
+    SEGMENT,
+    STARTED_AT_MS,
+    frames_in,
+    ogg_pages,
+    opening_record,
+)
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "recordings.json"
+BUCKET_KEY = bytes(range(32, 64))
+Vector = dict[str, object]
+AUDIO = b"".join(ogg_pages(2))
+OPENING = container.encode_opening(opening_record())
+
+
+def make_vectors() -> str:
+    """The file's text."""
+    vectors = {
+        "about": "Linekeep recordings, format 1. How to read this: docs/format.md, section 8.",
+        "recordings": [*_valid(), *_cut_off(), *_damaged_bytes(), *_damaged_content()],
+        "cards": [_card(b""), _card(b'{"notes":"called back"}'), _card(b"x" * 252), _card(b"x" * 253)],
+        "wrapped_keys": [_wrapped("2025-11-22"), _wrapped("")],
+        "number_tokens": [_token("0301234567"), _token("110"), _token("")],
+    }
+    return json.dumps(vectors, indent=1) + "\n"
+
+
+def _valid() -> Iterator[Vector]:
+    yield _recording("two pages", _sealed(_plaintext(_closing())), "valid", closing=_closing())
+    gaps = _closing(gaps=(Gap(at_frame=160, frames=80, why="overrun"), Gap(at_frame=900, frames=1, why="unplugged")))
+    yield _recording("two gaps", _sealed(_plaintext(gaps)), "valid", closing=gaps)
+    recovered = _closing(ended=EndReason.CUT_OFF, lost_after_frame=frames_in(2))
+    yield _recording("recovered after a crash", _sealed(_plaintext(recovered)), "valid", closing=recovered)
+    for extra, what in ((0, "last segment full"), (1, "last segment of one byte")):
+        filled = _filled(extra)
+        yield _recording(what, _sealed(_plaintext(filled)), "valid", closing=filled)
+
+
+def _cut_off() -> Iterator[Vector]:
+    whole = _sealed(_plaintext(_closing()))
+    yield _recording("opening record only", whole[:SEGMENT], "cut_off")
+    yield _recording("cut at a segment's end", whole[: 2 * SEGMENT], "cut_off")
+    yield _recording("cut within a segment", whole[: 2 * SEGMENT - 100], "cut_off")
+    yield _recording("cut by one byte", whole[:-1], "cut_off")
+    yield _recording("one byte appended", whole + b"\0", "cut_off")
+    yield _recording("bit flipped in the last segment", _flipped(whole, len(whole) - 20), "cut_off")
+
+
+def _damaged_bytes() -> Iterator[Vector]:
+    whole = _sealed(_plaintext(_closing()))
+    yield _recording("empty file", b"", "damaged")
+    yield _recording("cut within the opening segment", whole[: SEGMENT - 1], "damaged")
+    for place, what in ((0, "header length"), (5, "salt"), (35, "nonce prefix"), (100, "opening segment")):
+        yield _recording(f"bit flipped in the {what}", _flipped(whole, place), "damaged")
+    yield _recording("bit flipped in a middle segment", _flipped(whole, SEGMENT + 500), "damaged")
+    yield _recording("of another call", whole, "damaged", call=OTHER_CALL)
+
+
+def _damaged_content() -> Iterator[Vector]:
+    """Sealed rightly, with a content that no recording has."""
+    closing, end = _closing(), container.encode_closing(_closing())
+    text, offset = end[:-8], end[-8:]
+    contents = {
+        "opening record of format 2": OPENING.replace(b'"format":1', b'"format":2') + AUDIO + end,
+        "opening record of another call": OPENING.replace(CALL.encode(), OTHER_CALL.encode()) + AUDIO + end,
+        "opening record with an unknown field": OPENING.replace(b'{"call"', b'{"a":1,"call"')[:-6] + AUDIO + end,
+        "opening record padded with zeros": OPENING.rstrip().ljust(968, b"\0") + AUDIO + end,
+        "closing record with white space": OPENING + AUDIO + text.replace(b":", b": ", 1) + offset,
+        "closing record with a key twice": OPENING + AUDIO + b'{"frames":1,' + text[1:] + offset,
+        "closing record of another call": _plaintext(msgspec.structs.replace(closing, call=OTHER_CALL)),
+        "closing record with another hash": _plaintext(msgspec.structs.replace(closing, audio_sha256="0" * 64)),
+        "closing record of more audio": _plaintext(msgspec.structs.replace(closing, audio_bytes=len(AUDIO) + 1)),
+        "offset before the audio": OPENING + AUDIO + text + (967).to_bytes(8, "big"),
+        "offset behind the end": OPENING + AUDIO + text + (2**63).to_bytes(8, "big"),
+    }
+    for what, plaintext in contents.items():
+        yield _recording(what, _sealed(plaintext), "damaged")
+
+
+def _plaintext(closing: ClosingRecord) -> bytes:
+    text = container.encode_closing(closing)[:-8]
+    return OPENING + AUDIO + text + (968 + len(AUDIO)).to_bytes(8, "big")
+
+
+def _closing(
+    *,
+    gaps: tuple[Gap, ...] = (),
+    ended: EndReason = EndReason.SILENCE,
+    lost_after_frame: int | None = None,
+) -> ClosingRecord:
+    return ClosingRecord(
+        call=CALL,
+        frames=frames_in(2),
+        audio_bytes=len(AUDIO),
+        audio_sha256=hashlib.sha256(AUDIO).hexdigest(),
+        ended=ended,
+        ended_at_ms=STARTED_AT_MS + 393,
+        gaps=gaps,
+        peaks="gH8A/wD/",
+        lost_after_frame=lost_after_frame,
+    )
+
+
+def _filled(extra: int) -> ClosingRecord:
+    """A closing record, stretched by the words of its gaps, behind which so many bytes overhang full segments."""
+    for letters in range(1, 41):
+        for gaps in range(1, 40):
+            closing = _closing(gaps=(Gap(at_frame=1, frames=1, why="w" * letters),) * gaps)
+            if (len(_plaintext(closing)) - 968 - extra) % 1008 == 0:
+                return closing
+    raise ValueError("no closing record has this length")
+
+
+def _sealed(plaintext: bytes) -> bytes:
+    with _fixed_randomness():
+        sealer = sealing.SegmentSealer(KEY, CALL.encode())
+    starts = [0, *range(968, len(plaintext), 1008)]
+    ends = [*starts[1:], len(plaintext)]
+    pieces = [
+        sealer.seal(number, plaintext[start:end], end == len(plaintext))
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+    return sealer.header + b"".join(pieces)
+
+
+def _recording(
+    what: str, sealed: bytes, outcome: str, *, call: CallId = CALL, closing: ClosingRecord | None = None
+) -> Vector:
+    vector: Vector = {"what": what, "outcome": outcome, "key": KEY.hex(), "call": call, "sealed": _lines(sealed)}
+    if closing is not None:
+        vector["audio_sha256"] = closing.audio_sha256
+        vector["closing"] = container.encode_closing(closing)[:-8].decode()
+    return vector
+
+
+def _card(plaintext: bytes) -> Vector:
+    with _fixed_randomness():
+        sealed = sealing.seal_card(KEY, CALL, plaintext)
+    return {"key": KEY.hex(), "call": CALL, "plaintext": _lines(plaintext), "sealed": _lines(sealed)}
+
+
+def _wrapped(bucket_id: str) -> Vector:
+    with _fixed_randomness():
+        wrapped = sealing.wrap_key(BUCKET_KEY, CALL, bucket_id, KEY)
+    return {
+        "bucket_key": BUCKET_KEY.hex(),
+        "bucket_id": bucket_id,
+        "call": CALL,
+        "call_key": KEY.hex(),
+        "wrapped": wrapped.hex(),
+    }
+
+
+def _token(digits: str) -> Vector:
+    token = sealing.number_token(BUCKET_KEY, digits)
+    return {"bucket_key": BUCKET_KEY.hex(), "digits": digits, "token": token.hex()}
+
+
+def _flipped(sealed: bytes, place: int) -> bytes:
+    return sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
+
+
+def _lines(content: bytes) -> list[str]:
+    """Hexadecimal, 64 bytes a line."""
+    return [content[start : start + 64].hex() for start in range(0, len(content), 64)]
+
+
+@contextmanager
+def _fixed_randomness() -> Iterator[None]:
+    """Counts upwards instead of being random: what makes a vector, and would break a recording."""
+    with patch.object(sealing, "_fresh_bytes", lambda count: bytes(range(1, 1 + count))):
+        yield
+
+
+if __name__ == "__main__":
+    VECTORS.parent.mkdir(exist_ok=True)
+    VECTORS.write_text(make_vectors())

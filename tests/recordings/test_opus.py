@@ -1,0 +1,209 @@
+"""Speech through encoder and decoder: same length to the frame, recognisable, constant in size, valid for others."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from appliance.recordings import ogg, opus
+from appliance.recordings.encoder import OpusPages
+from appliance.recordings.opus import OpusDecoder, OpusEncoder
+from appliance.terms import DamagedRecording, LineTrouble, SettingsTrouble
+
+Pcm = NDArray[np.int16]
+
+
+def speech_like(frames: int) -> Pcm:
+    """A voice of harmonics with three formants, a wandering pitch and syllables four times a second."""
+    time = np.arange(frames) / 8000
+    pitch = 120 + 15 * np.sin(2 * np.pi * 0.7 * time)
+    phase = 2 * np.pi * np.cumsum(pitch) / 8000
+    voice = np.zeros(frames)
+    for harmonic in range(1, 25):
+        loudness = sum(np.exp(-(((harmonic * 120 - formant) / 200) ** 2)) for formant in (600, 1100, 2400))
+        voice += (loudness + 0.02) * np.sin(harmonic * phase)
+    syllables = 0.15 + np.sin(np.pi * 4 * time) ** 2
+    return np.asarray(voice * syllables * 3000, dtype=np.int16)
+
+
+VOICE = speech_like(80_000)
+
+
+def encoded(samples: Pcm, *, block: int = 800) -> list[bytes]:
+    pages = OpusPages(1)
+    made = [page for start in range(0, samples.size, block) for page in pages.push(samples[start : start + block])]
+    return made + pages.finish()
+
+
+def decoded(stream: bytes, *, piece: int = 4096) -> Pcm:
+    decoder = OpusDecoder()
+    blocks = [decoder.feed(stream[start : start + piece]) for start in range(0, len(stream), piece)]
+    return np.concatenate([np.empty(0, np.int16), *blocks])
+
+
+def test_ten_seconds_come_back_in_length_and_shape() -> None:
+    heard = decoded(b"".join(encoded(VOICE)))
+    assert heard.size == VOICE.size
+    # No alignment is searched: pre-skip has to put every frame where it was.
+    assert np.corrcoef(VOICE, heard)[0, 1] > 0.9
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([0, 1, 107, 108, 109, 159, 160, 800, 7999]) | st.integers(0, 3000), max_size=8))
+def test_length_is_exact_however_frames_are_pushed(blocks: list[int]) -> None:
+    pages = OpusPages(1)
+    made = [pages.push(VOICE[:block]) for block in blocks]
+    stream = b"".join([page for some in made for page in some] + pages.finish())
+    assert pages.frames == sum(blocks)
+    assert decoded(stream).size == sum(blocks)
+    found = list(ogg.whole_pages(stream))
+    assert [page.eos for page in found] == [False] * (len(found) - 1) + [True]
+    assert found[-1].granule == 312 + 6 * sum(blocks)
+
+
+@pytest.mark.parametrize("frames", [*range(7940, 7960), *range(7999, 8002), 24_000])
+def test_last_page_is_right_around_a_full_second(frames: int) -> None:
+    stream = b"".join(encoded(VOICE[:frames]))
+    granules = [page.granule for page in ogg.whole_pages(stream)][2:]
+    assert decoded(stream).size == frames
+    assert granules == [*range(48_000, granules[-1], 48_000), 312 + 6 * frames]
+
+
+def test_audio_is_the_same_however_it_was_cut_into_blocks() -> None:
+    assert b"".join(encoded(VOICE, block=800)) == b"".join(encoded(VOICE, block=777))
+    assert b"".join(encoded(VOICE, block=800)) == b"".join(encoded(VOICE, block=80_000))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 5000))
+def test_audio_is_the_same_however_the_stream_was_cut(piece: int) -> None:
+    stream = b"".join(encoded(VOICE[:20_000]))
+    assert np.array_equal(decoded(stream, piece=piece), decoded(stream))
+
+
+def test_page_is_given_out_as_soon_as_its_second_is_full() -> None:
+    pages = OpusPages(1)
+    counts = [len(pages.push(VOICE[start : start + 800])) for start in range(0, 24_000, 800)]
+    assert counts == [2, *[0] * 8, 1] + [*[0] * 9, 1] * 2
+
+
+def test_size_says_nothing_about_what_was_said() -> None:
+    noise = np.random.default_rng(1).integers(-9000, 9000, 40_000).astype(np.int16)
+    sizes = [
+        [len(page) for page in encoded(samples)]
+        for samples in (VOICE[:40_000], np.zeros(40_000, np.int16), noise, np.full(40_000, -32768, np.int16))
+    ]
+    assert all(some == sizes[0] for some in sizes)
+    assert sizes[0][2] == 27 + 50 + 50 * 40
+
+
+def test_block_may_be_reused_by_its_owner_after_push() -> None:
+    pages, block, made = OpusPages(1), np.empty(777, np.int16), []
+    for start in range(0, 77_700, 777):
+        block[:] = VOICE[start : start + 777]
+        made += pages.push(block)
+        block[:] = 0
+    assert b"".join(made + pages.finish()) == b"".join(encoded(VOICE[:77_700], block=777))
+
+
+@pytest.mark.parametrize(
+    "block",
+    [np.zeros(801, np.int16), np.zeros(8160, np.int16), np.zeros(800, np.int32), np.zeros(1600, np.int16)[::2]],
+)
+def test_encoder_refuses_what_is_no_whole_block(block: Pcm) -> None:
+    with pytest.raises((ValueError, BufferError)):
+        OpusEncoder().encode(block)
+
+
+def test_encoder_refuses_what_the_codec_refuses() -> None:
+    with pytest.raises(SettingsTrouble):
+        OpusEncoder(complexity=11)
+    with pytest.raises(SettingsTrouble):
+        OpusEncoder(bitrate_bps=0)
+
+
+def test_codec_that_gives_a_packet_of_another_size_ends_the_recording() -> None:
+    encoder = OpusEncoder()
+    encoder._room += 1
+    with pytest.raises(LineTrouble):
+        encoder.encode(VOICE[:160])
+
+
+def test_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opus, "_LIBRARY", "libopus-that-is-not-there.so.0")
+    opus._libopus.cache_clear()
+    try:
+        with pytest.raises(SettingsTrouble, match="not installed"):
+            OpusEncoder()
+    finally:
+        opus._libopus.cache_clear()
+
+
+def test_stream_without_an_end_gives_all_whole_pages() -> None:
+    pages = encoded(VOICE)
+    assert decoded(b"".join(pages[:6])).size == 4 * 8000 - 52
+    assert decoded(b"".join(pages[:6]) + pages[6][:-1]).size == 4 * 8000 - 52
+
+
+def test_stream_closed_by_recovery_plays_up_to_its_cut() -> None:
+    pages = encoded(VOICE)
+    torn = ogg.salvage(pages[6][: 27 + 50 + 40 * 7 + 39], 4 * 48_000)
+    assert torn is not None
+    closed = b"".join([*pages[:6], ogg.as_last_page(torn[1])])
+    heard = decoded(closed)
+    assert heard.size == 4 * 8000 + 7 * 160 - 52
+    assert np.array_equal(heard, decoded(b"".join(pages))[: heard.size])
+
+
+def test_decoder_refuses_what_is_no_stream_of_ours() -> None:
+    pages = encoded(VOICE[:8000])
+    foreign = ogg.OggOpusStream(1, pre_skip=0).page([b"vorbis"], 0, False)
+    bad_packet = ogg.OggOpusStream(1, pre_skip=0).page([b"\xff" * 3], 960, False)
+    for stream in (
+        b"RIFF" + bytes(40),
+        foreign,
+        ogg.OggOpusStream(1, pre_skip=0).page([], 0, False),
+        b"".join(pages) + pages[-1],
+        b"".join(pages[:2]) + bad_packet,
+        b"".join(pages[:-1]) + pages[-1][:-1] + b"!",
+    ):
+        with pytest.raises(DamagedRecording):
+            decoded(stream)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize("frames", [80_000, 79_901, 8000, 7950, 700])
+def test_ffmpeg_decodes_our_stream_without_a_warning_and_to_the_same_length(tmp_path: Path, frames: int) -> None:
+    (tmp_path / "call.ogg").write_bytes(b"".join(encoded(VOICE[:frames])))
+    command = ["ffmpeg", "-v", "warning", "-i", str(tmp_path / "call.ogg"), "-f", "s16le", "-"]
+    heard = subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert heard.stderr == b""
+    # ffmpeg decodes at 48 kHz.
+    assert len(heard.stdout) == 2 * 6 * frames
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_ffmpeg_decodes_a_recovered_stream_without_a_warning(tmp_path: Path) -> None:
+    pages = encoded(VOICE)
+    torn = ogg.salvage(pages[6][:500], 4 * 48_000)
+    assert torn is not None
+    (tmp_path / "call.ogg").write_bytes(b"".join([*pages[:6], ogg.as_last_page(torn[1])]))
+    command = ["ffmpeg", "-v", "warning", "-i", str(tmp_path / "call.ogg"), "-f", "s16le", "-"]
+    heard = subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert heard.stderr == b""
+    assert len(heard.stdout) == 2 * (torn[0].granule - 312)
+
+
+def test_decoder_hears_each_piece_as_soon_as_its_page_is_whole() -> None:
+    decoder, pages = OpusDecoder(), encoded(VOICE)
+    sizes = [decoder.feed(page).size for page in pages]
+    assert sizes == [0, 0, 7948, *[8000] * 9, 52]
+    assert list(itertools.accumulate(sizes))[-1] == VOICE.size

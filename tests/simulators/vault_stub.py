@@ -1,0 +1,265 @@
+"""A vault without keys: answers the web page's verbs on a real socket from a few made-up calls.
+
+Promises: the boundary's own listener, messages and refusals, so that what passes here passes there. Its knobs
+are its public fields. It checks logins and nothing else; what the real vault decides is tested with the real one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_urlsafe
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.boundary import verbs
+from appliance.boundary.peer import Handler, Listener
+from appliance.recordings.encoder import OpusPages
+from appliance.terms import RATE_HZ, AccountId, CallId, LinekeepError, LineName
+
+CODE = "KEEP-1234"
+OWNER, PASSWORD = "Anna Becker", "three quiet words"
+NOW_MS = int(datetime(2026, 11, 22, 13, 5, tzinfo=UTC).timestamp() * 1000)
+"""When the box is looked at: five past two on a Sunday afternoon in Berlin."""
+
+KEEP_S = 30 * 86_400
+BIG_ENOUGH_BYTES = 40 * 2**30
+COLUMNS = 800
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StubCall:
+    facts: verbs.CallFacts
+    audio: bytes
+    frames: int
+    peaks: bytes = b""
+    gaps: tuple[tuple[int, int, str], ...] = ()
+
+
+def trouble(kind: str, sentence: str = "No.", **facts: str | int) -> LinekeepError:
+    """A trouble of any kind, as the vault would raise it."""
+    made: type[LinekeepError] = type(kind, (LinekeepError,), {"facts": facts})
+    return made(sentence)
+
+
+class VaultStub:
+    """
+    Fields:
+        claimed: whether there is an owner. The owner is OWNER with PASSWORD; the claim code is CODE.
+        calls: what is kept, by id.
+        now: what AskNow answers.
+        troubles: verb -> what it is refused with, whatever it asks.
+        asked: every request that arrived, in order.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self.reset()
+        self._listener = self._listen()
+
+    def reset(self) -> None:
+        """As new: claimed, quiet, without a call or a login."""
+        self.claimed = True
+        self.calls: dict[CallId, StubCall] = {}
+        self.now = quiet_box("front-desk")
+        self.troubles: dict[type[verbs.Request], LinekeepError] = {}
+        self.asked: list[verbs.Request] = []
+        self.faults: list[BaseException] = []
+        self._logins: set[str] = set()
+
+    def keep(self, *calls: StubCall) -> None:
+        self.calls |= {call.facts.call: call for call in calls}
+
+    def start(self) -> None:
+        self._listener.start()
+
+    def stop(self) -> None:
+        self._listener.stop()
+
+    def restart(self) -> None:
+        """End every connection, as a restarted or long idle vault does, and listen again."""
+        self.stop()
+        self._listener = self._listen()
+        self.start()
+
+    def new_login(self) -> str:
+        login = token_urlsafe(32)
+        self._logins.add(login)
+        return login
+
+    def end_logins(self) -> None:
+        self._logins.clear()
+
+    def requests(self, verb: type[verbs.Request]) -> list[verbs.Request]:
+        return [request for request in self.asked if type(request) is verb]
+
+    def _listen(self) -> Listener:
+        return Listener(self._socket, verbs.WEBUI, os.geteuid(), self._handlers(), self._note_fault)
+
+    def _note_fault(self, fault: BaseException) -> None:
+        self.faults.append(fault)
+
+    def _handlers(self) -> dict[type[verbs.Request], Handler]:
+        return {
+            verbs.AskClaimed: self._noted(lambda _: verbs.Claimed(claimed=self.claimed)),
+            verbs.Claim: self._noted(self._answer_claim),
+            verbs.LogIn: self._noted(self._answer_log_in),
+            verbs.LogOut: self._noted(self._answer_log_out),
+            verbs.AskWho: self._noted(self._for_logged_in(_answer_who)),
+            verbs.ListCalls: self._noted(self._for_logged_in(self._answer_list)),
+            verbs.OpenCall: self._noted(self._for_logged_in(self._answer_open)),
+            verbs.Read: self._noted(self._for_logged_in(self._answer_read)),
+            verbs.EraseCall: self._noted(self._for_logged_in(self._answer_erase)),
+            verbs.AskNow: self._noted(self._for_logged_in(lambda _: self.now)),
+        }
+
+    def _noted(self, answer: Handler) -> Handler:
+        def note_and_answer(request: verbs.Request) -> verbs.Answer:
+            self.asked.append(request)
+            if type(request) in self.troubles:
+                raise self.troubles[type(request)]
+            return answer(request)
+
+        return note_and_answer
+
+    def _for_logged_in(self, answer: Handler) -> Handler:
+        def check_and_answer(request: verbs.AskWho) -> verbs.Answer:
+            if request.login not in self._logins:
+                raise trouble("LoginEnded")
+            return answer(request)
+
+        return check_and_answer
+
+    def _answer_claim(self, request: verbs.Claim) -> verbs.Answer:
+        if self.claimed:
+            raise trouble("AlreadyClaimed")
+        if request.code.upper() != CODE:
+            raise trouble("WrongCode")
+        if len(request.password) < 10:
+            raise trouble("PasswordTooShort", min_length=10)
+        self.claimed = True
+        return self._logged_in()
+
+    def _answer_log_in(self, request: verbs.LogIn) -> verbs.Answer:
+        if (request.name, request.password) != (OWNER, PASSWORD):
+            raise trouble("WrongLogin")
+        return self._logged_in()
+
+    def _logged_in(self) -> verbs.LoggedIn:
+        return verbs.LoggedIn(login=self.new_login(), ends_at_ms=2**50)
+
+    def _answer_log_out(self, request: verbs.LogOut) -> verbs.Answer:
+        self._logins.discard(request.login)
+        return verbs.Done()
+
+    def _answer_list(self, request: verbs.ListCalls) -> verbs.Answer:
+        found = sorted(
+            (call.facts for call in self.calls.values() if _fits(call.facts, request)), key=_order, reverse=True
+        )
+        return verbs.CallPage(calls=tuple(found[: request.limit]), more=len(found) > request.limit)
+
+    def _answer_open(self, request: verbs.OpenCall) -> verbs.Answer:
+        call = self._find(request.call)
+        return verbs.OpenedCall(
+            facts=call.facts,
+            audio_bytes=len(call.audio),
+            frames=call.frames,
+            peaks=call.peaks,
+            gaps=call.gaps,
+        )
+
+    def _answer_read(self, request: verbs.Read) -> verbs.Answer:
+        audio = self._find(request.call).audio
+        piece = audio[request.offset : request.offset + request.length]
+        return verbs.ReadBytes(audio=piece, total_bytes=len(audio))
+
+    def _answer_erase(self, request: verbs.EraseCall) -> verbs.Answer:
+        self._find(request.call)
+        del self.calls[request.call]
+        self.now = msgspec.structs.replace(self.now, newest_change=self.now.newest_change + 1)
+        return verbs.Done()
+
+    def _find(self, call: CallId) -> StubCall:
+        if call not in self.calls:
+            raise trouble("NoSuchCall")
+        return self.calls[call]
+
+
+def _answer_who(_request: verbs.AskWho) -> verbs.Answer:
+    return verbs.Person(account=AccountId("0123456789abcdef"), name=OWNER)
+
+
+def _order(facts: verbs.CallFacts) -> tuple[int, str]:
+    return facts.started_at_ms, facts.call
+
+
+def _fits(facts: verbs.CallFacts, request: verbs.ListCalls) -> bool:
+    if request.before_ms is not None and _order(facts) >= (request.before_ms, request.before_call or ""):
+        return False
+    return (request.line or facts.line) == facts.line and facts.number.endswith(request.number)
+
+
+def quiet_box(*lines: str, **changed: object) -> verbs.Now:
+    """A box on which all is well and nobody calls."""
+    quiet = verbs.Now(
+        lines=tuple(verbs.LineNow(line=LineName(line), level_dbfs=-58.0) for line in lines),
+        recorder_alive=True,
+        kept_calls=0,
+        newest_change=1,
+        overdue_calls=0,
+        clock_trouble="",
+        keep_s=KEEP_S,
+        free_bytes=BIG_ENOUGH_BYTES,
+        unreadable_calls=0,
+    )
+    return msgspec.structs.replace(quiet, **changed)
+
+
+def made_up_facts(nth: int, started_at_ms: int, *, seconds: float = 187.0, **changed: object) -> verbs.CallFacts:
+    """The facts of a call nobody made; `nth` makes its id."""
+    facts = verbs.CallFacts(
+        call=CallId(f"{nth:032x}"),
+        line=LineName("front-desk"),
+        started_at_ms=started_at_ms,
+        length_ms=round(seconds * 1000),
+        direction="unknown",
+        due_at_ms=started_at_ms + KEEP_S * 1000,
+        number="+49 30 5550 4471",
+        ended="hung_up",
+        gaps=0,
+        lost_ms=0,
+    )
+    return msgspec.structs.replace(facts, **changed)
+
+
+def speaking_call(facts: verbs.CallFacts, speech: NDArray[np.int16] | None = None) -> StubCall:
+    """A call with sound in it: a real Ogg Opus stream, and the waveform that belongs to it."""
+    samples = murmur(facts.length_ms / 1000) if speech is None else speech
+    encoder = OpusPages(1)
+    pages = encoder.push(samples) + encoder.finish()
+    return StubCall(facts=facts, audio=b"".join(pages), frames=samples.size, peaks=peaks_of(samples))
+
+
+def with_gaps(call: StubCall, *gaps: tuple[int, int, str]) -> StubCall:
+    lost_ms = sum(frames for _first, frames, _why in gaps) * 1000 // RATE_HZ
+    facts = msgspec.structs.replace(call.facts, gaps=len(gaps), lost_ms=lost_ms)
+    return replace(call, facts=facts, gaps=gaps)
+
+
+def murmur(seconds: float) -> NDArray[np.int16]:
+    """Something with words and pauses, the same at every run."""
+    time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    words = np.clip(np.sin(2 * math.pi * 0.9 * time_s) + np.sin(2 * math.pi * 0.23 * time_s), 0, 1)
+    voice = sum(np.sin(2 * math.pi * 140 * harmonic * time_s) / harmonic for harmonic in range(1, 12))
+    return np.asarray(4000 * words * voice, dtype=np.int16)
+
+
+def peaks_of(samples: NDArray[np.int16]) -> bytes:
+    columns = np.array_split(samples, min(COLUMNS, samples.size))
+    spans = [(int(column.min()) >> 8, int(column.max()) >> 8) for column in columns]
+    return np.array(spans, dtype=np.int8).tobytes()

@@ -1,0 +1,47 @@
+"""A software TPM, the bus to it, and a provisioned `Tpm` at the bus's other end; all fresh for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import tpm2_pytss as tss
+
+from appliance.vault.tpm import Tpm
+from tests.simulators.software_tpm import FaultyTpm, SoftwareTpm
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    # Not tmp_path: a socket's path has 107 bytes at most.
+    with TemporaryDirectory(prefix="lk-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def chip(tmp_path: Path, run_dir: Path) -> Iterator[SoftwareTpm]:
+    with SoftwareTpm(tmp_path / "tpm", run_dir) as chip:
+        yield chip
+
+
+@pytest.fixture
+def bus(chip: SoftwareTpm, run_dir: Path) -> Iterator[FaultyTpm]:
+    with FaultyTpm(chip, run_dir) as bus:
+        yield bus
+
+
+@pytest.fixture
+def tpm(bus: FaultyTpm) -> Iterator[Tpm]:
+    with closing(Tpm(bus.tcti)) as tpm:
+        tpm.provision()
+        yield tpm
+
+
+@pytest.fixture
+def stranger(chip: SoftwareTpm) -> Iterator[tss.ESAPI]:
+    """Another program with a connection of its own."""
+    with tss.ESAPI(chip.tcti) as esys:
+        yield esys

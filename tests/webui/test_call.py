@@ -1,0 +1,86 @@
+"""The page of one call, and its deletion."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from appliance.boundary import verbs
+from appliance.terms import RATE_HZ
+from tests.simulators.vault_stub import NOW_MS, VaultStub, made_up_facts, speaking_call, trouble, with_gaps
+
+CALL = speaking_call(made_up_facts(1, NOW_MS - 60_000, seconds=3))
+ADDRESS = f"/calls/{CALL.facts.call}"
+
+
+@pytest.fixture(autouse=True)
+def kept(stub: VaultStub) -> None:
+    stub.keep(CALL)
+
+
+def test_page_shows_facts_and_where_it_can_be_taken_away(owner: FlaskClient) -> None:
+    page = owner.get(ADDRESS).text
+    for fact in (CALL.facts.number, "front-desk", "14:04", "0:03", "deleted on 22 Dec 2026", "the call was over"):
+        assert fact in page
+    for way in ("/audio.ogg", "/download.ogg", "/download.wav", "/delete"):
+        assert f'"{ADDRESS}{way}"' in page
+
+
+def test_page_carries_waveform_length_and_gaps_for_the_player(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.keep(with_gaps(CALL, (RATE_HZ, RATE_HZ // 2, "overrun"), (2 * RATE_HZ, 800, "something new")))
+    page = owner.get(ADDRESS).text
+    peaks, seconds, gaps = (
+        html.unescape(re.search(f'data-{name}="([^"]*)"', page)[1])  # type: ignore[index]
+        for name in ("peaks", "seconds", "gaps")
+    )
+    assert base64.b64decode(peaks) == CALL.peaks
+    assert float(seconds) == 3
+    assert [(gap["start_s"], gap["end_s"]) for gap in json.loads(gaps)] == [(1.0, 1.5), (2.0, 2.1)]
+    assert "2 gaps, 0.6 seconds" in page
+    assert "at 0:01: 0.5 seconds, the box was too slow for a moment" in page
+    assert "something new" in page
+
+
+def test_page_alone_opens_nothing(owner: FlaskClient, stub: VaultStub) -> None:
+    page = owner.get(ADDRESS).text
+    assert 'preload="none"' in page
+    assert stub.requests(verbs.Read) == []
+
+
+@pytest.mark.parametrize("name", ["nonsense", "A" * 32, "a" * 31, "a" * 33, "%00" * 32])
+def test_name_that_is_no_calls_is_not_put_to_the_vault(name: str, owner: FlaskClient, stub: VaultStub) -> None:
+    assert owner.get(f"/calls/{name}").status_code == 404
+    assert stub.requests(verbs.OpenCall) == []
+
+
+def test_call_that_is_gone_is_said(owner: FlaskClient) -> None:
+    answer = owner.get(f"/calls/{'e' * 32}")
+    assert answer.status_code == 404
+    assert "This call is not here" in answer.text
+
+
+def test_asking_to_delete_says_the_price_and_deletes_nothing(owner: FlaskClient, stub: VaultStub) -> None:
+    page = owner.get(f"{ADDRESS}/delete").text
+    assert "This cannot be undone." in page
+    assert f'href="{ADDRESS}"' in page
+    assert CALL.facts.call in stub.calls
+
+
+def test_confirmed_deletion_is_done_and_said(owner: FlaskClient, stub: VaultStub) -> None:
+    answer = owner.post(f"{ADDRESS}/delete")
+    assert answer.status_code == 200
+    assert "The call is deleted" in answer.text
+    assert CALL.facts.call not in stub.calls
+
+
+def test_deletion_that_is_refused_is_never_said_to_be_done(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.troubles[verbs.EraseCall] = trouble("StillRunning")
+    answer = owner.post(f"{ADDRESS}/delete")
+    assert answer.status_code == 409
+    assert "The call is deleted" not in answer.text
+    assert "This call is still being recorded" in answer.text

@@ -1,0 +1,215 @@
+"""nginx before the web page: what it adds, what it keeps away, and what it says when it is alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlencode
+
+import msgspec
+import pytest
+from flask import Flask
+
+from appliance.settings import Settings, WebuiSettings
+from appliance.terms import SettingsTrouble
+from tests.simulators.vault_stub import NOW_MS, OWNER, StubCall, made_up_facts
+from tests.webui.house import House
+from webui.front import listen_address, render_configuration, render_page, write_front
+from webui.gate import SECURITY_HEADERS
+from webui.places import socket_of
+
+MARKER = os.urandom(24)
+MARKED = StubCall(facts=made_up_facts(0xFEED, NOW_MS), audio=MARKER * 100_000, frames=1)
+WRONG = urlencode({"name": OWNER, "password": "wrong"})
+
+
+@pytest.fixture(scope="module")
+def house(compiled_translations: None) -> Iterator[House]:
+    with tempfile.TemporaryDirectory(prefix="lk-") as folder:
+        house = House(Path(folder))
+        house.start_web()
+        house.start_front()
+        house.stub.keep(MARKED)
+        yield house
+        house.stop()
+
+
+@pytest.fixture(scope="module")
+def lonely(compiled_translations: None) -> Iterator[House]:
+    """A front behind which nothing runs yet."""
+    with tempfile.TemporaryDirectory(prefix="lk-") as folder:
+        house = House(Path(folder))
+        house.start_front()
+        yield house
+        house.stop()
+
+
+def test_page_comes_through_tls_hardened_once(house: House) -> None:
+    answer = house.visitor(house.stub.new_login()).ask("GET", "/")
+    assert answer.status == 200
+    assert OWNER in answer.text
+    for name, value in SECURITY_HEADERS.items():
+        assert answer.headers[name] == value
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("address", "kept"), [("base.css?v=1", "public, max-age=31536000, immutable"), ("base.css", "no-cache")]
+)
+def test_static_file_is_kept_for_ever_under_its_hash_only(address: str, kept: str, house: House) -> None:
+    answer = house.visitor().ask("GET", f"/static/{address}")
+    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert answer.headers["Cache-Control"] == kept
+    for name, value in SECURITY_HEADERS.items():
+        assert answer.headers[name] == value
+
+
+@pytest.mark.parametrize("address", ["/static/../app.py", "/static/%2e%2e/app.py", "/front/nginx.conf", "/static/"])
+def test_no_other_file_is_served(address: str, house: House) -> None:
+    answer = house.visitor().ask("GET", address)
+    assert answer.status in {303, 400, 403, 404}
+    assert "import" not in answer.text
+    assert "worker_processes" not in answer.text
+
+
+def test_audio_passes_whole_and_leaves_no_trace_in_a_file(house: House) -> None:
+    visitor = house.visitor(house.stub.new_login())
+    assert visitor.ask("GET", f"/calls/{MARKED.facts.call}/download.ogg").body == MARKED.audio
+    part = visitor.ask("GET", f"/calls/{MARKED.facts.call}/audio.ogg", Range="bytes=24-")
+    assert (part.status, part.body[:24], len(part.body)) == (206, MARKER, 1024 * 1024)
+    files = [path for path in house.settings.run.parent.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if MARKER in path.read_bytes()]
+
+
+def test_fifty_silent_visitors_do_not_keep_others_out(house: House) -> None:
+    with ExitStack() as silent:
+        for _ in range(50):
+            silent.enter_context(socket.create_connection(("127.0.0.1", house.port)))
+        assert house.visitor().ask("GET", "/login").status == 200
+
+
+def test_guesser_is_slowed_down_in_their_language_and_nobody_else_is(house: House) -> None:
+    guesser = house.visitor(source="127.0.0.66")
+    answers = [guesser.ask("POST", "/login", WRONG, Accept_Language="de-DE,de;q=0.9") for _ in range(16)]
+    assert answers[0].status == 403
+    assert answers[-1].status == 429
+    assert "Zu viele Anfragen auf einmal" in answers[-1].text
+    assert answers[-1].headers["Retry-After"] == "60"
+    assert answers[-1].headers["Content-Security-Policy"] == SECURITY_HEADERS["Content-Security-Policy"]
+    assert house.visitor().ask("POST", "/login", WRONG).status == 403
+    assert guesser.ask("GET", "/login").status == 200
+
+
+def test_body_larger_than_any_form_is_refused_by_the_front(house: House) -> None:
+    answer = house.visitor().ask("POST", "/login", "x" * 70_000)
+    assert answer.status == 413
+    assert "The box does not understand this request" in answer.text
+
+
+def test_visitor_without_tls_is_sent_to_the_tls_address(house: House) -> None:
+    with socket.create_connection(("127.0.0.1", house.port)) as plain:
+        plain.sendall(f"GET /x?y=1 HTTP/1.1\r\nHost: localhost:{house.port}\r\n\r\n".encode())
+        answer = plain.recv(4096).decode()
+    assert " 307 " in answer.splitlines()[0]
+    assert f"Location: https://localhost:{house.port}/x?y=1" in answer
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_both_good_versions_of_tls_are_spoken(version: ssl.TLSVersion, house: House) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
+    with (
+        socket.create_connection(("127.0.0.1", house.port)) as connection,
+        context.wrap_socket(connection) as spoken,
+    ):
+        cipher = spoken.cipher()
+    assert cipher is not None
+    assert re.search("GCM|CHACHA20", cipher[0])
+
+
+def test_foreign_name_is_refused_behind_the_front_too(house: House) -> None:
+    assert house.visitor(house.stub.new_login()).ask("GET", "/", Host="evil.example").status == 421
+
+
+def test_sockets_and_folder_are_closed_to_other_users(house: House) -> None:
+    assert socket_of(house.settings).stat().st_mode & 0o007 == 0
+    assert (house.settings.run / "front").stat().st_mode & 0o077 == 0
+
+
+def test_log_names_no_call_and_no_number(house: House) -> None:
+    house.visitor().ask("GET", f"/calls/{MARKED.facts.call}?number=01761234", Host="evil.example")
+    house.visitor(house.stub.new_login()).ask("POST", "/?number=01761234", "x" * 70_000)
+    logged = house.log.read_text()
+    assert MARKED.facts.call not in logged
+    assert "01761234" not in logged
+
+
+@pytest.mark.parametrize(("language", "said"), [("de", "Das Gerät startet gerade"), ("en", "The box is starting")])
+def test_front_alone_says_that_the_box_is_starting(language: str, said: str, lonely: House) -> None:
+    answer = lonely.visitor().ask("GET", "/?number=01761234", Accept_Language=language)
+    assert answer.status == 503
+    assert said in answer.text
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "01761234" not in lonely.log.read_text()
+
+
+def test_chosen_language_counts_more_than_the_browsers(lonely: House) -> None:
+    answer = lonely.visitor().ask("GET", "/", Accept_Language="en", Cookie="lang=de")
+    assert "Das Gerät startet gerade" in answer.text
+
+
+def test_front_alone_serves_the_style_of_its_pages(lonely: House) -> None:
+    assert lonely.visitor().ask("GET", "/static/base.css?v=1").status == 200
+
+
+# what is written, without a server
+
+
+@pytest.mark.parametrize(
+    ("address", "listen"),
+    [
+        ("192.0.2.7", "192.0.2.7:8443"),
+        ("::", "[::]:8443"),
+        ("fd00::7", "[fd00::7]:8443"),
+        ("localhost", "localhost:8443"),
+    ],
+)
+def test_address_is_written_as_nginx_reads_it(address: str, listen: str) -> None:
+    assert listen_address(WebuiSettings(address=address, port=8443)) == listen
+
+
+@pytest.mark.parametrize("address", ["", "1.2.3.4; }", "a b", "unix:/x"])
+def test_address_that_could_change_the_configuration_is_refused(address: str) -> None:
+    with pytest.raises(SettingsTrouble, match="address"):
+        listen_address(WebuiSettings(address=address, port=8443))
+
+
+@pytest.mark.parametrize("folder", ['/run/a"b', "/run/a\\b", "/run/$a", "/run/a:b", "/run/a\nb"])
+def test_path_that_could_change_the_configuration_is_refused(folder: str, settings: Settings, app: Flask) -> None:
+    with pytest.raises(SettingsTrouble, match="nginx cannot use the path"):
+        render_configuration(msgspec.structs.replace(settings, run_dir=folder), app, as_root=False)
+
+
+def test_missing_certificate_stops_the_start(settings: Settings, app: Flask) -> None:
+    with pytest.raises(SettingsTrouble, match="certificate"):
+        write_front(settings, app, as_root=False)
+
+
+def test_only_root_names_the_user_of_the_worker(settings: Settings, app: Flask) -> None:
+    assert "\nuser root root;" in render_configuration(settings, app, as_root=True)
+    assert "\nuser " not in render_configuration(settings, app, as_root=False)
+
+
+def test_pages_of_the_front_offer_no_switch_that_would_lead_nowhere(app: Flask) -> None:
+    page = render_page(app, "Starting", "de")
+    assert 'lang="de"' in page
+    assert "?lang=" not in page

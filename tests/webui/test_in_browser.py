@@ -1,0 +1,211 @@
+"""The pages in a real Chromium: what scripts add, and that all works without them."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from appliance.boundary import verbs
+from appliance.terms import CallId, LineName
+from tests.simulators.vault_stub import CODE, OWNER, PASSWORD, VaultStub, made_up_facts, quiet_box, speaking_call
+from tests.webui.house import House
+from webui.gate import LOGIN_COOKIE
+
+pytestmark = pytest.mark.browser
+
+NOW_MS = int(time.time() * 1000)
+SPOKEN = speaking_call(made_up_facts(1, NOW_MS - 60_000, seconds=30))
+NEWER = speaking_call(made_up_facts(2, NOW_MS - 1000, seconds=1))
+
+
+@pytest.fixture(scope="module")
+def house(compiled_translations: None) -> Iterator[House]:
+    with tempfile.TemporaryDirectory(prefix="lk-") as folder:
+        house = House(Path(folder))
+        house.start_web()
+        house.start_front()
+        yield house
+        house.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def stub(house: House) -> VaultStub:
+    house.stub.reset()
+    return house.stub
+
+
+def open_window(chromium: Browser, house: House, *, scripts: bool = True) -> BrowserContext:
+    return chromium.new_context(
+        base_url=house.address, ignore_https_errors=True, java_script_enabled=scripts, locale="en-GB"
+    )
+
+
+def log_in(window: BrowserContext, house: House) -> None:
+    window.add_cookies([{"name": LOGIN_COOKIE, "value": house.stub.new_login(), "url": house.address, "secure": True}])
+
+
+@pytest.fixture
+def page(chromium: Browser, house: House, stub: VaultStub) -> Iterator[Page]:
+    """A window of the owner; whatever the browser complains about fails the test."""
+    window = open_window(chromium, house)
+    log_in(window, house)
+    page = window.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+    yield page
+    window.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_new_owner_claims_and_logs_out_and_in(scripts: bool, chromium: Browser, house: House, stub: VaultStub) -> None:
+    stub.claimed = False
+    window = open_window(chromium, house, scripts=scripts)
+    page = window.new_page()
+    page.goto("/")
+    page.get_by_label("Code on the label").fill(CODE)
+    page.get_by_label("Your name").fill(OWNER)
+    page.get_by_label("Choose a password").fill(PASSWORD)
+    page.get_by_label("The same password again").fill(PASSWORD)
+    page.get_by_role("button", name="Make this box mine").click()
+    expect(page.get_by_text("No call yet")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_label("Name").fill(OWNER)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("No call yet")).to_be_visible()
+    window.close()
+
+
+def test_call_that_begins_is_shown_without_loading_the_page(page: Page, stub: VaultStub) -> None:
+    page.goto("/")
+    card = page.locator("[data-line=front-desk]")
+    expect(card).to_contain_text("Listening")
+    call = verbs.LineNow(
+        line=LineName("front-desk"), level_dbfs=-12.0, call=CallId("f" * 32), started_at_ms=NOW_MS - 65_000
+    )
+    stub.now = quiet_box(lines=(call,))
+    expect(card).to_contain_text("Recording now")
+    expect(card.locator("[data-part=running]")).to_have_text(re.compile(r"^\d+:\d\d$"))
+    expect(page.locator("[data-part=spoken]")).to_have_text("front-desk: Recording now")
+    expect(card.locator("rect")).to_have_attribute("width", "80")
+
+
+def test_finished_call_appears_and_the_keyboard_stays_where_it_was(page: Page, stub: VaultStub) -> None:
+    stub.keep(SPOKEN)
+    page.goto("/")
+    link = page.locator(f"a[href='/calls/{SPOKEN.facts.call}']")
+    link.focus()
+    stub.keep(NEWER)
+    stub.now = msgspec.structs.replace(stub.now, newest_change=stub.now.newest_change + 1)
+    expect(page.locator(f"a[href='/calls/{NEWER.facts.call}']")).to_be_visible()
+    expect(link).to_be_focused()
+
+
+def test_lost_connection_is_said_and_its_return_too(page: Page, stub: VaultStub) -> None:
+    page.goto("/")
+    notice = page.get_by_text("No connection to the box.")
+    expect(notice).to_be_hidden()
+    stub.stop()
+    expect(notice).to_be_visible()
+    expect(page.locator(".live")).to_have_attribute("data-cut", "")
+    stub.restart()
+    expect(notice).to_be_hidden(timeout=20_000)
+
+
+def test_login_that_ends_leads_to_the_login_page(page: Page, stub: VaultStub) -> None:
+    page.goto("/")
+    stub.end_logins()
+    expect(page.get_by_text("Your login has ended.")).to_be_visible()
+
+
+def test_call_is_played_only_when_asked_and_where_asked(page: Page, stub: VaultStub) -> None:
+    stub.keep(SPOKEN)
+    page.goto(f"/calls/{SPOKEN.facts.call}")
+    seek = page.get_by_role("slider", name="Position in the call")
+    expect(seek).to_have_attribute("aria-valuetext", "0:00 of 0:30")
+    assert stub.requests(verbs.Read) == []
+    box = seek.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator("[data-part=at]")).to_have_text("0:15")
+    assert stub.requests(verbs.Read) == []
+    page.get_by_role("button", name="Play").click()
+    expect(page.locator("[data-part=at]")).to_have_text(re.compile("0:1[6-9]"))
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    assert stub.requests(verbs.Read)
+
+
+def test_keyboard_moves_and_speed_is_taken(page: Page, stub: VaultStub) -> None:
+    stub.keep(SPOKEN)
+    page.goto(f"/calls/{SPOKEN.facts.call}")
+    at = page.locator("[data-part=at]")
+    for key, shown in (("ArrowRight", "0:05"), ("ArrowRight", "0:10"), ("ArrowLeft", "0:05")):
+        page.keyboard.press(key)
+        expect(at).to_have_text(shown)
+    page.get_by_role("slider").press("End")
+    expect(at).to_have_text("0:30")
+    page.get_by_role("slider").press("Home")
+    expect(at).to_have_text("0:00")
+    page.get_by_role("radio", name="2×").check()
+    assert page.evaluate("document.querySelector('audio').playbackRate") == 2
+    page.locator("h1").click()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def test_call_that_cannot_be_played_is_said(page: Page, stub: VaultStub) -> None:
+    stub.keep(SPOKEN)
+    page.goto(f"/calls/{SPOKEN.facts.call}")
+    del stub.calls[SPOKEN.facts.call]
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_text("The call cannot be played here.")).to_be_visible()
+
+
+def test_all_works_without_scripts(chromium: Browser, house: House, stub: VaultStub) -> None:
+    stub.keep(SPOKEN)
+    window = open_window(chromium, house, scripts=False)
+    log_in(window, house)
+    page = window.new_page()
+    page.goto("/")
+    page.locator("#number").fill("4471")
+    page.get_by_role("button", name="Find").click()
+    page.locator(".row-time").click()
+    expect(page.locator("audio")).to_be_visible()
+    expect(page.get_by_role("slider")).to_be_hidden()
+    page.get_by_role("link", name="Delete…").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("heading", name="The call is deleted")).to_be_visible()
+    assert stub.calls == {}
+    window.close()
+
+
+def test_starting_page_opens_by_itself(chromium: Browser, compiled_translations: None) -> None:
+    with tempfile.TemporaryDirectory(prefix="lk-") as folder:
+        house = House(Path(folder))
+        house.start_front()
+        window = open_window(chromium, house)
+        page = window.new_page()
+        page.goto("/login")
+        expect(page.get_by_role("heading", name="The box is starting")).to_be_visible()
+        house.start_web()
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible(timeout=20_000)
+        window.close()
+        house.stop()

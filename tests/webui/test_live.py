@@ -1,0 +1,135 @@
+"""What the first page says about this moment, and that it never says more than the recorder did."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from flask.testing import FlaskClient
+
+from appliance.boundary import verbs
+from appliance.terms import CallId, LineName
+from tests.simulators.vault_stub import NOW_MS, VaultStub, quiet_box, trouble
+from webui.pages.live import LineState, LineView, Tone, level_percent, view_of
+
+RECORDING = verbs.LineNow(
+    line=LineName("office"), level_dbfs=-15.0, call=CallId("f" * 32), started_at_ms=NOW_MS - 187_000
+)
+BROKEN = (
+    "The sound device 'hw:1' is gone. What was recorded is safe; plug it in again, and recording goes on by itself."
+)
+
+
+def live(client: FlaskClient, language: str = "en") -> dict[str, object]:
+    answer = client.get("/live", headers={"Accept": "application/json", "Accept-Language": language})
+    assert answer.status_code == 200
+    return dict(answer.get_json())
+
+
+def test_running_call_is_shown_with_time_and_level(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.now = msgspec.structs.replace(stub.now, lines=(RECORDING,))
+    assert live(owner)["lines"] == [
+        {
+            "line": "office",
+            "state": "recording",
+            "state_text": "Recording now",
+            "running": "3:07",
+            "level": 75,
+            "trouble": "",
+        }
+    ]
+
+
+def test_page_and_poll_say_the_same(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.now = msgspec.structs.replace(stub.now, lines=(RECORDING,), overdue_calls=1, newest_change=77)
+    page = owner.get("/").text
+    told = live(owner)
+    assert told["newest_change"] == 77
+    assert 'data-newest="77"' in page
+    assert 'data-state="recording"' in page
+    assert "3:07" in page
+    for chip in told["chips"]:  # type: ignore[attr-defined]
+        assert f'data-chip="{chip["name"]}" data-tone="{chip["tone"]}"' in page
+        assert chip["note"] in page
+
+
+def only_line(now: verbs.Now, client: FlaskClient) -> LineView:
+    with client.application.test_request_context():
+        return view_of(now, NOW_MS).lines[0]
+
+
+def test_silent_recorder_makes_every_line_unknown(owner: FlaskClient) -> None:
+    now = quiet_box("office", lines=(RECORDING,), recorder_alive=False)
+    line = only_line(now, owner)
+    assert (line.state, line.running, line.level) == (LineState.UNKNOWN, "", 0)
+    with owner.application.test_request_context():
+        assert "calls are not being recorded at the moment" in view_of(now, NOW_MS).alarm
+
+
+def test_line_with_trouble_is_said_not_to_record(owner: FlaskClient) -> None:
+    idle = verbs.LineNow(line=LineName("office"), level_dbfs=-20.0, trouble=BROKEN)
+    line = only_line(quiet_box(lines=(idle,)), owner)
+    assert (line.state, line.level, line.trouble) == (LineState.TROUBLE, 0, BROKEN)
+
+
+def test_call_that_goes_on_despite_trouble_is_shown_as_recording(owner: FlaskClient) -> None:
+    line = only_line(quiet_box(lines=(msgspec.structs.replace(RECORDING, trouble=BROKEN),)), owner)
+    assert (line.state, line.trouble) == (LineState.RECORDING, BROKEN)
+
+
+def test_trouble_of_a_line_is_said_in_german(owner: FlaskClient, stub: VaultStub) -> None:
+    idle = verbs.LineNow(line=LineName("office"), level_dbfs=-20.0, trouble=BROKEN)
+    stub.now = quiet_box(lines=(idle,))
+    assert "Das Tongerät „hw:1“ ist weg." in str(live(owner, "de"))
+
+
+@pytest.mark.parametrize(("level_dbfs", "percent"), [(-200, 0), (-60, 0), (-30, 50), (0, 100), (10, 100)])
+def test_level_fills_the_meter_from_line_noise_to_full_scale(level_dbfs: float, percent: int) -> None:
+    assert level_percent(level_dbfs) == percent
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "tone", "value"),
+    [
+        ({}, "overdue", Tone.GOOD, "0"),
+        ({"overdue_calls": 3}, "overdue", Tone.BAD, "3"),
+        ({}, "clock", Tone.GOOD, "right"),
+        ({"clock_trouble": "The clock has jumped."}, "clock", Tone.BAD, "not certain"),
+        ({}, "room", Tone.PLAIN, "5,600 hours"),
+        ({"free_bytes": 500_000_000}, "room", Tone.WARN, "64 hours"),
+        ({"unreadable_calls": 1}, "unreadable", Tone.BAD, "1"),
+        ({"keep_s": 30 * 86_400}, "keep", Tone.PLAIN, "30 days"),
+        ({"keep_s": 90}, "keep", Tone.PLAIN, "90 seconds"),
+        ({"keep_s": 2 * 365 * 86_400}, "keep", Tone.PLAIN, "2 years"),
+        ({"kept_calls": 1234}, "kept", Tone.PLAIN, "1,234"),
+    ],
+)
+def test_figure_has_value_and_tone(
+    changed: dict[str, object], name: str, tone: Tone, value: str, owner: FlaskClient
+) -> None:
+    with owner.application.test_request_context():
+        chips = {chip.name: chip for chip in view_of(quiet_box("office", **changed), NOW_MS).chips}
+    assert (chips[name].tone, chips[name].value) == (tone, value)
+    assert bool(chips[name].note) is (tone in {Tone.WARN, Tone.BAD})
+
+
+def test_box_where_all_can_be_read_has_no_figure_about_it(owner: FlaskClient) -> None:
+    with owner.application.test_request_context():
+        chips = view_of(quiet_box("office"), NOW_MS).chips
+    assert "unreadable" not in {chip.name for chip in chips}
+
+
+def test_poll_without_a_login_is_told_so_as_json(stranger: FlaskClient) -> None:
+    answer = stranger.get("/live", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json["error"]) == (401, "LoginEnded")  # type: ignore[index]
+
+
+def test_poll_with_an_ended_login_is_told_so_as_json(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.end_logins()
+    answer = owner.get("/live", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json["error"]) == (401, "LoginEnded")  # type: ignore[index]
+
+
+def test_poll_that_the_vault_refuses_is_told_so_as_json(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.troubles[verbs.AskNow] = trouble("KeyTrouble")
+    answer = owner.get("/live", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json["error"]) == (503, "KeyTrouble")  # type: ignore[index]

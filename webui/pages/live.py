@@ -1,0 +1,201 @@
+"""The box at this moment: its lines, and the figures that must be right. Once as HTML, then as JSON.
+
+The page never claims more than the recorder's last heartbeat said: a recorder that does not answer makes
+every line unknown, whatever it said before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from flask import Blueprint, jsonify
+from werkzeug.wrappers import Response as AnyResponse
+
+from appliance.boundary import verbs
+from appliance.clock import Clock
+from webui.gate import this_login
+from webui.language import figure_text, gettext, ngettext
+from webui.vault_client import ThreadVault
+from webui.wording import hours_that_fit, length_text, period_text, said
+
+QUIETEST_DBFS = -60.0
+"""The left end of a level meter: the noise of a quiet telephone line."""
+
+LITTLE_ROOM_BYTES = 2**30
+"""About 140 hours of calls: time enough to do something about it."""
+
+
+class LineState(StrEnum):
+    RECORDING = "recording"
+    LISTENING = "listening"
+    TROUBLE = "trouble"
+    UNKNOWN = "unknown"
+
+
+class Tone(StrEnum):
+    """How a figure is meant: all well, look at it, act."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineView:
+    """`level`: 0 to 100. `running`: how long the call has lasted, empty without one."""
+
+    line: str
+    state: LineState
+    state_text: str
+    running: str
+    level: int
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """One figure of the first page; `note` says what to do if it is not good."""
+
+    name: str
+    label: str
+    value: str
+    tone: Tone
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveView:
+    lines: tuple[LineView, ...]
+    chips: tuple[Chip, ...]
+    alarm: str
+    newest_change: int
+
+
+class LivePages:
+    def __init__(self, vault: ThreadVault, clock: Clock) -> None:
+        self._vault = vault
+        self._clock = clock
+
+    def blueprint(self) -> Blueprint:
+        pages = Blueprint("live", __name__)
+        pages.add_url_rule("/live", "now", self.now, methods=["GET"])
+        return pages
+
+    def now(self) -> AnyResponse:
+        return jsonify(asdict(view_of(self._vault.now(this_login()), self._clock.now_ms())))
+
+
+def view_of(now: verbs.Now, now_ms: int) -> LiveView:
+    """The box as the first page shows it. `now_ms`: for running times."""
+    return LiveView(
+        lines=tuple(_line_view(line, now_ms, alive=now.recorder_alive) for line in now.lines),
+        chips=tuple(_chips(now)),
+        alarm="" if now.recorder_alive else _recorder_silent(),
+        newest_change=now.newest_change,
+    )
+
+
+def _line_view(line: verbs.LineNow, now_ms: int, *, alive: bool) -> LineView:
+    state = _state_of(line, alive=alive)
+    is_heard = state in {LineState.RECORDING, LineState.LISTENING}
+    return LineView(
+        line=line.line,
+        state=state,
+        state_text=_state_text(state),
+        running=length_text(now_ms - line.started_at_ms) if state is LineState.RECORDING else "",
+        level=level_percent(line.level_dbfs) if is_heard else 0,
+        trouble=said(line.trouble) if alive else "",
+    )
+
+
+def _state_of(line: verbs.LineNow, *, alive: bool) -> LineState:
+    if not alive:
+        return LineState.UNKNOWN
+    if line.call is not None:
+        return LineState.RECORDING
+    return LineState.TROUBLE if line.trouble else LineState.LISTENING
+
+
+def _state_text(state: LineState) -> str:
+    match state:
+        case LineState.RECORDING:
+            return gettext("Recording now")
+        case LineState.LISTENING:
+            return gettext("Listening")
+        case LineState.TROUBLE:
+            return gettext("Not recording")
+        case LineState.UNKNOWN:
+            return gettext("No sign of life")
+
+
+def level_percent(level_dbfs: float) -> int:
+    """A level as the length of a bar."""
+    share = (level_dbfs - QUIETEST_DBFS) / -QUIETEST_DBFS
+    return round(100 * min(1.0, max(0.0, share)))
+
+
+def _recorder_silent() -> str:
+    return gettext(
+        "The recorder does not answer: calls are not being recorded at the moment. Everything recorded before "
+        "is safe. Wait a minute; if this stays, switch the box off and on again."
+    )
+
+
+def _chips(now: verbs.Now) -> Iterator[Chip]:
+    yield _overdue_chip(now.overdue_calls)
+    if now.unreadable_calls:
+        yield _unreadable_chip(now.unreadable_calls)
+    yield _clock_chip(now.clock_trouble)
+    yield _room_chip(now.free_bytes)
+    yield Chip(name="keep", label=gettext("Kept for"), value=period_text(now.keep_s), tone=Tone.PLAIN)
+    yield Chip(name="kept", label=gettext("Calls kept"), value=figure_text(now.kept_calls), tone=Tone.PLAIN)
+
+
+def _overdue_chip(overdue: int) -> Chip:
+    label = gettext("Overdue deletions")
+    if not overdue:
+        return Chip(name="overdue", label=label, value="0", tone=Tone.GOOD)
+    note = ngettext(
+        "%(num)s call should have been deleted by now and is not. Leave the box switched on: it tries again by "
+        "itself. If this number stays, call your technician.",
+        "%(num)s calls should have been deleted by now and are not. Leave the box switched on: it tries again by "
+        "itself. If this number stays, call your technician.",
+        overdue,
+    )
+    return Chip(name="overdue", label=label, value=figure_text(overdue), tone=Tone.BAD, note=note)
+
+
+def _unreadable_chip(unreadable: int) -> Chip:
+    note = ngettext(
+        "%(num)s call cannot be opened. All other calls are well. Call your technician.",
+        "%(num)s calls cannot be opened. All other calls are well. Call your technician.",
+        unreadable,
+    )
+    label = gettext("Unreadable calls")
+    return Chip(name="unreadable", label=label, value=figure_text(unreadable), tone=Tone.BAD, note=note)
+
+
+def _clock_chip(trouble: str) -> Chip:
+    label = gettext("Clock")
+    if not trouble:
+        return Chip(name="clock", label=label, value=gettext("right"), tone=Tone.GOOD)
+    note = gettext(
+        "%(trouble)s Calls go on being recorded, but nothing is deleted until the clock is right again. Ask your "
+        "technician to set it.",
+        trouble=said(trouble),
+    )
+    return Chip(name="clock", label=label, value=gettext("not certain"), tone=Tone.BAD, note=note)
+
+
+def _room_chip(free_bytes: int) -> Chip:
+    label, value = gettext("Room left"), hours_that_fit(free_bytes)
+    if free_bytes >= LITTLE_ROOM_BYTES:
+        return Chip(name="room", label=label, value=value, tone=Tone.PLAIN)
+    note = gettext(
+        "The box is nearly full. When it is full, new calls are not recorded; what is recorded stays safe. Delete "
+        "calls that you no longer need, or keep calls for a shorter time."
+    )
+    return Chip(name="room", label=label, value=value, tone=Tone.WARN, note=note)

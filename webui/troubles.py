@@ -1,0 +1,231 @@
+"""Every trouble in words: what happened, what is safe, what to do.
+
+The vault sends the kind of a trouble and its facts; the words, in the person's language, are here. A kind that
+is not in the table is shown as the vault's own sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.boundary.vault import VaultRefused
+from webui.language import gettext, mark, wait_text
+
+LOGIN_ENDED = "LoginEnded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """One kind of trouble: the HTTP status, and three things to say. May name `%(wait)s`, `%(min_length)s`."""
+
+    status: int
+    happened: str
+    safe: str
+    to_do: str
+
+
+_CALL_TECHNICIAN = mark("If it stays like this, call your technician and read this page to them.")
+
+TROUBLES = {
+    "NotAllowed": Trouble(
+        status=403,
+        happened=mark("You may not do this"),
+        safe=mark("Nothing was opened or changed."),
+        to_do=mark("If you need it for your work, ask the person who looks after this box."),
+    ),
+    "KeyForgotten": Trouble(
+        status=410,
+        happened=mark("This call has been deleted"),
+        safe=mark("Its key is forgotten. Nobody can listen to it any more, here or in any copy."),
+        to_do=mark("There is nothing to do. All other calls are as they were."),
+    ),
+    "KeyTrouble": Trouble(
+        status=503,
+        happened=mark("The box cannot get at its keys"),
+        safe=mark("The recordings are there, but locked. Nobody can open them at the moment, you included."),
+        to_do=mark("Switch the box off and on again. If that does not help, call your technician."),
+    ),
+    "DamagedRecording": Trouble(
+        status=500,
+        happened=mark("This recording is damaged"),
+        safe=mark("Something in it is not what was recorded, so it is not played. Other calls are not affected."),
+        to_do=mark("Call your technician. Do not delete this call if you still need it."),
+    ),
+    "StorageTrouble": Trouble(
+        status=503,
+        happened=mark("The box cannot use its storage"),
+        safe=mark("What has been recorded stays locked where it is."),
+        to_do=mark("Switch the box off and on again. If that does not help, call your technician."),
+    ),
+    "DiskFull": Trouble(
+        status=507,
+        happened=mark("The box is full"),
+        safe=mark("Everything that was recorded is safe. New calls are not recorded until there is room."),
+        to_do=mark("Delete calls that you no longer need, or keep calls for a shorter time."),
+    ),
+    "SettingsTrouble": Trouble(
+        status=400,
+        happened=mark("The box does not understand this request"),
+        safe=mark("Nothing was opened or changed."),
+        to_do=mark("Go back to the list of calls and try again from there."),
+    ),
+    "VaultAway": Trouble(
+        status=503,
+        happened=mark("The box is not ready yet"),
+        safe=mark("Nothing is lost. The part that keeps the recordings is starting or does not answer."),
+        to_do=mark("Wait a moment and try again. If it stays like this, switch the box off and on again."),
+    ),
+    "WrongCode": Trouble(
+        status=403,
+        happened=mark("That is not the code of this box"),
+        safe=mark("The box still has no owner, and nothing was changed."),
+        to_do=mark("Read the code on the label once more; capital or small letters do not matter."),
+    ),
+    "WrongLogin": Trouble(
+        status=403,
+        happened=mark("Name or password is not right"),
+        safe=mark("You are not logged in, and nothing was opened."),
+        to_do=mark("Check both and try again; in the password, capital and small letters differ."),
+    ),
+    LOGIN_ENDED: Trouble(
+        status=401,
+        happened=mark("You are no longer logged in"),
+        safe=mark("Nothing was opened or changed."),
+        to_do=mark("Log in again."),
+    ),
+    "TooManyTries": Trouble(
+        status=429,
+        happened=mark("Too many wrong tries"),
+        safe=mark("To keep strangers from guessing, the box takes no further try for now."),
+        to_do=mark("Try again %(wait)s."),
+    ),
+    "AlreadyClaimed": Trouble(
+        status=409,
+        happened=mark("This box already has an owner"),
+        safe=mark("Nothing was changed."),
+        to_do=mark("Log in, or ask the person who set the box up."),
+    ),
+    "NoSuchCall": Trouble(
+        status=404,
+        happened=mark("This call is not here"),
+        safe=mark("It may have been deleted, on time or by someone. All other calls are as they were."),
+        to_do=mark("Go back to the list of calls."),
+    ),
+    "StillRunning": Trouble(
+        status=409,
+        happened=mark("This call is still being recorded"),
+        safe=mark("The recording goes on, and nothing was changed."),
+        to_do=mark("Wait until the call has ended, then try again."),
+    ),
+    "PasswordTooShort": Trouble(
+        status=422,
+        happened=mark("The password is too short"),
+        safe=mark("Nothing was changed."),
+        to_do=mark("Take at least %(min_length)s characters. Three or four words are easy to remember."),
+    ),
+    "NameTaken": Trouble(
+        status=409,
+        happened=mark("This name is taken"),
+        safe=mark("Nothing was changed."),
+        to_do=mark("Choose another name."),
+    ),
+    "TooManyOpenings": Trouble(
+        status=429,
+        happened=mark("Many calls were opened in a short time"),
+        safe=mark("To protect the people in the recordings, the box opens no further call for now."),
+        to_do=mark("Try again %(wait)s."),
+    ),
+    "Fault": Trouble(
+        status=500,
+        happened=mark("Something went wrong inside the box"),
+        safe=mark("Nothing was changed, and the recordings are not affected."),
+        to_do=_CALL_TECHNICIAN,
+    ),
+    "PageMissing": Trouble(
+        status=404,
+        happened=mark("There is no such page"),
+        safe=mark("Nothing was opened or changed."),
+        to_do=mark("Go back to the list of calls."),
+    ),
+    "ForeignSite": Trouble(
+        status=403,
+        happened=mark("Another web site asked the box to do this"),
+        safe=mark("The box refused, and nothing was changed."),
+        to_do=mark("If it was you, go back to the list of calls and try again from there."),
+    ),
+    "ForeignName": Trouble(
+        status=421,
+        happened=mark("The box does not answer to this address"),
+        safe=mark("Nothing was opened or changed."),
+        to_do=mark("Use the address that stands on its label."),
+    ),
+    "Refused": Trouble(
+        status=400,
+        happened=mark("The box does not understand this request"),
+        safe=mark("Nothing was opened or changed."),
+        to_do=mark("Go back to the list of calls and try again from there."),
+    ),
+    "TooBusy": Trouble(
+        status=429,
+        happened=mark("Too many requests at once"),
+        safe=mark("Nothing is lost. To stay reachable for everybody, the box asks you to wait."),
+        to_do=mark("Wait a minute, then try again."),
+    ),
+    "Starting": Trouble(
+        status=503,
+        happened=mark("The box is starting"),
+        safe=mark("Nothing is lost. Recording goes on or begins by itself."),
+        to_do=mark("This page opens by itself as soon as the box is ready."),
+    ),
+}
+
+
+_OTHER_NAMES = {
+    "TpmMissing": "KeyTrouble",
+    "TpmForeign": "KeyTrouble",
+    "TpmFault": "KeyTrouble",
+    "PolicyNotMet": "KeyTrouble",
+    "SealDamaged": "KeyTrouble",
+    "RingMissing": "KeyTrouble",
+    "RingExists": "KeyTrouble",
+    "RingForeign": "KeyTrouble",
+    "RingOld": "KeyTrouble",
+    "RingDamaged": "KeyTrouble",
+}
+# To a technician these differ, and the vault's log tells them apart; to the person before the page they do not.
+
+TROUBLES |= {name: TROUBLES[same] for name, same in _OTHER_NAMES.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaidTrouble:
+    """A trouble in the person's language."""
+
+    kind: str
+    status: int
+    happened: str
+    safe: str
+    to_do: str
+    wait_s: int | None = None
+
+
+def say(kind: str, facts: dict[str, str | int], sentence: str = "") -> SaidTrouble:
+    """Put a trouble into words. `sentence`: what to say of a kind that the table does not know."""
+    if kind not in TROUBLES and sentence:
+        general = say("Fault", {})
+        return SaidTrouble(kind=kind, status=500, happened=sentence, safe="", to_do=general.to_do)
+    trouble = TROUBLES.get(kind, TROUBLES["Fault"])
+    wait_s = int(facts["wait_s"]) if "wait_s" in facts else None
+    words = {"wait": wait_text(wait_s or 60), "min_length": facts.get("min_length", 10)}
+    return SaidTrouble(
+        kind=kind,
+        status=trouble.status,
+        happened=gettext(trouble.happened),
+        safe=gettext(trouble.safe),
+        to_do=gettext(trouble.to_do, **words),
+        wait_s=wait_s,
+    )
+
+
+def say_refused(refused: VaultRefused) -> SaidTrouble:
+    return say(refused.kind, refused.facts, str(refused))

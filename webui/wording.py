@@ -1,0 +1,176 @@
+"""How figures and the daemons' own words are said to a person, in their language and time zone.
+
+Everything here is text for eyes; nothing is decided. What a daemon says as a plain English sentence is
+listed below, so that it can be translated; an unlisted sentence is shown as it came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from webui import language
+from webui.language import figure_text, gettext, mark, ngettext
+
+AUDIO_BYTES_AN_HOUR = 7_700_000
+"""16 kbit/s with Ogg pages and seals, rounded up: for saying how many hours still fit."""
+
+_DAY_MS = 86_400_000
+_PERIODS = (
+    (365 * 86_400, "duration-year"),
+    (86_400, "duration-day"),
+    (3600, "duration-hour"),
+    (60, "duration-minute"),
+    (1, "duration-second"),
+)
+
+
+_DIRECTIONS = {"in": mark("incoming"), "out": mark("outgoing")}
+
+_GAP_REASONS = {
+    "overrun": mark("the box was too slow for a moment"),
+    "overload": mark("the box was too slow for a moment"),
+    "dropout": mark("the sound device left something out"),
+    "unplugged": mark("the sound device was unplugged"),
+}
+
+_ENDINGS = {
+    "hung_up": mark("the call was over"),
+    "silence": mark("the line fell silent"),
+    "disk_full": mark("the box was full"),
+    "device_lost": mark("the sound device was gone"),
+    "stopped": mark("the box was shut down"),
+    "longest": mark("the longest allowed length was reached"),
+    "cut_off": mark("cut off by a power cut or a fault"),
+}
+
+CUT_SHORT = frozenset({"cut_off", "device_lost", "disk_full"})
+"""Endings after which a call may have gone on unrecorded through no will of its people."""
+
+_SAID_BY_DAEMONS = (
+    mark("The clock shows a time before this software was made."),
+    mark("The clock has gone back behind a time that this box has already seen."),
+    mark("The clock has jumped ahead further than time has passed."),
+    mark(
+        "The sound device '%(thing)s' is gone. What was recorded is safe; plug it in again, and recording goes on "
+        "by itself."
+    ),
+    mark(
+        "There is no sound device '%(thing)s'. Plug it in, or correct its name in the settings; 'arecord -L' lists "
+        "the names."
+    ),
+    mark("Another program uses the sound device '%(thing)s'. End that program."),
+    mark("Listening to '%(thing)s' broke off. Nothing is recorded until the recorder is restarted."),
+    mark(
+        "The vault does not answer, so there is no key to record with. The last seconds are kept in memory, and "
+        "recording begins by itself when it is back."
+    ),
+)
+_QUOTED = re.compile(r"'([^']*)'")
+
+
+def said(sentence: str) -> str:
+    """A sentence from a daemon in the person's language, if it is a known one; it may quote one name."""
+    quoted = _QUOTED.search(sentence)
+    if quoted is None:
+        return gettext(sentence) if sentence else ""
+    pattern = sentence[: quoted.start(1)] + "%(thing)s" + sentence[quoted.end(1) :]
+    return gettext(pattern, thing=quoted[1]) if pattern in _SAID_BY_DAEMONS else sentence
+
+
+def ending(word: str) -> str:
+    return gettext(_ENDINGS[word]) if word in _ENDINGS else word
+
+
+def direction(word: str) -> str:
+    """Empty if the direction is not known."""
+    return gettext(_DIRECTIONS[word]) if word in _DIRECTIONS else ""
+
+
+def gap_reason(word: str) -> str:
+    return gettext(_GAP_REASONS[word]) if word in _GAP_REASONS else word
+
+
+def local_time(ms: int) -> datetime:
+    """UTC milliseconds as a time in the box's time zone."""
+    return language.local_time(datetime.fromtimestamp(ms / 1000, UTC))
+
+
+def clock_text(ms: int) -> str:
+    return language.clock_text(local_time(ms))
+
+
+def date_text(ms: int) -> str:
+    return language.date_text(local_time(ms).date())
+
+
+def moment_text(ms: int) -> str:
+    day = language.full_date_text(local_time(ms).date())
+    return gettext("%(date)s, %(time)s", date=day, time=clock_text(ms))
+
+
+def day_heading(day: date, today: date) -> str:
+    """A day as the list says it: by its name where it is near."""
+    if day == today:
+        return gettext("Today")
+    if day == today - timedelta(days=1):
+        return gettext("Yesterday")
+    return language.full_date_text(day)
+
+
+def due_text(due_at_ms: int, now_ms: int) -> str:
+    """When a call will be gone; to the minute if that is soon."""
+    if not due_at_ms:
+        return gettext("deletion date set once the clock is right")
+    if due_at_ms <= now_ms:
+        return gettext("being deleted")
+    if due_at_ms - now_ms < _DAY_MS:
+        return gettext("deleted on %(date)s at %(time)s", date=date_text(due_at_ms), time=clock_text(due_at_ms))
+    return gettext("deleted on %(date)s", date=date_text(due_at_ms))
+
+
+def length_text(length_ms: int) -> str:
+    """3:07 or 1:02:33."""
+    minutes, seconds = divmod(max(0, length_ms) // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def seconds_text(ms: int) -> str:
+    """A short loss: 0.4 seconds."""
+    return language.amount_text(max(0.1, round(ms / 1000, 1)), "duration-second")
+
+
+def period_text(seconds: int) -> str:
+    """A keep period in the largest unit that leaves no rest: 30 days, never 'a month'."""
+    size, unit = next(pair for pair in _PERIODS if seconds % pair[0] == 0)
+    return language.amount_text(seconds // size, unit)
+
+
+def hours_that_fit(free_bytes: int) -> str:
+    """How many hours of calls a disk still takes, to two digits: more would be a promise."""
+    hours = free_bytes // AUDIO_BYTES_AN_HOUR
+    rounded = hours if hours < 100 else round(hours, 2 - len(str(hours)))
+    return ngettext("%(shown)s hour", "%(shown)s hours", rounded, shown=figure_text(rounded))
+
+
+def speed_text(figure: str) -> str:
+    """1.25 or 1,25."""
+    return figure_text(float(figure))
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "clock_text": clock_text,
+    "date_text": date_text,
+    "direction": direction,
+    "ending": ending,
+    "gap_reason": gap_reason,
+    "length_text": length_text,
+    "list_text": language.list_text,
+    "moment_text": moment_text,
+    "seconds_text": seconds_text,
+    "speed_text": speed_text,
+}
+"""What templates may use, by name."""
