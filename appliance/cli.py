@@ -94,7 +94,7 @@ def _run(parsed: argparse.Namespace) -> int:
         from webui.__main__ import main as become  # noqa: PLC0415
     else:
         from webui.front import main as become  # noqa: PLC0415
-    become(parsed.config)  # does not return: the process turns into gunicorn or nginx
+    return become(parsed.config)  # never returns: the process turns into gunicorn or nginx
 
 
 def _version(_parsed: argparse.Namespace) -> int:

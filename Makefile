@@ -1,0 +1,57 @@
+# Everything a person types. `make` alone lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+PIP := .venv/bin/python -m pip --disable-pip-version-check -q
+STATE ?= build/demo
+PORT ?= 8443
+KILLS ?= 50
+
+RUN_READY := .venv/.run-ready
+DEVELOP_READY := .venv/.develop-ready
+GERMAN := webui/translations/de/LC_MESSAGES/messages
+
+.PHONY: help run test lint bench soak lock clean
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(RUN_READY) ## start the whole product with a simulated line and TPM; prints address and claim code
+	@.venv/bin/linekeep demo --state $(STATE) --port $(PORT)
+
+test: $(DEVELOP_READY) ## run all tests
+	.venv/bin/python -m pytest $(TESTS)
+
+lint: $(DEVELOP_READY) ## ruff, mypy, shellcheck
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	shellcheck requirements/install-debian .ci/run
+
+bench: $(DEVELOP_READY) ## measure speed and memory; prints JSON
+	@.venv/bin/python -m tests.bench.whole
+
+soak: $(DEVELOP_READY) ## kill each daemon KILLS times during calls (long)
+	LINEKEEP_KILLS=$(KILLS) .venv/bin/python -m pytest tests/system/test_kill.py --timeout 7200
+
+lock: $(DEVELOP_READY) ## renew the hash-locked requirements from the .in files
+	for list in build run develop; do \
+	  .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url -q --upgrade -o requirements/$$list.txt requirements/$$list.in; done
+
+clean: ## remove what make made, the demonstration's recordings too
+	rm -rf build .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -f $(GERMAN).mo
+
+$(RUN_READY): requirements/build.txt requirements/run.txt requirements/debian-run.txt pyproject.toml $(GERMAN).po
+	requirements/install-debian debian-run.txt
+	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes -r requirements/build.txt
+	$(PIP) install --no-build-isolation --require-hashes -r requirements/run.txt
+	$(PIP) install --no-build-isolation --no-deps -e .
+	.venv/bin/pybabel compile -d webui/translations
+	touch $@
+
+$(DEVELOP_READY): $(RUN_READY) requirements/develop.txt requirements/debian-develop.txt
+	requirements/install-debian debian-run.txt debian-develop.txt
+	$(PIP) install --require-hashes -r requirements/develop.txt
+	touch $@
