@@ -85,7 +85,7 @@ class Gate:
             return self._to_the_door()
         g.login = token
         if request.endpoint not in ASKS_BY_ITSELF:
-            g.person = self._vault.who(token)
+            g.person = self._vault.who(token, in_person=is_in_person())
         return None
 
     def _to_the_door(self) -> AnyResponse:
@@ -93,6 +93,11 @@ class Gate:
             abort(401)
         claimed = self._vault.is_claimed()
         return redirect(url_for("login.show" if claimed else "claim.show"), 303)
+
+
+def is_in_person() -> bool:
+    """False for what a page fetches by itself: an open page must not keep a login alive (Fetch Metadata)."""
+    return request.headers.get("Sec-Fetch-Dest") != "empty"
 
 
 def own_names(webui: WebuiSettings) -> frozenset[str]:

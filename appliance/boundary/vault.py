@@ -130,8 +130,8 @@ class VaultClient:
     def log_out(self, login: str) -> None:
         self.ask(verbs.LogOut(login=login), verbs.Done)
 
-    def who(self, login: str) -> verbs.Person:
-        return self.ask(verbs.AskWho(login=login), verbs.Person)
+    def who(self, login: str, *, in_person: bool = True) -> verbs.Person:
+        return self.ask(verbs.AskWho(login=login, in_person=in_person), verbs.Person)
 
     def list_calls(self, request: verbs.ListCalls) -> verbs.CallPage:
         return self.ask(request, verbs.CallPage)

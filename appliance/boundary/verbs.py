@@ -143,9 +143,10 @@ class LogOut(Request, frozen=True):
 
 
 class AskWho(Request, frozen=True):
-    """Whose login is this? Refused when it has ended."""
+    """Whose login is this? Refused when it has ended. `in_person`: False for what an open page asks by itself."""
 
     login: Token
+    in_person: bool = True
 
 
 class Person(Answer, frozen=True):
@@ -157,6 +158,7 @@ class ListCalls(Request, frozen=True):
     """A page of finished calls, newest first; `before_ms`/`before_call` come from the page above."""
 
     login: Token
+    in_person: bool = True
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     before_ms: Count | None = None
     before_call: ACall | None = None

@@ -82,11 +82,12 @@ class Service:
         return verbs.Done()
 
     def answer_ask_who(self, request: verbs.AskWho) -> verbs.Person:
-        visitor = self._box.accounts.visitor(request.login)
+        visitor = self._box.accounts.visitor(request.login, in_person=request.in_person)
         return verbs.Person(account=visitor.account, name=visitor.name)
 
     def answer_list_calls(self, request: verbs.ListCalls) -> verbs.CallPage:
-        return self._box.playback.page(self._box.accounts.visitor(request.login), request)
+        visitor = self._box.accounts.visitor(request.login, in_person=request.in_person)
+        return self._box.playback.page(visitor, request)
 
     def answer_open_call(self, request: verbs.OpenCall) -> verbs.OpenedCall:
         return self._box.playback.open_call(self._box.accounts.visitor(request.login), request.call)

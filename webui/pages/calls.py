@@ -16,7 +16,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from appliance.boundary import verbs
 from appliance.clock import Clock
 from appliance.terms import CallId, LineName, SettingsTrouble, parse_call_id, parse_line_name
-from webui.gate import this_login
+from webui.gate import is_in_person, this_login
 from webui.language import ngettext
 from webui.pages.forms import Page
 from webui.pages.live import view_of
@@ -97,6 +97,7 @@ class CallList:
         return self._vault.list_calls(
             verbs.ListCalls(
                 login=this_login(),
+                in_person=is_in_person(),
                 limit=PAGE_CALLS,
                 before_ms=wanted.before_ms,
                 before_call=wanted.before_call,
