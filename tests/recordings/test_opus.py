@@ -95,14 +95,70 @@ def test_page_is_given_out_as_soon_as_its_second_is_full() -> None:
     assert counts == [2, *[0] * 8, 1] + [*[0] * 9, 1] * 2
 
 
-def test_size_says_nothing_about_what_was_said() -> None:
-    noise = np.random.default_rng(1).integers(-9000, 9000, 40_000).astype(np.int16)
-    sizes = [
-        [len(page) for page in encoded(samples)]
-        for samples in (VOICE[:40_000], np.zeros(40_000, np.int16), noise, np.full(40_000, -32768, np.int16))
+def sounds() -> dict[str, Pcm]:
+    time, random = np.arange(40_000) / 8000, np.random.default_rng(1)
+    noise = random.normal(0, 9000, 40_000).clip(-32768, 32767)
+    return {
+        "voice": VOICE[:40_000],
+        "silence": np.zeros(40_000, np.int16),
+        "noise": noise.astype(np.int16),
+        "faint noise": random.integers(-2, 3, 40_000).astype(np.int16),
+        "noise and silence": (noise * (time % 0.5 < 0.1)).astype(np.int16),
+        "dial tone": (12_000 * np.sin(2 * np.pi * 425 * time)).astype(np.int16),
+        "two tones": (9000 * (np.sin(2 * np.pi * 697 * time) + np.sin(2 * np.pi * 1209 * time))).astype(np.int16),
+        "sweep": (30_000 * np.sin(2 * np.pi * 400 * time**2)).astype(np.int16),
+        "clicks": np.where(np.arange(40_000) % 1777 == 0, 32767, 0).astype(np.int16),
+        "stuck": np.full(40_000, -32768, np.int16),
+    }
+
+
+SOUNDS = sounds()
+
+
+def packets_of(samples: Pcm) -> list[bytes]:
+    encoder = OpusEncoder()
+    return [
+        packet for start in range(0, samples.size, 8000) for packet in encoder.encode(samples[start : start + 8000])
     ]
-    assert all(some == sizes[0] for some in sizes)
-    assert sizes[0][2] == 27 + 50 + 50 * 40
+
+
+def coded_bytes(packet: bytes) -> int:
+    """What the codec itself gave for the one frame in a packet, without padding (RFC 6716, 3.2.2 and 3.2.5)."""
+    if packet[0] & 3 == 0:
+        return len(packet) - 1
+    assert packet[0] & 3 == 3
+    assert packet[1] & 0x3F == 1
+    # One byte of padding length is enough below 255.
+    return len(packet) - 2 - (1 + packet[2] if packet[1] & 0x40 else 0)
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_size_says_nothing_about_what_was_said(name: str) -> None:
+    sizes = [len(page) for page in encoded(SOUNDS[name])]
+    assert sizes == [len(page) for page in encoded(VOICE[:40_000])]
+    assert sizes[2] == 27 + 50 + 50 * 40
+    assert {len(packet) for packet in packets_of(SOUNDS[name])} == {40}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(sorted(SOUNDS)), min_size=2, max_size=8), st.floats(0, 1), st.integers(0, 10))
+def test_packets_stay_constant_when_the_sound_changes(names: list[str], loudness: float, complexity: int) -> None:
+    encoder = OpusEncoder(complexity=complexity)
+    blocks = [(SOUNDS[name][8000:16_000] * loudness).astype(np.int16) for name in names]
+    assert {len(packet) for block in blocks for packet in encoder.encode(block)} == {40}
+
+
+def test_silence_is_padded_but_never_left_out() -> None:
+    lengths = [coded_bytes(packet) for packet in packets_of(SOUNDS["silence"])]
+    # DTX would give frames without a byte in them.
+    assert min(lengths) > 1
+    assert max(lengths) < 38
+
+
+def test_codec_is_limited_only_now_and_then() -> None:
+    """What keeps the processor cool: a packet that meets the limit is encoded several times over."""
+    lengths = [coded_bytes(packet) for packet in packets_of(VOICE)]
+    assert np.mean(np.array(lengths) >= 38) < 0.5
 
 
 def test_block_may_be_reused_by_its_owner_after_push() -> None:
@@ -130,9 +186,9 @@ def test_encoder_refuses_what_the_codec_refuses() -> None:
         OpusEncoder(bitrate_bps=0)
 
 
-def test_codec_that_gives_a_packet_of_another_size_ends_the_recording() -> None:
+def test_codec_that_refuses_a_block_ends_the_recording() -> None:
     encoder = OpusEncoder()
-    encoder._room += 1
+    encoder._room = 0
     with pytest.raises(LineTrouble):
         encoder.encode(VOICE[:160])
 
@@ -188,6 +244,18 @@ def test_ffmpeg_decodes_our_stream_without_a_warning_and_to_the_same_length(tmp_
     assert heard.stderr == b""
     # ffmpeg decodes at 48 kHz.
     assert len(heard.stdout) == 2 * 6 * frames
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_ffmpeg_and_our_decoder_take_padded_packets_of_every_sound(tmp_path: Path) -> None:
+    everything = np.concatenate(list(SOUNDS.values()))
+    stream = b"".join(encoded(everything))
+    (tmp_path / "call.ogg").write_bytes(stream)
+    command = ["ffmpeg", "-v", "warning", "-i", str(tmp_path / "call.ogg"), "-f", "s16le", "-"]
+    heard = subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert heard.stderr == b""
+    assert len(heard.stdout) == 2 * 6 * everything.size
+    assert decoded(stream).size == everything.size
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
