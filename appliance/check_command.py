@@ -28,7 +28,9 @@ def check_state(state: Path) -> list[str]:
     """One sentence a finding. Raises LinekeepError if the box cannot be opened at all."""
     settings_file = state / SETTINGS_NAME
     if not settings_file.exists():
-        raise StorageTrouble(f"{state} is no state directory of Linekeep: it has no {SETTINGS_NAME}.")
+        raise StorageTrouble(
+            f"{state} is no state directory of Linekeep: it has no {SETTINGS_NAME}. Name the right one."
+        )
     settings = read_settings(settings_file)
     give_up = time.monotonic() + _VAULT_RETURNS_WITHIN_S
     while True:

@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "LINEKEEP_DEBUG" in os.environ:
             raise
         return _cannot(
-            f"Something unexpected happened ({type(fault).__name__}: {fault}). Set LINEKEEP_DEBUG=1 for more."
+            f"A fault in Linekeep itself stopped this ({type(fault).__name__}). What is recorded is safe; "
+            "set LINEKEEP_DEBUG=1, try again, and report what is shown."
         )
 
 
@@ -81,6 +82,8 @@ def _check(parsed: argparse.Namespace) -> int:
 
 def _run(parsed: argparse.Namespace) -> int:
     """Become one daemon. Each loads only its own packages."""
+    # Before numpy is loaded: its idle threads would wake beside every small product, and cost more than the product.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = read_settings(parsed.config)
     if parsed.daemon == "vault":
         from appliance.vault.__main__ import main as run_vault  # noqa: PLC0415

@@ -125,7 +125,8 @@ class _Demo:
         try:
             told = json.loads(line)
         except ValueError:
-            told = {"event": line, "level": "error" if line.startswith("linekeep:") else "info"}
+            # Not shown here: a child that cannot start says so last, and that ends the demonstration with its words.
+            told = {"event": line, "level": "info"}
             self._last_words[name] = line.removeprefix("linekeep: ")
         if not isinstance(told, dict):
             return
@@ -138,7 +139,9 @@ class _Demo:
             print(f"{name}: {line}", file=sys.stderr, flush=True)  # noqa: T201 - the command's own output
 
     def _give_up(self, name: str) -> None:
-        self._failed = self._last_words.get(name, f"The {name} cannot start.")
+        self._failed = self._last_words.get(
+            name, f"The {name} cannot start. What is recorded is safe; look at the messages above."
+        )
         self._vault_ready.set()
         self._stop.set()
 
@@ -148,7 +151,7 @@ class _Demo:
 
     def _wait_for_vault(self) -> None:
         if not self._vault_ready.wait(_READY_WITHIN_S):
-            raise StorageTrouble("The vault does not start in time.")
+            raise StorageTrouble("The vault does not start in time. What is recorded is safe; start again.")
         self._raise_if_failed()
 
     def _wait_for_page(self) -> None:
@@ -160,7 +163,9 @@ class _Demo:
                     return
             except OSError as error:
                 if time.monotonic() > give_up:
-                    raise SettingsTrouble("The page does not come up in time.") from error
+                    raise SettingsTrouble(
+                        "The page does not come up in time. What is recorded is safe; start again."
+                    ) from error
                 self._stop.wait(0.05)
         self._raise_if_failed()
 

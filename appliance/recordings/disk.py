@@ -25,7 +25,7 @@ class RecordingMissing(StorageTrouble):
 
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
-    """Translate the system's refusals; `doing` completes the sentence "... while ...".
+    """Translate the system's refusals; `doing` completes the sentence "... when ...": "a recording is read".
 
     Raises:
         DiskFull: no room, or the quota is used up.
@@ -35,11 +35,15 @@ def storage_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise RecordingMissing(f"A file is not in its folder while {doing}.") from error
+        raise RecordingMissing(
+            f"A file was missing when {doing}. The others are safe; `linekeep check` tells which one it is."
+        ) from error
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise DiskFull(f"The disk is full while {doing}. What was written before is safe.") from error
-        raise StorageTrouble(f"The disk refused while {doing}: {error.strerror}.") from error
+            raise DiskFull(f"The disk was full when {doing}. What was written before is safe; make room.") from error
+        raise StorageTrouble(
+            f"The disk refused when {doing} ({error.strerror}). What was written before is safe; is the disk sound?"
+        ) from error
 
 
 def create_locked(path: Path) -> int:

@@ -77,12 +77,12 @@ class RingFolder:
         self._disk = disk
 
     def make(self) -> None:
-        with storage_errors("making the ring's folder"):
+        with storage_errors("the ring's folder is made"):
             self._disk.make_folder(self._folder)
 
     def read(self, copy: RingCopy) -> bytes | None:
         """A copy's bytes; None if there is no such file; none at all from a place that cannot be read."""
-        with storage_errors("reading the ring"):
+        with storage_errors("the ring is read"):
             try:
                 return self._disk.read(self._folder / copy.value)
             except FileNotFoundError:
@@ -94,7 +94,7 @@ class RingFolder:
 
     def stage(self, content: bytes) -> bytes:
         """Write both copies under temporary names, durably; what the disk gave back."""
-        with storage_errors("writing the ring"):
+        with storage_errors("the ring is written"):
             for copy in RingCopy:
                 self._disk.write(self._new(copy), content)
                 self._disk.sync(self._new(copy))
@@ -105,14 +105,14 @@ class RingFolder:
 
     def replace(self) -> None:
         """Put what was staged in place of both copies, one after the other."""
-        with storage_errors("renaming the ring"):
+        with storage_errors("the ring is put in place"):
             for copy in RingCopy:
                 self._disk.rename(self._new(copy), self._folder / copy.value)
                 self._disk.sync_folder(self._folder)
 
     def clean(self) -> None:
         """Remove what aborted attempts left. For order's sake: they die with the next commit anyway."""
-        with storage_errors("tidying the ring's folder"):
+        with storage_errors("the ring's folder is tidied"):
             for copy in RingCopy:
                 self._disk.remove(self._new(copy))
 

@@ -147,7 +147,9 @@ class TpmConnection:
         if self._checked_key is None:
             key = self._find(STORAGE_KEY_HANDLE)
             if key is None:
-                raise TpmForeign("This TPM has no Linekeep storage key: cleared, or another TPM.")
+                raise TpmForeign(
+                    "This TPM is not the ring's, or it was cleared. Nothing was changed; use the right one."
+                )
             self._check_storage_key(key)
             self._checked_key = key
         return self._checked_key
@@ -161,7 +163,9 @@ class TpmConnection:
         # The name as ESYS computes it from the public area it salts to; `public` was a second reading.
         name = bytes(self._esys.tr_get_name(key))
         if name != bytes(public.get_name()) or self._trusted_name not in (None, name):
-            raise TpmForeign("This is not the TPM that the ring was made with. Nothing was changed.")
+            raise TpmForeign(
+                "This is not the TPM that the ring was made with. Nothing was changed; put the right one in."
+            )
 
     def storage_key_name(self) -> bytes:
         return bytes(self._esys.tr_get_name(self._storage_key()))
@@ -171,7 +175,9 @@ class TpmConnection:
         if self._checked_index is None:
             index = self._find(RING_INDEX_HANDLE)
             if index is None or bytes(self._esys.tr_get_name(index)) != RING_INDEX_NAME:
-                raise TpmForeign("This TPM has no Linekeep ring index: cleared, or another TPM.")
+                raise TpmForeign(
+                    "This TPM is not the ring's, or it was cleared. Nothing was changed; use the right one."
+                )
             self._checked_index = index
         return self._checked_index
 
@@ -266,7 +272,9 @@ class TpmConnection:
             _, _, read = self._esys.pcr_read(_selection(wanted), session1=self._use(session, _AUDIT))
             values += [bytes(value) for value in read]
         if len(values) != len(rising):
-            raise TpmFault("The TPM does not have all the platform registers (PCRs) that the settings name.")
+            raise TpmFault(
+                "The TPM lacks registers that the settings name (vault.pcrs). Nothing was changed; name others."
+            )
         return hashlib.sha256(b"".join(values)).digest()
 
     @contextmanager

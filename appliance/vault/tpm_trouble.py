@@ -105,4 +105,7 @@ def trouble(code: int) -> KeyTrouble:
         )
     if plain_code(code) in _POLICY_NOT_TRUE:
         return PolicyNotMet("The TPM is not in the state in which this key opens. Nothing was changed.")
-    return TpmFault(f"The TPM did not do what it was asked to (code 0x{plain_code(code):x}).")
+    return TpmFault(
+        f"The TPM did not do what it was asked to (code 0x{plain_code(code):x}). Nothing was changed; "
+        "switch the box off and on."
+    )
