@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 CANNOT_START = 2
 _LONGEST_PAUSE_S = 5.0
+_LOG_ENDS_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +96,21 @@ class Child:
         self._process = process
         if self._stop.is_set():
             process.terminate()
+        reader = threading.Thread(target=self._read, args=(process,), name=f"log-{self.name}", daemon=True)
+        reader.start()
+        with contextlib.suppress(ChildProcessError):  # `stop` was quicker
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        # Only now is the group surely still its own. What a killed program leaves behind (a web server's
+        # worker) would hold the port, and answer in its successor's place.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+        reader.join(_LOG_ENDS_WITHIN_S)
+        return code
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
         if process.stderr is None:
             raise RuntimeError("a child without standard error")
         with process.stderr:
             for line in process.stderr:
                 self._on_line(self.name, line.rstrip("\n"))
-        return process.wait()

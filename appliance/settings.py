@@ -6,6 +6,7 @@ guesses what its owner meant records what it must not.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -20,6 +21,9 @@ SETTINGS_NAME = "linekeep.toml"
 
 SOFTWARE_TPM = "software"
 """The value of `vault.tpm` for a demonstration: keys then lie on the same disk, and protect nothing."""
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes that Linux gives the path of a Unix socket (unix(7))."""
 
 _PERIOD = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|y)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}
@@ -106,8 +110,8 @@ class WebuiSettings(_Section, frozen=True):
 class Settings(_Section, frozen=True):
     """The whole file. state_dir: what must last; run_dir: sockets, gone with the power."""
 
-    state_dir: str
-    run_dir: str
+    state_dir: Annotated[str, Meta(min_length=1)]
+    run_dir: Annotated[str, Meta(min_length=1)]
     vault: VaultSettings = VaultSettings()
     recorder: RecorderSettings = RecorderSettings()
     webui: WebuiSettings = WebuiSettings()
@@ -147,12 +151,14 @@ def parse_period(text: str) -> int:
     """A period such as 90s, 30d or 2y, in seconds. Raises SettingsTrouble."""
     match = _PERIOD.fullmatch(text)
     if match is None:
-        raise SettingsTrouble(f"'{text[:40]}' is not a period: write a whole number and s, m, h, d or y (30d).")
+        raise SettingsTrouble(f"{text[:40]!r} is not a period: write a whole number and s, m, h, d or y (30d).")
     return int(match[1]) * _SECONDS[match[2]]
 
 
 def _check(settings: Settings) -> None:
     _ = settings.vault.keep_s
+    if len(os.fsencode(settings.vault_socket("recorder"))) > LONGEST_SOCKET_PATH:
+        raise SettingsTrouble("run_dir is too long a path for sockets; use one of at most 80 bytes.")
     channels = {device.alsa: device.channels for device in settings.recorder.devices}
     if len(channels) != len(settings.recorder.devices):
         raise SettingsTrouble("a device is listed twice in recorder.devices.")

@@ -127,8 +127,8 @@ def due_text(due_at_ms: int, now_ms: int) -> str:
     if due_at_ms <= now_ms:
         return gettext("being deleted")
     if due_at_ms - now_ms < _DAY_MS:
-        return gettext("deleted on %(date)s at %(time)s", date=date_text(due_at_ms), time=clock_text(due_at_ms))
-    return gettext("deleted on %(date)s", date=date_text(due_at_ms))
+        return gettext("will be deleted on %(date)s at %(time)s", date=date_text(due_at_ms), time=clock_text(due_at_ms))
+    return gettext("will be deleted on %(date)s", date=date_text(due_at_ms))
 
 
 def length_text(length_ms: int) -> str:

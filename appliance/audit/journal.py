@@ -4,6 +4,8 @@ Holds ids and counts only, no name, no number, no address: so an erasure never h
 removed or reordered line breaks the chain at that place. A cut tail does not break it; against that the head
 must be signed together with the TPM's ring state.
 
+Each line also ends with its own SHA-256, or a changed last line would have no later one to contradict it.
+
 An act is written and synced before what it allows is done. A line that a power cut tore was never
 acknowledged; it is dropped at the next start, and that is itself an entry.
 """
@@ -12,8 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +29,10 @@ from appliance.clock import Clock
 from appliance.terms import StorageTrouble
 
 _START = "0" * 64
-_TAIL_BYTES = 1024 * 1024
-"""Longer than any line: 10,000 call ids and their punctuation are 350 kB."""
+_TAIL_BYTES = 64 * 1024
+"""Read from the end at first; twice as much as long as a line is longer: 10,000 call ids are 350 kB."""
+
+_OWN = re.compile(rb'(.*),"own":"([0-9a-f]{64})"}', re.DOTALL)
 
 
 class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +44,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     by: str
     ids: tuple[str, ...]
     notes: dict[str, str | int]
-    previous: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    previous: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Journal:
@@ -47,13 +53,27 @@ class Journal:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        path.parent.mkdir(mode=0o700, exist_ok=True)
         try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            torn = self._drop_torn_line()
-            self._number, self._previous = self._last()
         except OSError as error:
             raise StorageTrouble(f"The journal cannot be opened: {error.strerror}.") from error
+        try:
+            self._open(path.parent)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, folder: Path) -> None:
+        try:
+            _sync_folder(folder)
+            torn = self._drop_torn_line()
+            self._number, self._previous = self._last()
+            self._end = os.fstat(self._file).st_size
+        except OSError as error:
+            raise StorageTrouble(f"The journal cannot be opened: {error.strerror}.") from error
+        self.is_new = self._number == 0
+        """Nothing was ever noted in it."""
         if torn:
             self.append(Act.JOURNAL_TORN_LINE_DROPPED, by="vault", notes={"bytes": torn})
 
@@ -71,7 +91,7 @@ class Journal:
                 notes=notes or {},
                 previous=self._previous,
             )
-            line = msgspec.json.encode(entry, order="sorted")
+            line = _sealed(msgspec.json.encode(entry, order="sorted"))
             self._write(line + b"\n")
             self._number, self._previous = entry.number, _digest(line)
 
@@ -79,36 +99,53 @@ class Journal:
         os.close(self._file)
 
     def _write(self, line: bytes) -> None:
-        end = os.fstat(self._file).st_size
         try:
+            if os.fstat(self._file).st_size > self._end:
+                os.ftruncate(self._file, self._end)  # what the last failed write left, if it could not be cut then
             if os.write(self._file, line) != len(line):
                 raise OSError(28, "no room for a whole line")
             os.fdatasync(self._file)
         except OSError as error:
             # A half-written line would end the chain for every later one.
-            os.ftruncate(self._file, end)
+            with suppress(OSError):
+                os.ftruncate(self._file, self._end)
             raise StorageTrouble("The journal cannot be written, so nothing was done. Is the disk full?") from error
+        self._end += len(line)
 
     def _drop_torn_line(self) -> int:
         size = os.fstat(self._file).st_size
-        tail = os.pread(self._file, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
-        torn = len(tail) - (tail.rfind(b"\n") + 1)
+        torn = len(self._tail(lines=1).rpartition(b"\n")[2])
         if torn:
             os.ftruncate(self._file, size - torn)
         return torn
 
     def _last(self) -> tuple[int, str]:
-        size = os.fstat(self._file).st_size
-        if size == 0:
+        if os.fstat(self._file).st_size == 0:
             return 0, _START
-        tail = os.pread(self._file, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
-        line = tail[:-1].rpartition(b"\n")[2]
+        line = self._tail(lines=2)[:-1].rpartition(b"\n")[2]
         try:
-            return msgspec.json.decode(line, type=Entry).number, _digest(line)
-        except msgspec.MsgspecError as error:
+            return decode_entry(line).number, _digest(line)
+        except ValueError as error:
             raise StorageTrouble(
                 "The journal's last line is not one that this box wrote. Nothing was changed."
             ) from error
+
+    def _tail(self, *, lines: int) -> bytes:
+        """The end of the file, so much that this many line ends are in it, or all."""
+        size, length = os.fstat(self._file).st_size, _TAIL_BYTES
+        while True:
+            tail = os.pread(self._file, length, max(0, size - length))
+            if length >= size or tail.count(b"\n") >= lines:
+                return tail
+            length *= 2
+
+
+def decode_entry(untrusted_line: bytes) -> Entry:
+    """An entry from its line, without the line's end. Raises ValueError: not as it was written."""
+    match = _OWN.fullmatch(untrusted_line)
+    if match is None or _digest(match[1]).encode() != match[2]:
+        raise ValueError("not a line of this journal")
+    return msgspec.json.decode(match[1] + b"}", type=Entry)
 
 
 def find_breaks(path: Path) -> Iterator[str]:
@@ -119,16 +156,29 @@ def find_breaks(path: Path) -> Iterator[str]:
         return
     with path.open("rb") as lines:
         for place, raw in enumerate(lines, start=1):
-            line = raw.rstrip(b"\n")
+            line = raw.removesuffix(b"\n")
             try:
-                entry = msgspec.json.decode(line, type=Entry)
-            except msgspec.MsgspecError:
+                entry = decode_entry(line)
+            except ValueError:
                 yield f"Journal line {place} is not an entry."
                 return
             if entry.previous != previous or entry.number != number + 1:
                 yield f"Journal line {place} does not follow the one before: edited, removed or reordered."
                 return
             previous, number = _digest(line), entry.number
+
+
+def _sealed(encoded: bytes) -> bytes:
+    body = encoded[:-1]
+    return body + b',"own":"' + _digest(body).encode() + b'"}'
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _digest(line: bytes) -> str:

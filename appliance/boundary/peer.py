@@ -27,6 +27,9 @@ Handler = Callable[[Any], verbs.Answer]
 _CREDENTIALS = struct.Struct("3i")
 _IDLE_S = 600
 
+MOST_CONNECTIONS = 64
+"""Of one caller: twice the web page's threads. More would let a broken caller take the others' files and threads."""
+
 
 class Listener:
     """One caller's socket, with a thread for each connection.
@@ -95,7 +98,11 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         self.connections: set[socket.socket] = set()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - the base class's
-        return _user_of(request) in {self.user_id, 0}
+        return _user_of(request) in {self.user_id, 0} and len(self.connections) < MOST_CONNECTIONS
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.add(request)
+        super().process_request(request, client_address)
 
     def end_connections(self) -> None:
         for connection in tuple(self.connections):
@@ -108,7 +115,6 @@ class _Connection(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        self.server.connections.add(self.request)
         self.request.settimeout(_IDLE_S)
         # The end of a connection is ordinary: the caller went away, sent nonsense, or slept too long.
         with contextlib.suppress(message.Hangup, message.Misplaced, OSError):

@@ -15,9 +15,10 @@ from msgspec import Meta, Struct
 
 from appliance.terms import AccountId, CallId, LineName
 
-Token = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{43}$")]
-ACall = Annotated[CallId, Meta(pattern="^[0-9a-f]{32}$")]
-ALine = Annotated[LineName, Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
+Token = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{43}\Z")]
+# \Z and not $, which lets a line end pass.
+ACall = Annotated[CallId, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+ALine = Annotated[LineName, Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -33,7 +34,10 @@ class Caller(StrEnum):
 
 
 class Request(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
-    """Base of all requests."""
+    """Base of all requests. Shows no field: what a person types and a login's token must not reach a log."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"
 
 
 class Answer(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ import secrets
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
-from appliance.clock import Clock
+from appliance.clock import STEP_BACK_MS, Clock
 from appliance.terms import AccountId, NotAllowed
 from appliance.vault.rights import RIGHTS, Right, Role
 from appliance.vault.store import Store, accounts, logins, tries
@@ -96,7 +97,9 @@ class Accounts:
         """The code as it stands on the label; None once the box is claimed."""
         if not self._code_file.exists():
             return None
-        return self._code_file.read_text("ascii").strip()
+        code = self._code_file.read_text("ascii", errors="replace").strip()
+        # What a power cut left of the file is no code: an empty one would be matched by an empty answer.
+        return code if len(plain_code(code)) == _CODE_LENGTH else None
 
     def claim(self, untrusted_code: str, name: str, password: str) -> tuple[str, int]:
         """Make the first account, its owner logged in. Returns: token and its end, as `log_in`.
@@ -104,10 +107,10 @@ class Accounts:
         Raises: AlreadyClaimed, WrongCode, TooManyTries, PasswordTooShort.
         """
         code = self.claim_code()
-        if code is None or self.is_claimed():
+        if self.is_claimed():
             raise AlreadyClaimed("This box has an owner already. Log in, or ask the owner for an account.")
         self._charge_try("claim")
-        if not hmac.compare_digest(plain_code(untrusted_code).encode(), plain_code(code).encode()):
+        if code is None or not hmac.compare_digest(plain_code(untrusted_code).encode(), plain_code(code).encode()):
             self._journal.append(Act.BOX_CLAIM_REFUSED, by="webui")
             raise WrongCode("That is not the claim code of this box. Nothing was changed; look at the label again.")
         self._forget_failures("claim")
@@ -152,7 +155,7 @@ class Accounts:
         )
         with self._store.reading() as connection:
             row = connection.execute(query).one_or_none()
-        if row is None or now_ms >= row.ends_at_ms or now_ms >= row.used_at_ms + IDLE_S * 1000:
+        if row is None or not _lasts(row, now_ms):
             raise LoginEnded("Your login has ended. Log in again.")
         if in_person and now_ms - row.used_at_ms > _REMEMBER_USE_MS:
             self._remember_use(token, now_ms)
@@ -204,15 +207,18 @@ class Accounts:
         now_ms = self._clock.now_ms()
         with self._store.transaction() as connection:
             row = connection.execute(sa.select(tries).where(tries.c.subject == subject)).one_or_none()
-            if row is not None:
-                wait = wait_s(failures=row.failures, last_at_ms=row.last_at_ms, now_ms=now_ms)
-                if wait > 0:
-                    raise TooManyTries(wait)
-            first = {"subject": subject, "failures": 1, "last_at_ms": now_ms}
-            again = {"failures": tries.c.failures + 1, "last_at_ms": now_ms}
-            connection.execute(
-                upsert(tries).values(first).on_conflict_do_update(index_elements=["subject"], set_=again)
-            )
+            wait = 0 if row is None else wait_s(failures=row.failures, last_at_ms=row.last_at_ms, now_ms=now_ms)
+            if wait == 0:
+                first = {"subject": subject, "failures": 1, "last_at_ms": now_ms}
+                again = {"failures": tries.c.failures + 1, "last_at_ms": now_ms}
+                connection.execute(
+                    upsert(tries).values(first).on_conflict_do_update(index_elements=["subject"], set_=again)
+                )
+            elif row is not None and row.last_at_ms > now_ms:
+                # The clock went back: wait from now on, not until it has returned.
+                connection.execute(tries.update().where(tries.c.subject == subject).values(last_at_ms=now_ms))
+        if wait > 0:
+            raise TooManyTries(wait)
 
     def _forget_failures(self, subject: str) -> None:
         with self._store.transaction() as connection:
@@ -230,13 +236,15 @@ class Accounts:
             return False
 
     def _make_claim_code(self) -> None:
-        if self._code_file.exists():
+        if self.claim_code() is not None:
             return
         code = "".join(secrets.choice(_CODE_SIGNS) for _ in range(_CODE_LENGTH))
         fresh = self._code_file.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(f"{code[:5]}-{code[5:]}\n")
+            file.flush()
+            os.fsync(file.fileno())
         fresh.rename(self._code_file)
 
 
@@ -244,6 +252,12 @@ def plain_code(text: str) -> str:
     """A claim code as typed, with what people mistake put right: case, blanks, hyphens, O for 0, I and L for 1."""
     plain = "".join(sign for sign in text.upper() if sign.isalnum())
     return plain.replace("O", "0").replace("I", "1").replace("L", "1")
+
+
+def _lasts(row: Any, now_ms: int) -> bool:
+    # A clock that fell back, as at the start of a board without a battery, must not wake a login that had ended.
+    idle_from, idle_until = row.used_at_ms - STEP_BACK_MS, row.used_at_ms + IDLE_S * 1000
+    return bool(idle_from <= now_ms < min(idle_until, row.ends_at_ms))
 
 
 def _name_key(name: str) -> str:

@@ -54,25 +54,27 @@ class Box:
             _refuse_half_a_box(state)
             self.tpm = Tpm(tcti_of(settings), pcrs=settings.vault.pcrs)
             self._closers.append(self.tpm.close)
-            is_new = not _has_ring(state)
+            self.ring = self._create_ring(state) if not _has_ring(state) else Ring.open(state / "ring", self.tpm)
+            # From here on they are known to belong together, and things may be made and tidied.
             self.folder.create()
             self.folder.sweep_finished()
-            if is_new:
-                self.tpm.provision()
-            self.ring = Ring.create(state / "ring", self.tpm) if is_new else Ring.open(state / "ring", self.tpm)
             self.journal_path = state / "journal" / "acts.jsonl"
             self.journal = Journal(self.journal_path, self.clock)
             self._closers.append(self.journal.close)
             self.store = Store(state / "catalogue.sqlite")
             self._closers.append(self.store.close)
-            self._assemble(is_new=is_new)
+            self._assemble()
         except BaseException:
             self.close()
             raise
 
-    def _assemble(self, *, is_new: bool) -> None:
+    def _create_ring(self, state: Path) -> Ring:
+        self.tpm.provision()
+        return Ring.create(state / "ring", self.tpm)
+
+    def _assemble(self) -> None:
         settings, clock = self.settings, self.clock
-        if is_new:
+        if self.journal.is_new:  # also when the first start was cut after the ring was made
             self.journal.append(Act.BOX_PROVISIONED, by="vault")
         if self.ring.repaired:
             self.journal.append(Act.RING_REPAIRED, by="vault")
@@ -88,6 +90,7 @@ class Box:
             journal=self.journal,
             steady_s=time.monotonic,
         )
+        self._closers.append(self.playback.close)
         self.erasure = Erasure(
             store=self.store,
             catalogue=self.catalogue,
@@ -162,8 +165,8 @@ def _has_ring(state: Path) -> bool:
 
 def _refuse_half_a_box(state: Path) -> None:
     has_catalogue = (state / "catalogue.sqlite").exists()
-    recordings = state / "recordings" / "finished"
-    has_recordings = recordings.is_dir() and any(recordings.iterdir())
+    folders = [state / "recordings" / name for name in ("finished", "growing")]
+    has_recordings = any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
     if not _has_ring(state) and (has_catalogue or has_recordings):
         raise StorageTrouble(
             f"The ring of keys is missing from {state}, so no recording can be opened. Nothing was changed; "

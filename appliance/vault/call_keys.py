@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 from appliance.clock import Clock
 from appliance.recordings.sealing import KEY_BYTES, unwrap_key, wrap_key
-from appliance.terms import CallId, KeyForgotten, LineName
+from appliance.terms import CallId, DamagedRecording, KeyForgotten, KeyTrouble, LineName
 from appliance.vault import card as cards
 from appliance.vault.catalogue import CallState, Catalogue, NumberToken, Wrap
 from appliance.vault.ring import Ring, RingCommit
@@ -118,7 +118,11 @@ class CallKeys:
             if source not in fresh:
                 fresh[source] = (fresh_bucket_id(), Bucket.fresh(ring[source].day))
             target, bucket = fresh[source]
-            key = unwrap_key(ring[source].key, wrap.call_id, source, wrap.wrapped)
+            try:
+                key = unwrap_key(ring[source].key, wrap.call_id, source, wrap.wrapped)
+            except KeyTrouble:
+                # Damaged: it opens nothing today and never will. It must not keep the others from being forgotten.
+                continue
             wrapped = wrap_key(bucket.key, wrap.call_id, target, key)
             wraps.append(Wrap(call_id=wrap.call_id, bucket_id=target, wrapped=wrapped))
             if wrap.call_id in numbered:
@@ -130,7 +134,10 @@ class CallKeys:
         row = self._catalogue.find(call)
         if row is None or row.card is None or row.state is not CallState.KEPT:
             return []
-        number = cards.unseal(row.card, call, key).number
+        try:
+            number = cards.unseal(row.card, call, key).number
+        except DamagedRecording:
+            return []  # `check` names the call; its audio may still be good, and the erasure must go on
         return [
             NumberToken(token=token, call_id=call, bucket_id=bucket_id) for token in cards.tokens_of(number, bucket.key)
         ]

@@ -40,9 +40,9 @@ def unseal(sealed: bytes, call: CallId, call_key: bytes) -> Card:
 
 def tokens_of(number: str, bucket_key: bytes) -> list[bytes]:
     """What can be searched for: the whole number, and its last digits. No number, no token."""
-    if not number:
-        return []
     digits = plain_digits(number)
+    if not digits:
+        return []
     return [number_token(bucket_key, digits), number_token(bucket_key, "*" + digits[-LAST_DIGITS:])]
 
 
@@ -56,4 +56,5 @@ def plain_digits(number: str) -> str:
     """A number as it is dialled: digits only, a leading + as 00."""
     text = number.strip()
     prefix = "00" if text.startswith("+") else ""
-    return prefix + "".join(sign for sign in text if sign in "0123456789")
+    digits = "".join(sign for sign in text if sign in "0123456789")
+    return prefix + digits if digits else ""

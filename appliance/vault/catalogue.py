@@ -117,12 +117,15 @@ class Catalogue:
         due_at_ms: int | None,
         card: bytes,
         tokens: Sequence[NumberToken],
-    ) -> None:
-        """The recording is whole, authenticated and in its place; from now on it counts."""
+    ) -> bool:
+        """The recording is whole, authenticated and in its place; from now on it counts.
+
+        Returns: False, and nothing is changed, if the call is kept already, condemned or forgotten.
+        """
         with self._store.transaction() as connection:
-            connection.execute(
+            changed = connection.execute(
                 calls.update()
-                .where(calls.c.call_id == call)
+                .where(calls.c.call_id == call, calls.c.state.in_((CallState.ISSUED, CallState.RUNNING)))
                 .values(
                     state=CallState.KEPT,
                     started_at_ms=started_at_ms,
@@ -131,9 +134,12 @@ class Catalogue:
                     card=card,
                 )
             )
+            if changed.rowcount != 1:
+                return False
             connection.execute(gaps.delete().where(gaps.c.call_id == call))
             _insert_all(connection, number_tokens, tokens)
         self.changes += 1
+        return True
 
     def find(self, call: CallId) -> CallRow | None:
         with self._store.reading() as connection:
@@ -228,15 +234,15 @@ class Catalogue:
                     [{"call_id": call, "forgotten_at_ms": now_ms} for call in batch],
                 )
 
-    def drop_unused(self, issued_before_ms: int) -> list[CallId]:
-        """Strike spare calls that nobody used: nothing was ever sealed under their keys."""
-        old = sa.and_(calls.c.state == CallState.ISSUED, calls.c.issued_at_ms < issued_before_ms)
+    def drop_unused(self, unused: Iterable[CallId]) -> None:
+        """Strike those of these spare calls that are still spare: nothing was ever sealed under their keys."""
         with self._store.transaction() as connection:
-            unused = [CallId(row[0]) for row in connection.execute(sa.select(calls.c.call_id).where(old))]
-            for batch in _batches(unused):
-                connection.execute(call_keys.delete().where(call_keys.c.call_id.in_(batch)))
-                connection.execute(calls.delete().where(calls.c.call_id.in_(batch)))
-            return unused
+            for batch in _batches(list(unused)):
+                spare = sa.and_(calls.c.call_id.in_(batch), calls.c.state == CallState.ISSUED)
+                connection.execute(
+                    call_keys.delete().where(call_keys.c.call_id.in_(sa.select(calls.c.call_id).where(spare)))
+                )
+                connection.execute(calls.delete().where(spare))
 
     def was_forgotten(self, call: CallId) -> bool:
         query = sa.select(forgotten.c.call_id).where(forgotten.c.call_id == call)
@@ -297,7 +303,7 @@ class Catalogue:
 
 
 def _call_row(row: Any) -> CallRow:
-    return CallRow(**row._mapping)
+    return CallRow(**{**row._mapping, "state": CallState(row.state)})
 
 
 def _columns(row: Wrap | NumberToken) -> dict[str, Any]:

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from appliance.audit.events import Act
-from appliance.audit.journal import Entry, find_breaks
+from appliance.audit.journal import decode_entry, find_breaks
 from appliance.recordings.reader import RecordingReader
 from appliance.terms import CallId, LinekeepError
 from appliance.vault import card as cards
@@ -61,7 +59,7 @@ def _fault_of(box: Box, row: CallRow) -> str | None:
 
 def _folder(box: Box) -> Iterator[str]:
     for stranger in box.folder.strangers():
-        yield f"The recordings folder holds something that Linekeep did not put there: {stranger}"
+        yield f"The recordings folder holds something that Linekeep did not put there: {stranger!a}"
     for call in box.folder.finished_calls():
         if box.catalogue.find(call) is None and box.folder.finished_path(call).exists():
             yield f"Call {call}: a recording without a row in the catalogue."
@@ -71,21 +69,23 @@ def _folder(box: Box) -> Iterator[str]:
 
 
 def _journal_against_catalogue(box: Box) -> Iterator[str]:
+    # Read before the journal, which is always ahead of it: what is kept meanwhile must not look like a fault.
+    rows: set[str] = {row.call_id for row in box.catalogue.in_state(CallState.KEPT)}
     kept: set[str] = set()
     gone: set[str] = set()
     with box.journal_path.open("rb") as lines:
         for line in lines:
             try:
-                entry = msgspec.json.decode(line, type=Entry)
-            except msgspec.MsgspecError:
+                entry = decode_entry(line.removesuffix(b"\n"))
+            except ValueError:
                 return  # told by `find_breaks`
             if entry.act is Act.CALL_KEPT:
                 kept.update(entry.ids)
             elif entry.act is Act.CALLS_FORGOTTEN:
                 gone.update(entry.ids)
-    rows: set[str] = {row.call_id for row in box.catalogue.in_state(CallState.KEPT)}
     for name in sorted(rows & gone):
-        yield f"Call {name}: the journal says it was forgotten, but the catalogue lists it."
+        if box.catalogue.find(CallId(name)) is not None:
+            yield f"Call {name}: the journal says it was forgotten, but the catalogue lists it."
     for name in sorted(rows - kept):
         if box.catalogue.find(CallId(name)) is not None:
             yield f"Call {name}: the journal does not know that it was kept."

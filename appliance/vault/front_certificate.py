@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from appliance.clock import EARLIEST_MS
+from appliance.terms import SettingsTrouble
 
 LEAF_LIVES = timedelta(days=397)
 """Browsers refuse longer ones (CA/Browser Forum Baseline Requirements 6.3.2)."""
@@ -51,7 +52,7 @@ def ensure_front_certificate(folder: Path, authority_key: bytes, names: tuple[st
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the authority's key is not an elliptic curve key")
     ca_path = folder / "ca.pem"
-    if not _is_of_key(ca_path, key):
+    if not _is_of_key(ca_path, key, now):
         _write(ca_path, _authority(key, now).public_bytes(serialization.Encoding.PEM), 0o644)
     ca = x509.load_pem_x509_certificate(ca_path.read_bytes())
     wanted = [_name(name) for name in names]
@@ -116,9 +117,10 @@ def _builder(
     )
 
 
-def _is_of_key(path: Path, key: ec.EllipticCurvePrivateKey) -> bool:
+def _is_of_key(path: Path, key: ec.EllipticCurvePrivateKey, now: datetime) -> bool:
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).public_key() == key.public_key()
+        ca = x509.load_pem_x509_certificate(path.read_bytes())
+        return ca.public_key() == key.public_key() and _is_valid(ca, now)
     except (OSError, ValueError):
         return False
 
@@ -131,15 +133,23 @@ def _is_good(folder: Path, ca: x509.Certificate, names: list[Name], now: datetim
         held = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is made anew
         return False
-    lasts = now + RENEW_BEFORE < leaf.not_valid_after_utc
-    return lasts and list(held) == names and leaf.public_key() == key.public_key()
+    return _is_valid(leaf, now) and list(held) == names and leaf.public_key() == key.public_key()
+
+
+def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
+    # The beginning counts too: made while the clock was ahead, it would be refused once the clock is right.
+    return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - RENEW_BEFORE
 
 
 def _name(text: str) -> Name:
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(text)
+    except ValueError as error:
+        raise SettingsTrouble(f"'{text[:40]}' in webui.names is no host name; write it in ASCII (xn--...).") from error
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -74,10 +74,10 @@ class Intake:
 
     def finish(self, call: CallId) -> None:
         """Take a finished recording over. May be repeated."""
-        row = self._catalogue.find(call)
-        if row is None or row.state not in (CallState.ISSUED, CallState.RUNNING):
-            return  # taken over already, or erased since
         with self._one_at_a_time:
+            row = self._catalogue.find(call)
+            if row is None or row.state not in (CallState.ISSUED, CallState.RUNNING):
+                return  # taken over already, or erased since
             self._take_over(row)
 
     def take_over_what_was_left(self) -> None:
@@ -90,7 +90,18 @@ class Intake:
                     # One bad file must not keep the others from being taken over; it stays where it is, and the
                     # check names it.
                     self._log.error("recording_left_behind", call=row.call_id, why=str(trouble))
-            self._catalogue.drop_unused(self._clock.now_ms() - SPARE_LIVES_MS)
+            self._drop_unused()
+
+    def _drop_unused(self) -> None:
+        if self._watch.trouble() is not None:
+            return  # on a clock that jumped, the spare call of a minute ago looks old
+        before_ms, begun = self._clock.now_ms() - SPARE_LIVES_MS, set(self._folder.growing_calls())
+        self._catalogue.drop_unused(
+            row.call_id
+            for row in self._catalogue.in_state(CallState.ISSUED)
+            # Issued before the clock was right, its age is unknown; with a file, it is no spare.
+            if EARLIEST_MS <= row.issued_at_ms < before_ms and row.call_id not in begun
+        )
 
     def _take_over_if_left(self, row: CallRow) -> None:
         growing, finished = self._folder.growing_path(row.call_id), self._folder.finished_path(row.call_id)
@@ -173,4 +184,6 @@ class Intake:
     def _due_at(self, started_at_ms: int, length_ms: int) -> int | None:
         if self._watch.trouble() is not None or started_at_ms < EARLIEST_MS:
             return None
-        return due_at(ended_at_ms=started_at_ms + length_ms, keep_s=self._keep_s)
+        # A start in the future, from a clock that was put right since, must not keep a call for years.
+        ended_at_ms = min(started_at_ms + length_ms, self._clock.now_ms())
+        return due_at(ended_at_ms=ended_at_ms, keep_s=self._keep_s)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import base64
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.boundary import verbs
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingReader
-from appliance.terms import RATE_HZ, CallId, KeyForgotten, NotAllowed, StorageTrouble
+from appliance.terms import RATE_HZ, CallId, DamagedRecording, KeyTrouble, NotAllowed, StorageTrouble
 from appliance.vault import card as cards
 from appliance.vault.accounts import Visitor
 from appliance.vault.call_keys import CallKeys
@@ -29,6 +31,15 @@ OPEN_READERS = 16
 OPENINGS_A_MINUTE = 30
 OPENING_LASTS_S = 15 * 60
 """Reading on within this time belongs to the same opening."""
+
+
+@dataclass(slots=True)
+class _OpenReader:
+    """A reader, and by how many threads it is being read. Closed by whoever lets go of it last."""
+
+    reader: RecordingReader
+    users: int = 0
+    is_dropped: bool = False
 
 
 class NoSuchCall(StorageTrouble):
@@ -67,7 +78,7 @@ class Playback:
         self._journal = journal
         self._steady_s = steady_s
         self._lock = threading.Lock()
-        self._readers: OrderedDict[CallId, RecordingReader] = OrderedDict()
+        self._readers: OrderedDict[CallId, _OpenReader] = OrderedDict()
         self._openings: dict[tuple[str, CallId, verbs.Purpose], float] = {}
         self._opened_at_s: dict[str, deque[float]] = {}
 
@@ -98,16 +109,21 @@ class Playback:
         visitor.require(Right.HEAR_CALLS)
         self._kept(request.call)
         self._note_opening(visitor, request.call, request.purpose)
-        reader = self._reader(request.call)
-        audio = reader.read_audio(request.offset, request.length)
-        return verbs.ReadBytes(audio=audio, total_bytes=reader.audio_bytes)
+        with self._borrowed(request.call) as reader:
+            audio = reader.read_audio(request.offset, request.length)
+            return verbs.ReadBytes(audio=audio, total_bytes=reader.audio_bytes)
 
     def let_go(self, call: CallId) -> None:
         """Forget what is held of a call in memory: it is about to be erased."""
         with self._lock:
-            reader = self._readers.pop(call, None)
-        if reader is not None:
-            reader.close()
+            held = self._readers.pop(call, None)
+            if held is not None:
+                _drop(held)
+
+    def close(self) -> None:
+        """Let go of every recording."""
+        for call in tuple(self._readers):
+            self.let_go(call)
 
     def must_be_finished(self, call: CallId) -> None:
         """Raises NoSuchCall, StillRunning."""
@@ -134,21 +150,32 @@ class Playback:
     def _facts_or_none(self, row: CallRow) -> verbs.CallFacts | None:
         try:
             return _facts(row, self._card_of(row))
-        except KeyForgotten:
-            return None
+        except (KeyTrouble, DamagedRecording):
+            return None  # one bad row must not hide all others; `check` names it
 
-    def _reader(self, call: CallId) -> RecordingReader:
+    @contextmanager
+    def _borrowed(self, call: CallId) -> Iterator[RecordingReader]:
+        """The call's reader, kept open for as long as this is held, also if it is dropped meanwhile."""
+        held = self._take(call)
+        try:
+            yield held.reader
+        finally:
+            with self._lock:
+                held.users -= 1
+                _close_if_unused(held)
+
+    def _take(self, call: CallId) -> _OpenReader:
         with self._lock:
-            reader = self._readers.get(call)
-            if reader is None:
+            held = self._readers.get(call)
+            if held is None:
                 key = self._call_keys.key_of(call)
-                reader = RecordingReader(self._folder.finished_path(call), call=call, key=key)
-                self._readers[call] = reader
+                held = _OpenReader(RecordingReader(self._folder.finished_path(call), call=call, key=key))
+                self._readers[call] = held
             self._readers.move_to_end(call)
-            # Not closed here: another thread may be reading from it; it closes when the last one lets go.
+            held.users += 1
             while len(self._readers) > OPEN_READERS:
-                self._readers.popitem(last=False)
-            return reader
+                _drop(self._readers.popitem(last=False)[1])
+            return held
 
     def _note_opening(self, visitor: Visitor, call: CallId, purpose: verbs.Purpose) -> None:
         opening = (visitor.account, call, purpose)
@@ -170,6 +197,17 @@ class Playback:
         if len(recent) >= OPENINGS_A_MINUTE:
             raise TooManyOpenings(int(60 - (now_s - recent[0])) + 1)
         recent.append(now_s)
+
+
+def _drop(held: _OpenReader) -> None:
+    held.is_dropped = True
+    _close_if_unused(held)
+
+
+def _close_if_unused(held: _OpenReader) -> None:
+    # Closed under a reading thread, its descriptor's number could by then be another file's.
+    if held.is_dropped and held.users == 0:
+        held.reader.close()
 
 
 def _facts(row: CallRow, card: cards.Card) -> verbs.CallFacts:

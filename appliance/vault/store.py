@@ -6,6 +6,7 @@ shows when a line was busy, and nothing of who called. Every commit is synced be
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,7 +107,9 @@ class Store:
     """The database file, and transactions on it. Shared by the catalogue, the accounts and the marks."""
 
     def __init__(self, path: Path) -> None:
-        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        _make_private(path)
+        # A statement's parameters never enter an error's text, and so no log.
+        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30}, hide_parameters=True)
         sa.event.listen(self._engine, "connect", _prepare_connection)
         sa.event.listen(self._engine, "begin", _begin)
         self._reader = self._engine.execution_options(reads_only=True)
@@ -116,7 +119,6 @@ class Store:
         except StorageTrouble:
             self.close()
             raise
-        path.chmod(0o600)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -142,6 +144,15 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _make_private(path: Path) -> None:
+    # Before SQLite opens it: the write-ahead log takes over the rights that the file has then.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise StorageTrouble(f"The catalogue cannot be opened: {error.strerror}.") from error
 
 
 def _prepare_connection(raw: Any, _record: object) -> None:

@@ -23,7 +23,6 @@ def wait_s(*, failures: int, last_at_ms: int, now_ms: int) -> int:
     if failures < FREE_TRIES:
         return 0
     full_s: int = min(LONGEST_WAIT_S, 2 ** (failures - FREE_TRIES))
-    passed_s = (now_ms - last_at_ms) / 1000
-    if passed_s < 0:  # the clock went back; waiting for it to return could take years
-        return full_s
-    return max(0, int(full_s - passed_s + 0.999))
+    # A clock that went back: whoever keeps `last_at_ms` sets it anew, or the wait would last until it returns.
+    left_ms = full_s * 1000 - max(0, now_ms - last_at_ms)
+    return max(0, -(-left_ms // 1000))

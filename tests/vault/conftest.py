@@ -10,8 +10,10 @@ from tempfile import TemporaryDirectory
 import pytest
 import tpm2_pytss as tss
 
+from appliance.vault.box import Box
 from appliance.vault.tpm import Tpm
 from tests.simulators.software_tpm import FaultyTpm, SoftwareTpm
+from tests.vault.box_house import BoxHouse
 
 
 @pytest.fixture
@@ -45,3 +47,18 @@ def stranger(chip: SoftwareTpm) -> Iterator[tss.ESAPI]:
     """Another program with a connection of its own."""
     with tss.ESAPI(chip.tcti) as esys:
         yield esys
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoxHouse]:
+    """One software TPM for all tests of a file; a box made later makes the earlier ones' rings old."""
+    folder = tmp_path_factory.mktemp("house")
+    with TemporaryDirectory(prefix="lk-") as run_dir, SoftwareTpm(folder / "tpm", Path(run_dir)):
+        yield BoxHouse(folder, Path(run_dir))
+
+
+@pytest.fixture(scope="module")
+def box(house: BoxHouse) -> Iterator[Box]:
+    """One box for all tests of a file."""
+    with house.opened() as box:
+        yield box

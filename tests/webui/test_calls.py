@@ -52,7 +52,7 @@ def test_call_without_number_says_so(owner: FlaskClient, stub: VaultStub) -> Non
 @pytest.mark.parametrize(
     ("due_at_ms", "said"),
     [
-        (NOW_MS + 2 * HOUR_MS, "deleted on 22 Nov 2026 at 16:05"),
+        (NOW_MS + 2 * HOUR_MS, "will be deleted on 22 Nov 2026 at 16:05"),
         (NOW_MS - 1, "being deleted"),
         (0, "deletion date set once the clock is right"),
     ],

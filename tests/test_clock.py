@@ -1,0 +1,55 @@
+"""When the clock is believed: the limits, exactly, and that waiting makes no honest clock wrong."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.clock import EARLIEST_MS, STEP_BACK_MS, STEP_FORWARD_MS, Clock, ClockMark, why_untrusted
+
+NOW = ClockMark(wall_ms=EARLIEST_MS + 10**9, steady_ms=5_000_000)
+
+
+def later(*, wall_ms: int, steady_ms: int) -> ClockMark:
+    return ClockMark(wall_ms=NOW.wall_ms + wall_ms, steady_ms=NOW.steady_ms + steady_ms)
+
+
+@pytest.mark.parametrize(
+    ("mark", "word"),
+    [
+        (ClockMark(wall_ms=0, steady_ms=0), "before this software"),
+        (ClockMark(wall_ms=EARLIEST_MS - 1, steady_ms=0), "before this software"),
+        (later(wall_ms=-STEP_BACK_MS - 1, steady_ms=0), "gone back"),
+        (later(wall_ms=STEP_FORWARD_MS + 1, steady_ms=0), "jumped ahead"),
+        (later(wall_ms=STEP_FORWARD_MS + 1001, steady_ms=1000), "jumped ahead"),
+    ],
+)
+def test_a_wrong_clock_is_not_believed_and_the_reason_is_said(mark: ClockMark, word: str) -> None:
+    assert word in (why_untrusted(mark, last=NOW, latest_ms=NOW.wall_ms) or "")
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        NOW,
+        later(wall_ms=-STEP_BACK_MS, steady_ms=0),
+        later(wall_ms=STEP_FORWARD_MS, steady_ms=0),
+        later(wall_ms=STEP_FORWARD_MS + 1000, steady_ms=1000),
+    ],
+)
+def test_small_corrections_are_believed(mark: ClockMark) -> None:
+    assert why_untrusted(mark, last=NOW, latest_ms=NOW.wall_ms) is None
+
+
+@given(st.integers(0, 10**13))
+def test_time_that_really_passed_is_believed_however_long_it_was(passed_ms: int) -> None:
+    mark = later(wall_ms=passed_ms, steady_ms=passed_ms)
+    assert why_untrusted(mark, last=NOW, latest_ms=NOW.wall_ms) is None
+
+
+def test_the_machines_own_clocks_run_in_milliseconds() -> None:
+    clock = Clock()
+    first, second = clock.mark(), clock.mark()
+    assert 0 <= second.steady_ms - first.steady_ms < 10_000
+    assert clock.now_ms() > 1_700_000_000_000

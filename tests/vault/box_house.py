@@ -1,0 +1,122 @@
+"""Boxes to take apart: a software TPM, a clock with knobs, state directories, and calls as a recorder writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from appliance.clock import Clock
+from appliance.recordings.container import ClosingRecord, EndReason, OpeningRecord
+from appliance.recordings.encoder import OpusPages
+from appliance.recordings.writer import RecordingWriter
+from appliance.settings import SOFTWARE_TPM, Settings, VaultSettings
+from appliance.terms import RATE_HZ, AccountId, CallId, LineName
+from appliance.vault.accounts import Visitor
+from appliance.vault.box import Box
+from appliance.vault.rights import Right
+from tests.recorder.heard_log import HeardLog
+
+LINE = LineName("front-desk")
+NOON_MS = 1_800_000_000_000
+PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+OWNER = Visitor(account=AccountId("00" * 8), name="Owner", rights=frozenset(Right))
+
+
+class Hands:
+    """A clock whose hands a test turns."""
+
+    def __init__(self) -> None:
+        self.wall_ms = NOON_MS
+        self.steady_ms = 0
+        self.clock = Clock(lambda: self.wall_ms, lambda: self.steady_ms)
+
+    def pass_s(self, seconds: float) -> None:
+        self.wall_ms += int(seconds * 1000)
+        self.steady_ms += int(seconds * 1000)
+
+
+class BoxHouse:
+    """A folder with one running software TPM (`run_dir/tpm`), in which boxes are opened one after the other."""
+
+    def __init__(self, folder: Path, run_dir: Path) -> None:
+        self.folder = folder
+        self.run_dir = run_dir
+        self.hands = Hands()
+        self.log = HeardLog()
+
+    def settings(self, state: str = "state", *, keep: str = "30d") -> Settings:
+        vault = VaultSettings(tpm=SOFTWARE_TPM, keep=keep)
+        return Settings(state_dir=str(self.folder / state), run_dir=str(self.run_dir), vault=vault)
+
+    def start(self, settings: Settings | None = None) -> Box:
+        return Box(settings or self.settings(), self.log.logger, self.hands.clock)
+
+    @contextmanager
+    def opened(self, settings: Settings | None = None) -> Iterator[Box]:
+        box = self.start(settings)
+        try:
+            yield box
+        finally:
+            box.close()
+
+    def other_run(self, run_dir: Path) -> Settings:
+        return msgspec.structs.replace(self.settings(), run_dir=str(run_dir))
+
+
+def begin_writing(box: Box, *, seconds: float = 1, line: LineName = LINE) -> tuple[CallId, RecordingWriter, OpusPages]:
+    """Issue and begin a call, and write that much of it."""
+    call, key = box.intake.issue(line)
+    started_at_ms = box.clock.now_ms()
+    opening = OpeningRecord(
+        call=call, line=line, started_at_ms=started_at_ms, rate_hz=RATE_HZ, ground="Consent.", software="linekeep 0.1.0"
+    )
+    writer = RecordingWriter(box.folder.growing_path(call), call=call, key=key, opening=opening)
+    box.intake.begin(call, line, started_at_ms)
+    pages = OpusPages(7)
+    noise = np.random.default_rng(1).integers(-3000, 3000, int(seconds * RATE_HZ)).astype(np.int16)
+    for page in pages.push(noise):
+        writer.write(page)
+    return call, writer, pages
+
+
+def end_writing(call: CallId, writer: RecordingWriter, pages: OpusPages) -> None:
+    for page in pages.finish():
+        writer.write(page)
+    writer.finish(
+        ClosingRecord(
+            call=call,
+            frames=pages.frames,
+            audio_bytes=writer.audio_bytes,
+            audio_sha256=writer.audio_sha256,
+            ended=EndReason.SILENCE,
+            ended_at_ms=NOON_MS,
+            peaks="gH8A/wD/",
+        )
+    )
+
+
+def written_call(box: Box, *, seconds: float = 1) -> CallId:
+    """A recording that is whole and that nobody has finished yet."""
+    call, writer, pages = begin_writing(box, seconds=seconds)
+    end_writing(call, writer, pages)
+    return call
+
+
+def kept_call(box: Box, *, seconds: float = 1) -> CallId:
+    call = written_call(box, seconds=seconds)
+    box.intake.finish(call)
+    return call
+
+
+def acts_of(box: Box) -> list[str]:
+    """The journal's acts, in order."""
+    return [msgspec.json.decode(line)["act"] for line in box.journal_path.read_bytes().splitlines()]
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, byte for byte."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

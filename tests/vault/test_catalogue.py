@@ -1,0 +1,116 @@
+"""A call's way through the catalogue; only the steps that it may go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from appliance.terms import CallId, LineName
+from appliance.vault.catalogue import CallState, Catalogue, NumberToken, Wrap
+from appliance.vault.store import Store
+from tests.vault.box_house import LINE
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    with closing(Store(tmp_path / "catalogue.sqlite")) as store:
+        yield Catalogue(store)
+
+
+def call_named(number: int) -> CallId:
+    return CallId(f"{number:032x}")
+
+
+def issued(catalogue: Catalogue, number: int, line: LineName = LINE) -> CallId:
+    call = call_named(number)
+    catalogue.issue(call, line, 1000, Wrap(call_id=call, bucket_id="b1", wrapped=b"w"))
+    return call
+
+
+def kept(catalogue: Catalogue, number: int, *, started_at_ms: int = 5000, line: LineName = LINE) -> CallId:
+    call = issued(catalogue, number, line)
+    token = NumberToken(token=b"t%d" % number, call_id=call, bucket_id="b1")
+    assert catalogue.keep(call, started_at_ms=started_at_ms, length_ms=10, due_at_ms=9000, card=b"card", tokens=[token])
+    return call
+
+
+def test_a_call_begins_once_and_is_kept_once(catalogue: Catalogue) -> None:
+    call = issued(catalogue, 1)
+    assert catalogue.begin(call, 5)
+    assert not catalogue.begin(call, 6)
+    for expected in (True, False):
+        assert catalogue.keep(call, started_at_ms=5, length_ms=1, due_at_ms=None, card=b"c", tokens=[]) is expected
+    assert not catalogue.begin(call, 7)
+
+
+def test_a_condemned_call_is_listed_nowhere_has_no_card_and_cannot_be_kept_again(catalogue: Catalogue) -> None:
+    call = kept(catalogue, 1)
+    catalogue.condemn([call], 7000)
+    catalogue.condemn([call], 8000)
+    row = catalogue.find(call)
+    assert row is not None
+    assert (row.state, row.condemned_at_ms, row.card) == (CallState.CONDEMNED, 7000, None)
+    assert catalogue.page(limit=10) == []
+    assert catalogue.count_kept() == 0
+    assert not catalogue.keep(call, started_at_ms=5, length_ms=1, due_at_ms=None, card=b"c", tokens=[])
+
+
+def test_of_a_forgotten_call_only_the_id_stays(catalogue: Catalogue) -> None:
+    gone, stays = kept(catalogue, 1), kept(catalogue, 2)
+    catalogue.add_gap(gone, 1, 1, "overrun")
+    catalogue.remove_forgotten([gone], 1)
+    catalogue.remove_forgotten([gone], 2)
+    assert catalogue.find(gone) is None
+    assert catalogue.wraps_of([gone]) == []
+    assert catalogue.gaps_of(gone) == []
+    assert catalogue.page(limit=10, tokens=[b"t1"]) == []
+    assert catalogue.was_forgotten(gone)
+    assert [row.call_id for row in catalogue.page(limit=10, tokens=[b"t1", b"t2"])] == [stays]
+
+
+def test_pages_are_newest_first_and_calls_of_the_same_moment_are_not_lost_between_them(catalogue: Catalogue) -> None:
+    calls = [kept(catalogue, number, started_at_ms=5000 + number // 3) for number in range(9)]
+    seen: list[CallId] = []
+    before: tuple[int, CallId] | None = None
+    while page := catalogue.page(limit=2, before=before):
+        seen += [row.call_id for row in page]
+        before = (page[-1].started_at_ms or 0, page[-1].call_id)
+    assert seen == calls[::-1]
+
+
+def test_a_page_of_one_line_shows_no_other(catalogue: Catalogue) -> None:
+    kept(catalogue, 1)
+    other = kept(catalogue, 2, line=LineName("workshop"))
+    assert [row.call_id for row in catalogue.page(limit=9, line=LineName("workshop"))] == [other]
+
+
+def test_only_calls_still_spare_are_struck(catalogue: Catalogue) -> None:
+    spare, begun = issued(catalogue, 1), issued(catalogue, 2)
+    catalogue.begin(begun, 5)
+    catalogue.drop_unused([spare, begun])
+    assert catalogue.find(spare) is None
+    assert catalogue.find(begun) is not None
+    assert [wrap.call_id for wrap in catalogue.wraps_in(["b1"])] == [begun]
+
+
+def test_more_ids_than_a_statement_takes_are_all_found(catalogue: Catalogue) -> None:
+    call = issued(catalogue, 1)
+    wanted = [*(call_named(number) for number in range(2, 2000)), call]
+    assert [wrap.call_id for wrap in catalogue.wraps_of(wanted)] == [call]
+
+
+def test_kept_calls_without_a_key_in_these_buckets_are_counted(catalogue: Catalogue) -> None:
+    kept(catalogue, 1)
+    issued(catalogue, 2)
+    assert (catalogue.count_kept_outside(["b1"]), catalogue.count_kept_outside(["b2"])) == (0, 1)
+    assert catalogue.count_kept_outside([]) == 1
+
+
+def test_a_mark_is_0_until_it_is_set_and_then_the_last(catalogue: Catalogue) -> None:
+    assert catalogue.mark("m") == 0
+    catalogue.set_mark("m", 5)
+    catalogue.set_mark("m", 7)
+    assert catalogue.mark("m") == 7

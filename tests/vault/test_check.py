@@ -1,0 +1,148 @@
+"""Each planted fault is found, and a sound box has none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from appliance.vault.box import Box
+from appliance.vault.check import find_faults
+from tests.vault.box_house import BoxHouse, kept_call, written_call
+
+Plant = Callable[[Box], str]
+"""Plants a fault; returns what the finding must say."""
+
+
+def flip(box: Box, place: float) -> None:
+    path = box.folder.finished_path(kept_call(box))
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * place)] ^= 1
+    path.write_bytes(content)
+
+
+def sql(box: Box, statement: str, *values: object) -> None:
+    with box.store.transaction() as connection:
+        connection.exec_driver_sql(statement, values)
+
+
+def damaged_audio(box: Box) -> str:
+    flip(box, 0.5)
+    return "not what was sealed"
+
+
+def missing_file(box: Box) -> str:
+    box.folder.finished_path(kept_call(box)).unlink()
+    return "not in its folder"
+
+
+def cut_file(box: Box) -> str:
+    path = box.folder.finished_path(kept_call(box))
+    os.truncate(path, path.stat().st_size - 10)
+    return "no sealed end"
+
+
+def swapped_files(box: Box) -> str:
+    one, two = (box.folder.finished_path(kept_call(box)) for _ in range(2))
+    one.write_bytes(two.read_bytes())
+    return "not what was sealed"
+
+
+def damaged_card(box: Box) -> str:
+    sql(box, "UPDATE calls SET card=? WHERE call_id=?", b"x" * 600, kept_call(box))
+    return "card of this call"
+
+
+def other_line(box: Box) -> str:
+    sql(box, "UPDATE calls SET line='other' WHERE call_id=?", kept_call(box))
+    return "different lines"
+
+
+def lost_wrap(box: Box) -> str:
+    sql(box, "DELETE FROM call_keys WHERE call_id=?", kept_call(box))
+    return "has been forgotten"
+
+
+def lost_row(box: Box) -> str:
+    sql(box, "DELETE FROM calls WHERE call_id=?", kept_call(box))
+    return "a recording without a row"
+
+
+def lost_row_of_growing(box: Box) -> str:
+    sql(box, "DELETE FROM calls WHERE call_id=?", written_call(box))
+    return "an unfinished recording without a row"
+
+
+def lost_row_and_file(box: Box) -> str:
+    call = kept_call(box)
+    sql(box, "DELETE FROM calls WHERE call_id=?", call)
+    box.folder.remove(call)
+    return "but it is nowhere"
+
+
+def stranger(box: Box) -> str:
+    box.folder.finished_path(written_call(box)).with_name("notes.txt").write_text("x")
+    return "finished/notes.txt"
+
+
+def stranger_with_an_ugly_name(box: Box) -> str:
+    folder = os.fsencode(box.folder.growing_path(written_call(box)).parent)
+    os.close(os.open(folder + b"/\xff\x1b[31m\nCall 1", os.O_CREAT | os.O_WRONLY))
+    return r"growing/\udcff\x1b[31m\nCall 1"
+
+
+def journal_edited(box: Box) -> str:
+    kept_call(box)
+    content = box.journal_path.read_bytes()
+    box.journal_path.write_bytes(content.replace(b'"by":"vault"', b'"by":"fault"', 1))
+    return "Journal line 1 is not an entry"
+
+
+def journal_gone(box: Box) -> str:
+    lines = box.journal_path.read_bytes().splitlines(keepends=True)
+    box.journal_path.write_bytes(b"".join(lines[1:]))
+    return "does not follow"
+
+
+def never_journalled(box: Box) -> str:
+    call = kept_call(box)
+    sql(box, "UPDATE calls SET call_id=? WHERE call_id=?", "ab" * 16, call)
+    return "does not know that it was kept"
+
+
+def waiting_deletion(box: Box) -> str:
+    box.catalogue.condemn([kept_call(box)], 1)
+    return "1 decided deletions"
+
+
+FAULTS: list[Plant] = [
+    damaged_audio,
+    missing_file,
+    cut_file,
+    swapped_files,
+    damaged_card,
+    other_line,
+    lost_wrap,
+    lost_row,
+    lost_row_of_growing,
+    lost_row_and_file,
+    stranger,
+    stranger_with_an_ugly_name,
+    journal_edited,
+    journal_gone,
+    never_journalled,
+    waiting_deletion,
+]
+
+
+@pytest.mark.parametrize("plant", FAULTS)
+def test_a_planted_fault_is_found_and_said_in_plain_text(house: BoxHouse, plant: Plant) -> None:
+    with house.opened(house.settings(plant.__name__)) as box:
+        kept_call(box)
+        written_call(box)
+        assert list(find_faults(box)) == []
+        said = plant(box)
+        findings = list(find_faults(box))
+    assert any(said in finding for finding in findings), findings
+    assert all(finding.isprintable() for finding in findings)

@@ -1,0 +1,196 @@
+"""Finished, repeated, cut off, empty, foreign, still locked, and cuts between the steps of taking over."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance.clock import EARLIEST_MS
+from appliance.terms import CallId, DamagedRecording, KeyForgotten, LineName, NotAllowed, StorageTrouble
+from appliance.vault.box import Box
+from appliance.vault.catalogue import CallState
+from appliance.vault.intake import SPARE_LIVES_MS
+from tests.vault.box_house import LINE, BoxHouse, acts_of, begin_writing, end_writing, kept_call, written_call
+
+
+def state_of(box: Box, call: CallId) -> CallState | None:
+    row = box.catalogue.find(call)
+    return row.state if row else None
+
+
+def test_a_finished_call_is_kept_with_the_facts_of_its_own_closing_record(box: Box) -> None:
+    call = kept_call(box, seconds=1.5)
+    row = box.catalogue.find(call)
+    assert row is not None
+    assert (row.state, row.length_ms) == (CallState.KEPT, 1500)
+    assert row.due_at_ms == box.clock.now_ms() + 30 * 86_400_000
+    assert not box.folder.growing_path(call).exists()
+
+
+def test_finishing_twice_journals_and_counts_it_once(box: Box) -> None:
+    call, before = kept_call(box), acts_of(box).count("call:kept")
+    changes = box.catalogue.changes
+    box.intake.finish(call)
+    assert acts_of(box).count("call:kept") == before
+    assert box.catalogue.changes == changes
+
+
+def test_a_stale_take_over_does_not_bring_a_condemned_call_back(box: Box) -> None:
+    call = kept_call(box)
+    box.catalogue.condemn([call], box.clock.now_ms())
+    assert not box.catalogue.keep(call, started_at_ms=1, length_ms=1, due_at_ms=None, card=b"", tokens=[])
+    box.intake.finish(call)
+    assert state_of(box, call) is CallState.CONDEMNED
+    box.erasure.finish_condemned()
+
+
+def test_begin_for_a_foreign_line_or_an_unknown_call_is_refused(box: Box) -> None:
+    call, _key = box.intake.issue(LINE)
+    with pytest.raises(NotAllowed):
+        box.intake.begin(call, LineName("other"), 1)
+    with pytest.raises(NotAllowed):
+        box.intake.begin(CallId("ab" * 16), LINE, 1)
+    assert state_of(box, call) is CallState.ISSUED
+
+
+def test_a_recording_still_locked_is_left_alone_and_taken_over_when_its_writer_has_gone(box: Box) -> None:
+    call, writer, pages = begin_writing(box, seconds=3)
+    box.intake.take_over_what_was_left()
+    assert state_of(box, call) is CallState.RUNNING
+    assert box.folder.growing_path(call).exists()
+    end_writing(call, writer, pages)
+    box.intake.take_over_what_was_left()
+    assert state_of(box, call) is CallState.KEPT
+
+
+def test_finish_of_a_recording_still_locked_is_refused_and_changes_nothing(box: Box) -> None:
+    call, writer, pages = begin_writing(box, seconds=3)
+    writer.sync()
+    with pytest.raises(StorageTrouble, match="still being written"):
+        box.intake.finish(call)
+    end_writing(call, writer, pages)
+    box.intake.finish(call)
+    assert state_of(box, call) is CallState.KEPT
+
+
+def test_a_recording_that_was_cut_off_is_recovered_with_its_reported_gaps(box: Box) -> None:
+    call, writer, _pages = begin_writing(box, seconds=4)
+    box.intake.note_gap(call, 800, 80, "overrun")
+    box.intake.note_gap(call, 800, 80, "overrun")
+    writer.abandon()
+    box.intake.take_over_what_was_left()
+    row = box.catalogue.find(call)
+    assert row is not None
+    assert row.state is CallState.KEPT
+    assert 2000 <= (row.length_ms or 0) < 4000
+    card = box.playback._card_of(row)
+    assert (card.ended, card.gaps) == ("cut_off", ((800, 80, "overrun"),))
+    assert "call:recovered" in acts_of(box)
+    assert not box.folder.growing_path(call).exists()
+
+
+def test_a_recording_without_any_audio_is_forgotten_with_its_key(box: Box) -> None:
+    call, writer, _pages = begin_writing(box, seconds=0)
+    writer.abandon()
+    box.intake.take_over_what_was_left()
+    assert state_of(box, call) is None
+    assert box.catalogue.was_forgotten(call)
+    assert not box.folder.growing_path(call).exists()
+    with pytest.raises(KeyForgotten):
+        box.call_keys.key_of(call)
+
+
+def test_a_damaged_beginning_is_kept_for_whoever_looks_and_does_not_stop_the_others(house: BoxHouse, box: Box) -> None:
+    bad, good = written_call(box, seconds=3), written_call(box)
+    path = box.folder.growing_path(bad)
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    box.intake.take_over_what_was_left()
+    assert state_of(box, good) is CallState.KEPT
+    assert state_of(box, bad) is CallState.RUNNING
+    assert path.read_bytes() == content
+    assert [told["call"] for told in house.log.named("recording_left_behind")] == [bad]
+    path.unlink()
+
+
+def test_a_cut_between_the_files_move_and_the_catalogue_is_made_good(box: Box) -> None:
+    call = written_call(box)
+    box.folder.adopt(call)
+    box.intake.take_over_what_was_left()
+    assert state_of(box, call) is CallState.KEPT
+
+
+def test_a_cut_between_recovery_and_the_removal_of_its_source_is_made_good(box: Box) -> None:
+    call = written_call(box)
+    source = box.folder.growing_path(call)
+    box.folder.finished_path(call).write_bytes(source.read_bytes())
+    box.intake.take_over_what_was_left()
+    assert state_of(box, call) is CallState.KEPT
+    assert not source.exists()
+
+
+def test_a_link_in_place_of_a_recording_is_not_followed(box: Box) -> None:
+    call, _key = box.intake.issue(LINE)
+    other = kept_call(box)
+    box.folder.growing_path(call).symlink_to(box.folder.finished_path(other))
+    with pytest.raises(StorageTrouble):
+        box.intake.finish(call)
+    assert state_of(box, call) is CallState.ISSUED
+    box.folder.growing_path(call).unlink()
+
+
+def test_another_calls_recording_under_this_calls_name_is_not_taken(box: Box) -> None:
+    one, two = written_call(box), written_call(box)
+    box.folder.growing_path(one).rename(box.folder.growing_path(two))
+    with pytest.raises(DamagedRecording):
+        box.intake.finish(two)
+    assert state_of(box, two) is CallState.RUNNING
+    box.folder.discard_growing(two)
+
+
+def test_gaps_of_a_kept_call_are_not_written_any_more(box: Box) -> None:
+    call = kept_call(box)
+    box.intake.note_gap(call, 1, 1, "overrun")
+    assert box.catalogue.gaps_of(call) == []
+
+
+def test_a_start_in_the_future_does_not_lengthen_the_period(house: BoxHouse, box: Box) -> None:
+    house.hands.wall_ms += 1000 * 86_400_000
+    call, writer, pages = begin_writing(box)
+    house.hands.wall_ms -= 1000 * 86_400_000
+    end_writing(call, writer, pages)
+    box.intake.finish(call)
+    row = box.catalogue.find(call)
+    assert row is not None
+    assert row.due_at_ms is not None
+    assert row.due_at_ms <= house.hands.wall_ms + 30 * 86_400_000
+
+
+def test_a_start_before_this_software_existed_gets_no_due_date_yet(house: BoxHouse, box: Box) -> None:
+    now_ms, house.hands.wall_ms = house.hands.wall_ms, 0
+    call, writer, pages = begin_writing(box)
+    house.hands.wall_ms = now_ms
+    end_writing(call, writer, pages)
+    box.intake.finish(call)
+    row = box.catalogue.find(call)
+    assert row is not None
+    assert row.due_at_ms is None
+
+
+def test_spare_calls_go_when_old_but_never_on_a_clock_that_jumped_or_with_a_file(house: BoxHouse, box: Box) -> None:
+    house.hands.pass_s(1)
+    box.watch.trouble()
+    spare, _ = box.intake.issue(LINE)
+    growing, writer, pages = begin_writing(box)
+    with box.store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE calls SET state='issued' WHERE call_id=?", (growing,))
+    house.hands.wall_ms += SPARE_LIVES_MS * 2
+    box.intake.take_over_what_was_left()
+    assert state_of(box, spare) is CallState.ISSUED
+    house.hands.steady_ms += SPARE_LIVES_MS * 2
+    box.intake.take_over_what_was_left()
+    assert (state_of(box, spare), state_of(box, growing)) == (None, CallState.ISSUED)
+    end_writing(growing, writer, pages)
+    box.intake.finish(growing)
+    assert state_of(box, growing) is CallState.KEPT
+    assert house.hands.wall_ms > EARLIEST_MS

@@ -1,0 +1,137 @@
+"""The verbs over a whole box, on real sockets: an owner's day, and what a stranger's token may do."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+import structlog
+
+from appliance.boundary import verbs
+from appliance.boundary.peer import Listener
+from appliance.boundary.vault import VaultClient, VaultRefused
+from appliance.terms import CallId
+from appliance.vault.box import Box
+from appliance.vault.service import Service, fault_reporter
+from tests.vault.box_house import LINE, PASSWORD, BoxHouse, acts_of, kept_call, written_call
+
+STRANGER = "S" * 43
+
+
+@pytest.fixture(scope="module")
+def clients(house: BoxHouse, box: Box) -> Iterator[dict[verbs.Caller, VaultClient]]:
+    handlers, faults = Service(box).handlers(), list[BaseException]()
+    paths = {caller: house.settings().vault_socket(caller) for caller in verbs.Caller}
+    listeners = [Listener(paths[caller], caller, os.geteuid(), handlers, faults.append) for caller in paths]
+    for listener in listeners:
+        listener.start()
+    clients = {caller: VaultClient(path) for caller, path in paths.items()}
+    yield clients
+    for client in clients.values():
+        client.close()
+    for listener in listeners:
+        listener.stop()
+    assert faults == []
+
+
+@pytest.fixture(scope="module")
+def web(clients: dict[verbs.Caller, VaultClient]) -> VaultClient:
+    return clients[verbs.Caller.WEBUI]
+
+
+@pytest.fixture(scope="module")
+def login(box: Box, web: VaultClient) -> str:
+    assert not web.is_claimed()
+    token = web.claim(box.accounts.claim_code() or "", "Ada", PASSWORD).login
+    assert web.is_claimed()
+    return token
+
+
+def test_every_verb_has_its_handler(box: Box) -> None:
+    assert set(Service(box).handlers()) == set(verbs.CALLERS)
+
+
+def test_a_call_goes_from_the_recorder_to_the_page_and_away(
+    box: Box, clients: dict[verbs.Caller, VaultClient], web: VaultClient, login: str
+) -> None:
+    call = written_call(box)
+    clients[verbs.Caller.RECORDER].finish_call(call)
+    clients[verbs.Caller.RECORDER].finish_call(call)
+    assert [facts.call for facts in web.list_calls(verbs.ListCalls(login=login)).calls] == [call]
+    opened = web.open_call(login, call)
+    assert (opened.frames, len(opened.peaks)) == (8000, 6)
+    assert len(web.read(login, call, 0, 100_000, verbs.Purpose.LISTEN).audio) == opened.audio_bytes
+    before = web.now(login)
+    web.erase_call(login, call)
+    after = web.now(login)
+    assert (before.kept_calls, after.kept_calls) == (1, 0)
+    assert after.newest_change > before.newest_change
+    assert acts_of(box)[-3:] == ["call:erasure_asked", "calls:condemned", "calls:forgotten"]
+    with pytest.raises(VaultRefused) as refused:
+        web.erase_call(login, call)
+    assert refused.value.kind == "NoSuchCall"
+
+
+def test_a_running_call_cannot_be_erased(box: Box, web: VaultClient, login: str) -> None:
+    call, _key = box.intake.issue(LINE)
+    with pytest.raises(VaultRefused) as refused:
+        web.erase_call(login, call)
+    assert refused.value.kind == "StillRunning"
+    assert box.call_keys.can_open(call)
+
+
+def test_a_token_that_is_nobodys_gets_nothing(box: Box, web: VaultClient, login: str) -> None:
+    call = kept_call(box)
+    before = acts_of(box)
+    for request in (
+        verbs.LogOut(login=STRANGER),
+        verbs.AskWho(login=STRANGER),
+        verbs.ListCalls(login=STRANGER),
+        verbs.OpenCall(login=STRANGER, call=call),
+        verbs.Read(login=STRANGER, call=call, offset=0, length=1, purpose=verbs.Purpose.LISTEN),
+        verbs.EraseCall(login=STRANGER, call=call),
+        verbs.AskNow(login=STRANGER),
+    ):
+        with pytest.raises(VaultRefused) as refused:
+            web.ask(request, verbs.ANSWERS[type(request)])
+        assert refused.value.kind == "LoginEnded"
+    assert acts_of(box) == before
+
+
+def test_what_a_page_asks_by_itself_does_not_keep_a_login_alive(house: BoxHouse, box: Box, web: VaultClient) -> None:
+    token = web.log_in("Ada", PASSWORD).login
+    for _ in range(29):
+        house.hands.pass_s(60)
+        web.now(token)
+        web.who(token, in_person=False)
+        web.list_calls(verbs.ListCalls(login=token, in_person=False))
+    house.hands.pass_s(60)
+    with pytest.raises(VaultRefused, match="ended"):
+        web.now(token)
+
+
+def test_the_console_asks_for_a_check(clients: dict[verbs.Caller, VaultClient], box: Box) -> None:
+    assert clients[verbs.Caller.CONSOLE].check() == ()
+    box.folder.finished_path(CallId("ab" * 16)).write_bytes(b"")
+    assert len(clients[verbs.Caller.CONSOLE].check()) == 1
+    box.folder.finished_path(CallId("ab" * 16)).unlink()
+
+
+def test_an_unexpected_fault_is_logged_without_the_values_it_met() -> None:
+    def fail(password: str) -> None:
+        raise RuntimeError("a fault")
+
+    with closing(io.StringIO()) as written:
+        log = structlog.wrap_logger(
+            structlog.WriteLogger(written),
+            processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
+        )
+        try:
+            fail(PASSWORD)
+        except RuntimeError as fault:
+            fault_reporter(log)(fault)
+        assert "a fault" in written.getvalue()
+        assert PASSWORD not in written.getvalue()
