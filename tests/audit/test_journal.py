@@ -157,10 +157,12 @@ def test_an_act_that_was_not_synced_is_taken_back(path: Path, monkeypatch: pytes
 
 def test_many_threads_write_one_chain(path: Path) -> None:
     with opened(path) as journal:
-        threads = [
-            threading.Thread(target=lambda: [journal.append(Act.CALL_OPENED, by="vault") for _ in range(10)])
-            for _ in range(8)
-        ]
+
+        def write_ten() -> None:
+            for _ in range(10):
+                journal.append(Act.CALL_OPENED, by="vault")
+
+        threads = [threading.Thread(target=write_ten) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -39,9 +39,8 @@ def measure_desk(folder: Path) -> dict[str, Any]:
 
 
 def _look(visitor: Visitor) -> None:
-    """What an open page asks for."""
+    """What an open page asks for while no call ends."""
     visitor.live()
-    visitor.get("/calls?fragment=1")
     time.sleep(_PAGE_ASKS_EVERY_S)
 
 

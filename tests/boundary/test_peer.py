@@ -19,7 +19,7 @@ import pytest
 from appliance.boundary import message, peer, verbs
 from appliance.boundary.peer import Listener
 from appliance.boundary.vault import VaultAway, VaultClient, VaultRefused
-from appliance.terms import DiskFull, KeyForgotten, LineName, NotAllowed, StorageTrouble
+from appliance.terms import CallId, DiskFull, KeyForgotten, LineName, NotAllowed, StorageTrouble
 from appliance.vault.tries import TooManyTries
 
 PATIENCE_S = 5.0
@@ -294,7 +294,7 @@ def test_a_client_whose_vault_went_away_says_so_and_finds_the_next_one(own_groun
 def test_secrets_have_no_repr() -> None:
     secret, login = b"k" * 32, "s" * 43
     told = [
-        repr(verbs.IssuedCall(call=verbs.CallId(CALL), key=secret)),
+        repr(verbs.IssuedCall(call=CallId(CALL), key=secret)),
         repr(verbs.LoggedIn(login=login, ends_at_ms=1)),
         repr(verbs.ReadBytes(audio=secret, total_bytes=32)),
         repr(verbs.Claim(code=secret.decode(), name="N", password=secret.decode())),

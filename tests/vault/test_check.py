@@ -34,7 +34,7 @@ def damaged_audio(box: Box) -> str:
 
 def missing_file(box: Box) -> str:
     box.folder.finished_path(kept_call(box)).unlink()
-    return "not in its folder"
+    return "A file was missing"
 
 
 def cut_file(box: Box) -> str:
