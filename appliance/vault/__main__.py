@@ -16,6 +16,7 @@ from appliance.vault.retention.run import interval_s
 from appliance.vault.schedule import Schedule
 from appliance.vault.service import Service, fault_reporter
 
+_TAKE_OVER = "take_over"
 _SWEEP_S = 20
 _DAY_S = 86_400
 
@@ -39,13 +40,17 @@ def main(settings: Settings) -> int:
         schedule = _schedule(box, settings, log)
         handlers = Service(box).handlers()
         settings.run.mkdir(mode=0o751, parents=True, exist_ok=True)
+        # A recorder that went away may have left a recording: it is taken over at once, not at the next sweep.
+        on_end = {Caller.RECORDER: lambda: schedule.soon(_TAKE_OVER)}
         listeners = [
-            Listener(settings.vault_socket(caller), caller, user, handlers, fault_reporter(log))
+            Listener(
+                settings.vault_socket(caller), caller, user, handlers, fault_reporter(log), on_end.get(caller, _nothing)
+            )
             for caller, user in users.items()
         ]
+        schedule.start()
         for listener in listeners:
             listener.start()
-        schedule.start()
         log.info("vault_ready")
         stop.wait()
         for listener in listeners:
@@ -62,10 +67,14 @@ def _schedule(box: Box, settings: Settings, log: object) -> Schedule:
 
     schedule = Schedule(trouble)
     schedule.every(interval_s(settings.vault.keep_s), "retention", box.retention.run)
-    schedule.every(_SWEEP_S, "take_over", box.intake.take_over_what_was_left)
+    schedule.every(_SWEEP_S, _TAKE_OVER, box.intake.take_over_what_was_left)
     schedule.every(_DAY_S, "certificate", box.make_front_certificate)
     schedule.every(_DAY_S, "empty_buckets", box.call_keys.drop_empty_buckets)
     return schedule
+
+
+def _nothing() -> None:
+    pass
 
 
 def _user_id(name: str) -> int:

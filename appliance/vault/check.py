@@ -5,6 +5,7 @@ On a running box things move while it looks: what seems wrong is looked at a sec
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from appliance.vault.catalogue import CallRow, CallState
 
 if TYPE_CHECKING:
     from appliance.vault.box import Box
+
+_LEFT_BEHIND_S = 600
 
 
 def find_faults(box: Box) -> Iterator[str]:
@@ -63,9 +66,21 @@ def _folder(box: Box) -> Iterator[str]:
     for call in box.folder.finished_calls():
         if box.catalogue.find(call) is None and box.folder.finished_path(call).exists():
             yield f"Call {call}: a recording without a row in the catalogue."
+    yield from _left_behind(box)
     for call in box.folder.growing_calls():
         if box.catalogue.find(call) is None and box.folder.growing_path(call).exists():
             yield f"Call {call}: an unfinished recording without a row in the catalogue."
+
+
+def _left_behind(box: Box) -> Iterator[str]:
+    """Recordings that nobody writes and that could not be taken over: the sweep would have had them long ago."""
+    for call in box.folder.growing_calls():
+        try:
+            silent_s = time.time() - box.folder.growing_path(call).stat().st_mtime
+        except FileNotFoundError:
+            continue
+        if silent_s > _LEFT_BEHIND_S and not box.folder.is_being_written(call):
+            yield f"Call {call}: an unfinished recording that nobody writes and that could not be taken over."
 
 
 def _journal_against_catalogue(box: Box) -> Iterator[str]:

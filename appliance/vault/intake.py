@@ -115,6 +115,8 @@ class Intake:
         call, key = row.call_id, self._call_keys.key_of(row.call_id)
         if self._folder.finished_path(call).exists():
             # A cut fell between the file's move, or its recovery, and the catalogue.
+            with RecordingReader(self._folder.finished_path(call), call=call, key=key) as reader:
+                reader.verify()
             self._folder.discard_growing(call)
         elif not self._complete_growing(row, key):
             return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from appliance.terms import LinekeepError
@@ -40,6 +42,11 @@ class Schedule:
                 self._on_trouble(name, fault)
 
         self._scheduler.add_job(run, "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC))
+
+    def soon(self, name: str) -> None:
+        """Run this job now, and from here on at its interval."""
+        with contextlib.suppress(JobLookupError):  # the schedule has been stopped meanwhile
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def start(self) -> None:
         self._scheduler.start()

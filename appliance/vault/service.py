@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from appliance.vault.box import Box
 from appliance.vault.check import find_faults
 from appliance.vault.rights import Right
 
+_COUNT_EVERY_S = 5.0
+
 
 class Service:
     """The handlers of all verbs over one box."""
@@ -20,6 +23,7 @@ class Service:
     def __init__(self, box: Box) -> None:
         self._box = box
         self._checking = threading.Lock()
+        self._counts = _Counts(box)
 
     def handlers(self) -> Mapping[type[verbs.Request], Handler]:
         return {
@@ -108,16 +112,17 @@ class Service:
         box = self._box
         visitor = box.accounts.visitor(request.login, in_person=False)
         visitor.require(Right.SEE_CALLS)
+        counts = self._counts.read()
         return verbs.Now(
             lines=box.line_board.lines(),
             recorder_alive=box.line_board.recorder_is_alive(),
-            kept_calls=box.catalogue.count_kept(),
+            kept_calls=counts.kept,
             newest_change=box.catalogue.changes,
-            overdue_calls=box.retention.overdue(),
+            overdue_calls=counts.overdue,
             clock_trouble=box.watch.trouble() or "",
             keep_s=box.settings.vault.keep_s,
             free_bytes=box.folder.free_bytes(),
-            unreadable_calls=box.playback.unreadable(),
+            unreadable_calls=counts.unreadable,
         )
 
     # the console's
@@ -125,6 +130,25 @@ class Service:
     def answer_check(self, _request: verbs.Check) -> verbs.CheckFindings:
         with self._checking:
             return verbs.CheckFindings(findings=tuple(find_faults(self._box)))
+
+
+class _Counts:
+    """The first page's numbers. Every open page asks twice a second: they are counted anew when the list has
+    changed, and every few seconds, since calls become overdue by mere waiting."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self._counted_at: tuple[int, float] | None = None
+        self.kept = self.overdue = self.unreadable = 0
+
+    def read(self) -> _Counts:
+        changes, now_s = self._box.catalogue.changes, time.monotonic()
+        if self._counted_at is None or self._counted_at[0] != changes or now_s - self._counted_at[1] > _COUNT_EVERY_S:
+            self.kept = self._box.catalogue.count_kept()
+            self.overdue = self._box.retention.overdue()
+            self.unreadable = self._box.playback.unreadable()
+            self._counted_at = changes, now_s
+        return self
 
 
 def fault_reporter(log: Any) -> Any:
