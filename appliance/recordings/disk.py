@@ -25,7 +25,7 @@ class RecordingMissing(StorageTrouble):
 
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
-    """Translate the system's refusals; `doing` completes the sentence "... when ...": "a recording is read".
+    """Translate the system's refusals; `doing` completes the sentence "... while ...": "a recording is read".
 
     Raises:
         DiskFull: no room, or the quota is used up.
@@ -36,13 +36,13 @@ def storage_errors(doing: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise RecordingMissing(
-            f"A file was missing when {doing}. The others are safe; `linekeep check` tells which one it is."
+            f"A file is missing while {doing}. The others are safe; `linekeep check` tells which one it is."
         ) from error
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise DiskFull(f"The disk was full when {doing}. What was written before is safe; make room.") from error
+            raise DiskFull(f"The disk is full while {doing}. What was written before is safe; make room.") from error
         raise StorageTrouble(
-            f"The disk refused when {doing} ({error.strerror}). What was written before is safe; is the disk sound?"
+            f"The disk refuses while {doing} ({error.strerror}). What was written before is safe; is the disk sound?"
         ) from error
 
 

@@ -34,7 +34,7 @@ def damaged_audio(box: Box) -> str:
 
 def missing_file(box: Box) -> str:
     box.folder.finished_path(kept_call(box)).unlink()
-    return "A file was missing"
+    return "A file is missing"
 
 
 def cut_file(box: Box) -> str:
