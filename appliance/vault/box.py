@@ -24,6 +24,8 @@ from appliance.vault.accounts import Accounts
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import Catalogue
 from appliance.vault.clock_watch import ClockWatch
+from appliance.vault.evidence.identity import ensure_identity
+from appliance.vault.evidence.notary import Notary
 from appliance.vault.front_certificate import ensure_front_certificate, new_authority_key
 from appliance.vault.intake import Intake
 from appliance.vault.line_board import LineBoard
@@ -54,7 +56,7 @@ class Box:
             _refuse_half_a_box(state)
             self.tpm = Tpm(tcti_of(settings), pcrs=settings.vault.pcrs)
             self._closers.append(self.tpm.close)
-            self.ring = self._create_ring(state) if not _has_ring(state) else Ring.open(state / "ring", self.tpm)
+            self.ring = self._create_ring(state) if not _has_ring(state) else self._open_ring(state)
             # From here on they are known to belong together, and things may be made and tidied.
             self.folder.create()
             self.folder.sweep_finished()
@@ -72,6 +74,12 @@ class Box:
         self.tpm.provision()
         return Ring.create(state / "ring", self.tpm)
 
+    def _open_ring(self, state: Path) -> Ring:
+        ring = Ring.open(state / "ring", self.tpm)
+        # It is this ring's TPM; what a later version needs in it is made now.
+        self.tpm.provision()
+        return ring
+
     def _assemble(self) -> None:
         settings, clock = self.settings, self.clock
         if self.journal.is_new:  # also when the first start was cut after the ring was made
@@ -79,6 +87,9 @@ class Box:
         if self.ring.repaired:
             self.journal.append(Act.RING_REPAIRED, by="vault")
             self.log.warning("ring_repaired")
+        self.notary = Notary(
+            self.tpm, ensure_identity(settings.state / "identity", self.tpm.signing_point(), clock.now_ms())
+        )
         self.catalogue = Catalogue(self.store)
         self.accounts = Accounts(self.store, self.journal, clock, settings.state / "claim-code")
         self.watch = ClockWatch(clock, self.catalogue, self.journal)

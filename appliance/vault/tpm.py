@@ -15,8 +15,17 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
 from appliance.vault.tpm_connection import TpmAnswer, TpmClock, TpmConnection
-from appliance.vault.tpm_policy import SealedSecret, ring_key_policy, state_branches
+from appliance.vault.tpm_policy import (
+    JOURNAL_INDEX_HANDLE,
+    RING_INDEX_HANDLE,
+    Attestation,
+    SealedSecret,
+    ring_key_policy,
+    state_branches,
+)
 from appliance.vault.tpm_trouble import (
     PCR_CHANGED,
     BootChanged,
@@ -32,6 +41,7 @@ from appliance.vault.tpm_trouble import (
 )
 
 __all__ = [
+    "Attestation",
     "BootChanged",
     "PolicyNotMet",
     "SealDamaged",
@@ -71,11 +81,11 @@ class Tpm:
         self._transact(lambda _connection: None)
 
     def provision(self) -> None:
-        """Make storage key and ring index unless they are there; after a cut the next call goes on.
+        """Make both keys and both indices unless they are there; after a cut the next call goes on.
 
         Needs the owner hierarchy with an empty authorisation the first time, and not at all later.
         Raises:
-            TpmForeign: something that is not ours lies at one of the two places.
+            TpmForeign: something that is not ours lies at one of their places.
         """
         self._transact(TpmConnection.provision)
 
@@ -103,6 +113,26 @@ class Tpm:
         After any trouble only `ring_state` tells whether it was done: an answer may be lost or faked.
         """
         self._transact(lambda connection: connection.extend(r))
+
+    def journal_state(self) -> bytes:
+        """The state of the journal's index, 32 bytes, as the TPM itself vouches for it. Raises TpmForeign."""
+        return self._transact(lambda connection: self._read_state(connection, JOURNAL_INDEX_HANDLE))
+
+    def extend_journal(self, digest: bytes) -> None:
+        """Move the journal's state on to SHA256(state || digest). As for `extend`, only reading tells."""
+        self._transact(lambda connection: connection.extend(digest, JOURNAL_INDEX_HANDLE))
+
+    def signing_point(self) -> bytes:
+        """The public half of the signing key: an uncompressed point on P-256, 65 bytes. Raises TpmForeign."""
+        return self._transact(TpmConnection.signing_point)
+
+    def certify_ring(self, digest: bytes) -> Attestation:
+        """Have the TPM sign these 32 bytes together with the ring's state and its own clock."""
+        return self._transact(lambda connection: _certified(connection, digest, RING_INDEX_HANDLE))
+
+    def certify_journal(self, digest: bytes) -> Attestation:
+        """Have the TPM sign these 32 bytes together with the journal's state and its own clock."""
+        return self._transact(lambda connection: _certified(connection, digest, JOURNAL_INDEX_HANDLE))
 
     def seal(self, secret: bytes, states: tuple[bytes, bytes]) -> SealedSecret:
         """Seal up to 128 bytes, to open in one of two states, started as this box is now."""
@@ -148,9 +178,9 @@ class Tpm:
         connection.policy_pcr(policy, sealed.pcrs, sealed.pcr_digest)
 
     @staticmethod
-    def _read_state(connection: TpmConnection) -> bytes:
+    def _read_state(connection: TpmConnection, handle: int = RING_INDEX_HANDLE) -> bytes:
         with connection.hmac_session() as session:
-            return connection.read_state(session)
+            return connection.read_state(session, handle)
 
     def _seal(self, connection: TpmConnection, secret: bytes, states: tuple[bytes, bytes]) -> SealedSecret:
         with connection.hmac_session() as session:
@@ -209,3 +239,9 @@ class Tpm:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _certified(connection: TpmConnection, digest: bytes, handle: int) -> Attestation:
+    attest, r, s = connection.certify(digest, handle)
+    signature = encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
+    return Attestation(attest=attest, signature=signature)

@@ -29,14 +29,16 @@ from typing import Final
 import tpm2_pytss as tss
 
 from appliance.vault.tpm_policy import (
-    RING_INDEX_ATTRIBUTES,
+    JOURNAL_INDEX_HANDLE,
     RING_INDEX_HANDLE,
-    RING_INDEX_NAME,
+    SIGNING_KEY_HANDLE,
     STATE_BYTES,
+    STATE_INDEX_ATTRIBUTES,
     STORAGE_KEY_HANDLE,
     SealedSecret,
     pcr_selection,
-    ring_index_public,
+    state_index_name,
+    state_index_public,
 )
 from appliance.vault.tpm_trouble import (
     NO_SUCH_HANDLE,
@@ -73,7 +75,19 @@ _STORAGE = (
     | tss.TPMA_OBJECT.RESTRICTED
     | tss.TPMA_OBJECT.DECRYPT
 )
+_SIGNING = (
+    tss.TPMA_OBJECT.SENSITIVEDATAORIGIN
+    | tss.TPMA_OBJECT.USERWITHAUTH
+    | tss.TPMA_OBJECT.RESTRICTED
+    | tss.TPMA_OBJECT.SIGN_ENCRYPT
+)
+"""Restricted: it signs what the TPM itself says and nothing that is given to it, so no attestation is forged."""
+
+_OWN_SCHEME: Final = tss.TPM2_ALG.NULL
+"""The one that the key was made with."""
+
 _EMPTY_UNIQUE_BYTES = 4
+_INDICES: Final = (RING_INDEX_HANDLE, JOURNAL_INDEX_HANDLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +113,7 @@ class TpmConnection:
     def __init__(self, tcti: str, trusted_name: bytes | None) -> None:
         self._trusted_name = trusted_name
         self._checked_key: tss.ESYS_TR | None = None
-        self._checked_index: tss.ESYS_TR | None = None
+        self._checked_indices: dict[int, tss.ESYS_TR] = {}
         self._esys = tss.ESAPI(tcti)
         try:
             self.flush_all()
@@ -170,16 +184,38 @@ class TpmConnection:
     def storage_key_name(self) -> bytes:
         return bytes(self._esys.tr_get_name(self._storage_key()))
 
-    def _ring_index(self) -> tss.ESYS_TR:
-        """The ring's index, written and with our attributes. Raises TpmForeign."""
-        if self._checked_index is None:
-            index = self._find(RING_INDEX_HANDLE)
-            if index is None or bytes(self._esys.tr_get_name(index)) != RING_INDEX_NAME:
+    def _signing_key(self) -> tss.ESYS_TR:
+        """The signing key, once its template is seen to be ours. Raises TpmForeign.
+
+        Which of all keys with this template it is, its certificate tells whoever reads a signature.
+        """
+        key = self._find(SIGNING_KEY_HANDLE)
+        if key is None:
+            raise TpmForeign("This TPM has no signing key of Linekeep's. Nothing was signed; start the vault again.")
+        area = self._esys.read_public(key)[0].publicArea
+        template = _signing_key_template().publicArea
+        if (int(area.objectAttributes), area.parameters.eccDetail.marshal()) != (
+            int(template.objectAttributes),
+            template.parameters.eccDetail.marshal(),
+        ):
+            raise TpmForeign("A key that is not Linekeep's lies at the signing key's place in this TPM.")
+        return key
+
+    def signing_point(self) -> bytes:
+        """The public half of the signing key: a point on P-256, 65 bytes, uncompressed (SEC 1, 2.3.3)."""
+        point = self._esys.read_public(self._signing_key())[0].publicArea.unique.ecc
+        return b"\x04" + bytes(point.x).rjust(32, b"\0") + bytes(point.y).rjust(32, b"\0")
+
+    def _state_index(self, handle: int) -> tss.ESYS_TR:
+        """An index of ours, written and with our attributes. Raises TpmForeign."""
+        if handle not in self._checked_indices:
+            index = self._find(handle)
+            if index is None or bytes(self._esys.tr_get_name(index)) != state_index_name(handle):
                 raise TpmForeign(
                     "This TPM is not the ring's, or it was cleared. Nothing was changed; use the right one."
                 )
-            self._checked_index = index
-        return self._checked_index
+            self._checked_indices[handle] = index
+        return self._checked_indices[handle]
 
     def hmac_session(self) -> AbstractContextManager[tss.ESYS_TR]:
         """A salted session that authorises and authenticates; flushed afterwards."""
@@ -221,43 +257,60 @@ class TpmConnection:
         self._esys.trsess_set_attributes(session, attributes)
         return session
 
-    def _make_storage_key(self) -> None:
-        """Create the storage key from the owner's seed and make it persistent, in one step."""
-        primary = self._esys.create_primary(None, _storage_key_template())[0]
+    def _make_key(self, template: tss.TPM2B_PUBLIC, handle: int) -> None:
+        """Create a key from the owner's seed and make it persistent. The same seed and template give the same key."""
+        primary = self._esys.create_primary(None, template)[0]
         with self._flushed(primary):
-            self._esys.evict_control(tss.ESYS_TR.OWNER, primary, STORAGE_KEY_HANDLE)
+            self._esys.evict_control(tss.ESYS_TR.OWNER, primary, handle)
 
-    def _make_ring_index(self) -> None:
-        """Define the ring's index unless it is there, and give it a first value unless it has one.
+    def _make_state_index(self, handle: int) -> None:
+        """Define an index unless it is there, and give it a first value unless it has one.
 
         The first value is random and known to nobody, and so is no later state reachable again, not even by
         somebody who undefines the index, defines it anew (it gets the same name) and knows every r.
         """
-        self._checked_index = None
-        index = self._find(RING_INDEX_HANDLE)
+        self._checked_indices.pop(handle, None)
+        index = self._find(handle)
         if index is None:
-            index = self._esys.nv_define_space(b"", tss.TPM2B_NV_PUBLIC(nvPublic=_ring_index_template()))
+            index = self._esys.nv_define_space(b"", tss.TPM2B_NV_PUBLIC(nvPublic=_index_template(handle)))
         name = bytes(self._esys.tr_get_name(index))
-        if name == bytes(_ring_index_template().get_name()):
+        if name == bytes(_index_template(handle).get_name()):
             self._extend(index, os.urandom(STATE_BYTES))
             # Its name changes with the first write; the next reading of its public area knows the new one.
             self._esys.tr_close(index)
-        elif name != RING_INDEX_NAME:
-            raise TpmForeign("An index that is not Linekeep's lies at the ring index's place in this TPM.")
+        elif name != state_index_name(handle):
+            raise TpmForeign("An index that is not Linekeep's lies at the place of one of Linekeep's in this TPM.")
 
     def provision(self) -> None:
         """Make what is not there yet; each step is whole or not at all. Raises TpmForeign."""
         if self._find(STORAGE_KEY_HANDLE) is None:
-            self._make_storage_key()
+            self._make_key(_storage_key_template(), STORAGE_KEY_HANDLE)
         self._storage_key()
-        self._make_ring_index()
+        if self._find(SIGNING_KEY_HANDLE) is None:
+            self._make_key(_signing_key_template(), SIGNING_KEY_HANDLE)
+        self._signing_key()
+        for handle in _INDICES:
+            self._make_state_index(handle)
 
-    def read_state(self, session: tss.ESYS_TR) -> bytes:
+    def read_state(self, session: tss.ESYS_TR, handle: int = RING_INDEX_HANDLE) -> bytes:
         reading = self._use(session, _FROM_TPM)
-        return bytes(self._esys.nv_read(self._ring_index(), STATE_BYTES, session1=reading))
+        return bytes(self._esys.nv_read(self._state_index(handle), STATE_BYTES, session1=reading))
 
-    def extend(self, r: bytes) -> None:
-        self._extend(self._ring_index(), r)
+    def extend(self, r: bytes, handle: int = RING_INDEX_HANDLE) -> None:
+        self._extend(self._state_index(handle), r)
+
+    def certify(self, digest: bytes, handle: int) -> tuple[bytes, bytes, bytes]:
+        """Sign an index's present value together with 32 bytes of ours; TPMS_ATTEST, and the signature's r and s.
+
+        The answer is authenticated by the first session; the second only says that reading needs no secret.
+        """
+        key, index, scheme = self._signing_key(), self._state_index(handle), tss.TPMT_SIG_SCHEME(scheme=_OWN_SCHEME)
+        with self.hmac_session() as session:
+            attest, signature = self._esys.nv_certify(
+                key, index, digest, scheme, STATE_BYTES, 0, index, session1=self._use(session, _TO_TPM)
+            )
+        ecdsa = signature.signature.ecdsa
+        return bytes(attest), bytes(ecdsa.signatureR), bytes(ecdsa.signatureS)
 
     def _extend(self, index: tss.ESYS_TR, r: bytes) -> None:
         with self.hmac_session() as session:
@@ -302,7 +355,7 @@ class TpmConnection:
 
     def policy_nv(self, policy: tss.ESYS_TR, session: tss.ESYS_TR, state: bytes) -> None:
         """Let the TPM compare its state with ours, and note in the policy session that they are equal."""
-        index, equal = self._ring_index(), tss.TPM2_EO.EQ
+        index, equal = self._state_index(RING_INDEX_HANDLE), tss.TPM2_EO.EQ
         self._esys.policy_nv(index, index, policy, state, equal, session1=self._use(session, _TO_TPM))
 
     def policy_or(self, policy: tss.ESYS_TR, branches: tuple[bytes, ...]) -> None:
@@ -339,6 +392,11 @@ def _storage_key_template() -> tss.TPM2B_PUBLIC:
     return tss.TPM2B_PUBLIC(publicArea=area)
 
 
+def _signing_key_template() -> tss.TPM2B_PUBLIC:
+    area = tss.TPMT_PUBLIC.parse("ecc256:ecdsa-sha256:null", objectAttributes=_FIXED | _SIGNING)
+    return tss.TPM2B_PUBLIC(publicArea=area)
+
+
 def _sealed_template(policy: bytes) -> tss.TPM2B_PUBLIC:
     # No USERWITHAUTH: the policy is the only way in.
     area = tss.TPMT_PUBLIC.parse("keyedhash", objectAttributes=_FIXED)
@@ -346,8 +404,8 @@ def _sealed_template(policy: bytes) -> tss.TPM2B_PUBLIC:
     return tss.TPM2B_PUBLIC(publicArea=area)
 
 
-def _ring_index_template() -> tss.TPMS_NV_PUBLIC:
-    return tss.TPMS_NV_PUBLIC.unmarshal(ring_index_public(RING_INDEX_ATTRIBUTES))[0]
+def _index_template(handle: int) -> tss.TPMS_NV_PUBLIC:
+    return tss.TPMS_NV_PUBLIC.unmarshal(state_index_public(handle, STATE_INDEX_ATTRIBUTES))[0]
 
 
 def _selection(pcrs: tuple[int, ...]) -> tss.TPML_PCR_SELECTION:

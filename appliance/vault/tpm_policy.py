@@ -17,8 +17,14 @@ from dataclasses import dataclass, field
 STORAGE_KEY_HANDLE = 0x8100_0001
 """Where the storage key lies; the first place that TCG's handle registry gives to an owner's storage key."""
 
+SIGNING_KEY_HANDLE = 0x8100_0002
+"""Where the key lies that signs statements: behind the storage key, in the same range."""
+
 RING_INDEX_HANDLE = 0x0180_6C6B
 """Where the ring state lies: in the owner's range of NV indices, 'lk' in ASCII."""
+
+JOURNAL_INDEX_HANDLE = 0x0180_6C6A
+"""Where the journal's state lies, 'lj': the chain of all its signed heads."""
 
 STATE_BYTES = 32
 DIGEST_BYTES = 32
@@ -30,15 +36,26 @@ _NV_AUTH_READ = 1 << 18
 _NV_NO_DA = 1 << 25
 _NV_WRITTEN = 1 << 29
 
-RING_INDEX_ATTRIBUTES = _NV_TYPE_EXTEND | _NV_AUTH_WRITE | _NV_AUTH_READ | _NV_NO_DA
+STATE_INDEX_ATTRIBUTES = _NV_TYPE_EXTEND | _NV_AUTH_WRITE | _NV_AUTH_READ | _NV_NO_DA
 """Never ORDERLY: such an index lives in the TPM's RAM, and a power cut sets it back or makes it jump."""
 
-RING_INDEX_WRITTEN = RING_INDEX_ATTRIBUTES | _NV_WRITTEN
+STATE_INDEX_WRITTEN = STATE_INDEX_ATTRIBUTES | _NV_WRITTEN
 
 _CC_POLICY_NV = 0x149
 _CC_POLICY_OR = 0x171
 _CC_POLICY_PCR = 0x17F
 _OPERATION_EQUAL = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """The TPM's word on an index and on 32 bytes that were put to it; both halves are public.
+
+    attest: TPMS_ATTEST of type NV (part 2, 10.12.12).  signature: ECDSA over its SHA-256, DER (RFC 3279, 2.2.3).
+    """
+
+    attest: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +74,18 @@ class SealedSecret:
     pcr_digest: bytes
 
 
-def ring_index_public(attributes: int) -> bytes:
-    """TPMS_NV_PUBLIC of the ring's index: handle, hash, attributes, no policy, size (part 2, 13.5)."""
-    return struct.pack(">IHIHH", RING_INDEX_HANDLE, _SHA256, attributes, 0, STATE_BYTES)
+def state_index_public(handle: int, attributes: int) -> bytes:
+    """TPMS_NV_PUBLIC of an index that holds a state: handle, hash, attributes, no policy, size (part 2, 13.5)."""
+    return struct.pack(">IHIHH", handle, _SHA256, attributes, 0, STATE_BYTES)
 
 
-RING_INDEX_NAME = struct.pack(">H", _SHA256) + hashlib.sha256(ring_index_public(RING_INDEX_WRITTEN)).digest()
-"""The index's name once it was written. It commits to type and attributes, not to the value."""
+def state_index_name(handle: int) -> bytes:
+    """An index's name once it was written. It commits to type and attributes, not to the value."""
+    return struct.pack(">H", _SHA256) + hashlib.sha256(state_index_public(handle, STATE_INDEX_WRITTEN)).digest()
+
+
+RING_INDEX_NAME = state_index_name(RING_INDEX_HANDLE)
+JOURNAL_INDEX_NAME = state_index_name(JOURNAL_INDEX_HANDLE)
 
 
 def next_state(state: bytes, r: bytes) -> bytes:
