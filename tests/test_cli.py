@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance import cli
+from appliance.commands import run as run_command
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -57,7 +58,7 @@ def test_an_unexpected_fault_is_a_sentence_and_a_traceback_only_on_request(
     def fail(_path: Path) -> None:
         raise ZeroDivisionError("a fault")
 
-    monkeypatch.setattr(cli, "read_settings", fail)
+    monkeypatch.setattr(run_command, "read_settings", fail)
     code, _out, err = run(capsys, "run", "--config", "x", "vault")
     assert code == 2
     assert "ZeroDivisionError" in err
@@ -71,5 +72,5 @@ def test_an_interruption_is_no_traceback(capsys: pytest.CaptureFixture[str], mon
     def interrupt(_path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "read_settings", interrupt)
+    monkeypatch.setattr(run_command, "read_settings", interrupt)
     assert run(capsys, "run", "--config", "x", "vault") == (2, "", "linekeep: Stopped.\n")

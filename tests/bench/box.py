@@ -21,8 +21,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance import software_tpm
 from appliance.boundary.verbs import Caller
+from appliance.commands import software_tpm
 from appliance.settings import SOFTWARE_TPM, Settings, read_settings
 from tests.simulators.line import SimulatedLine
 from tests.system.house import free_port

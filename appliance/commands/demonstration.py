@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance import software_tpm
-from appliance.children import Child, Program
+from appliance.commands import software_tpm
+from appliance.commands.children import Child, Program
 from appliance.daemon import stop_on_signals
 from appliance.settings import SETTINGS_NAME, SOFTWARE_TPM, RecorderSettings, Settings, parse_period, read_settings
 from appliance.sound_file import read_sound_file
 from appliance.terms import RATE_HZ, LinekeepError, LineTrouble, SettingsTrouble, StorageTrouble
 
-_CHECKOUT = Path(__file__).parent.parent
+_CHECKOUT = Path(__file__).parents[2]
 _DEVICE = "line0"
 _READY_WITHIN_S = 30.0
 _GROUND = "Demonstration with synthesised or own audio; nobody's call is recorded."

@@ -7,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-from appliance.children import Program
+from appliance.commands.children import Program
 from appliance.settings import Settings
 from appliance.terms import KeyTrouble
 

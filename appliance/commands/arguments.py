@@ -1,0 +1,39 @@
+"""How arguments are read: one sentence for whatever is wrong with them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn, TypeAlias
+
+from appliance.settings import parse_period
+from appliance.terms import SettingsTrouble
+
+CANNOT = 2
+"""The exit code of what could not be done."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors look like every other trouble of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"linekeep: {message} (try: {self.prog} --help)", file=sys.stderr)  # noqa: T201
+        raise SystemExit(CANNOT)
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+"""Where a command adds itself."""
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return int(text)
+
+
+def period(text: str) -> str:
+    try:
+        parse_period(text)
+    except SettingsTrouble as trouble:
+        raise argparse.ArgumentTypeError(str(trouble)) from trouble
+    return text

@@ -1,0 +1,38 @@
+"""`linekeep check`: compares recordings, keys, catalogue and journal."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.commands.arguments import Commands
+
+if TYPE_CHECKING:
+    from appliance.vault.box import Box
+
+FOUND = 1
+"""The exit code of a check that found something."""
+
+
+def add(commands: Commands) -> None:
+    check = commands.add_parser(
+        "check", help="compare recordings, keys, catalogue and journal; 1 if something is wrong"
+    )
+    check.add_argument("--state", type=Path, required=True, metavar="DIR")
+    check.set_defaults(command=_check)
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    from appliance.commands.state import ask_vault_or_open  # noqa: PLC0415 - loaded only by who needs a box
+
+    findings = ask_vault_or_open(parsed.state, lambda vault: list(vault.check()), _findings)
+    for finding in findings:
+        print(finding)  # noqa: T201
+    return FOUND if findings else 0
+
+
+def _findings(box: Box) -> list[str]:
+    from appliance.vault.check import find_faults  # noqa: PLC0415 - as above
+
+    return list(find_faults(box))
