@@ -52,6 +52,7 @@ class Journal:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._clock = clock
+        self._path = path
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -76,6 +77,29 @@ class Journal:
         """Nothing was ever noted in it."""
         if torn:
             self.append(Act.JOURNAL_TORN_LINE_DROPPED, by="vault", notes={"bytes": torn})
+
+    @property
+    def end(self) -> int:
+        """The length of the journal in bytes; a place from which `entries_from` goes on."""
+        return self._end
+
+    def entries_from(self, untrusted_place: int) -> Iterator[Entry]:
+        """The entries behind a place where a line once ended; all, if no line ends there.
+
+        Raises StorageTrouble: a line on the way is not an entry.
+        """
+        with self._path.open("rb") as lines:
+            if 0 < untrusted_place <= self._end:
+                lines.seek(untrusted_place - 1)
+                if lines.read(1) != b"\n":
+                    lines.seek(0)
+            for line in lines:
+                try:
+                    yield decode_entry(line.removesuffix(b"\n"))
+                except ValueError as error:
+                    raise StorageTrouble(
+                        "The journal is damaged. Nothing was changed; `linekeep check` names the line."
+                    ) from error
 
     def append(
         self, act: Act, *, by: str, ids: tuple[str, ...] = (), notes: dict[str, str | int] | None = None

@@ -25,7 +25,8 @@ Promise: a change of names is durable when the function returns. What a file hol
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from appliance.recordings import disk
@@ -95,12 +96,19 @@ class RecordingsFolder:
 
     def discard_growing(self, call: CallId) -> None:
         """Remove a growing recording that was recovered, or holds nothing; missing is fine."""
-        self._remove_names(self._growing, call, ("", *_GROWING_TEMPORARIES))
+        with disk.storage_errors("a recording is removed"):
+            _unlink(self._growing, call, ("", *_GROWING_TEMPORARIES))
+            disk.sync_folder(self._growing)
 
-    def remove(self, call: CallId) -> None:
-        """Remove every file of a call, temporaries too; missing is fine, so an interrupted erasure is repeated."""
-        self.discard_growing(call)
-        self._remove_names(self._finished, call, ("", *_FINISHED_TEMPORARIES))
+    def remove_all(self, calls: Iterable[CallId]) -> None:
+        """Remove every file of these calls, temporaries too; missing is fine, so an interrupted erasure is repeated."""
+        places = ((self._growing, ("", *_GROWING_TEMPORARIES)), (self._finished, ("", *_FINISHED_TEMPORARIES)))
+        with disk.storage_errors("recordings are removed"):
+            for call in calls:
+                for folder, suffixes in places:
+                    _unlink(folder, call, suffixes)
+            for folder, _suffixes in places:
+                disk.sync_folder(folder)
 
     def sweep_growing(self) -> None:
         """Remove what a recorder that died has left half created; only for the recorder, before it records."""
@@ -126,18 +134,19 @@ class RecordingsFolder:
             room = os.statvfs(self._growing)
         return room.f_bavail * room.f_frsize
 
-    def _remove_names(self, folder: Path, call: CallId, suffixes: tuple[str, ...]) -> None:
-        with disk.storage_errors("a recording is removed"):
-            for suffix in suffixes:
-                (folder / (call + suffix)).unlink(missing_ok=True)
-            disk.sync_folder(folder)
-
     def _sweep(self, folder: Path, temporaries: tuple[str, ...]) -> None:
         with disk.storage_errors("leftovers are removed"):
             for name in _names_in(folder):
                 if _call_of(name, temporaries) is not None:
                     (folder / name).unlink()
             disk.sync_folder(folder)
+
+
+def _unlink(folder: Path, call: CallId, suffixes: tuple[str, ...]) -> None:
+    for suffix in suffixes:
+        # Strings, not paths: of 10,000 calls, making five paths each costs more than the unlinking.
+        with suppress(FileNotFoundError):
+            os.unlink(f"{folder}/{call}{suffix}")  # noqa: PTH108
 
 
 def _calls_in(folder: Path) -> list[CallId]:

@@ -30,7 +30,8 @@ from appliance.vault.front_certificate import ensure_front_certificate, new_auth
 from appliance.vault.intake import Intake
 from appliance.vault.line_board import LineBoard
 from appliance.vault.playback import Playback
-from appliance.vault.retention.erasure import Erasure
+from appliance.vault.retention.erasure import Eraser
+from appliance.vault.retention.erasure_book import ErasureBook
 from appliance.vault.retention.run import RetentionRun
 from appliance.vault.ring import Ring
 from appliance.vault.ring_file import RingContents
@@ -102,9 +103,12 @@ class Box:
             steady_s=time.monotonic,
         )
         self._closers.append(self.playback.close)
-        self.erasure = Erasure(
+        self.erasures = ErasureBook(self.store, self.catalogue)
+        self.erasure = Eraser(
             store=self.store,
             catalogue=self.catalogue,
+            book=self.erasures,
+            notary=self.notary,
             call_keys=self.call_keys,
             folder=self.folder,
             journal=self.journal,

@@ -97,6 +97,10 @@ class CallKeys:
             self._catalogue.drop_buckets(old)
             return commit
 
+    def last_commit(self) -> RingCommit:
+        """The ring's states around its last commit, whatever that was for."""
+        return self._ring.last_commit
+
     def drop_empty_buckets(self) -> None:
         """Let days go to which no call belongs any more; a ring of years stays small."""
         with self._changing:

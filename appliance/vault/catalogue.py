@@ -45,6 +45,7 @@ class CallRow:
     due_at_ms: int | None
     condemned_at_ms: int | None
     card: bytes | None
+    erasure_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,10 @@ class Catalogue:
         # Begins at the time of day, so that it grows over a restart too.
         self.changes = time.time_ns() // 1_000_000
         """Grows whenever the list of kept calls changes."""
+
+    def note_change(self) -> None:
+        """The list of kept calls has changed by another hand."""
+        self.changes += 1
 
     def issue(self, call: CallId, line: LineName, now_ms: int, wrap: Wrap) -> None:
         with self._store.transaction() as connection:
@@ -138,7 +143,7 @@ class Catalogue:
                 return False
             connection.execute(gaps.delete().where(gaps.c.call_id == call))
             _insert_all(connection, number_tokens, tokens)
-        self.changes += 1
+        self.note_change()
         return True
 
     def find(self, call: CallId) -> CallRow | None:
@@ -212,32 +217,10 @@ class Catalogue:
                 .values(due_at_ms=sooner)
             )
 
-    def condemn(self, condemned: Iterable[CallId], now_ms: int) -> None:
-        """From here on these calls are nowhere listed and are forgotten, whatever interrupts."""
-        with self._store.transaction() as connection:
-            for batch in _batches(list(condemned)):
-                connection.execute(
-                    calls.update()
-                    .where(calls.c.call_id.in_(batch), calls.c.state != CallState.CONDEMNED)
-                    .values(state=CallState.CONDEMNED, condemned_at_ms=now_ms, card=None)
-                )
-        self.changes += 1
-
-    def remove_forgotten(self, gone: Iterable[CallId], now_ms: int) -> None:
-        """Strike everything about calls whose keys are forgotten; only the id stays."""
-        with self._store.transaction() as connection:
-            for batch in _batches(list(gone)):
-                for table in (calls, call_keys, number_tokens, gaps):
-                    connection.execute(table.delete().where(table.c.call_id.in_(batch)))
-                connection.execute(
-                    upsert(forgotten).on_conflict_do_nothing(),
-                    [{"call_id": call, "forgotten_at_ms": now_ms} for call in batch],
-                )
-
     def drop_unused(self, unused: Iterable[CallId]) -> None:
         """Strike those of these spare calls that are still spare: nothing was ever sealed under their keys."""
         with self._store.transaction() as connection:
-            for batch in _batches(list(unused)):
+            for batch in batches(list(unused)):
                 spare = sa.and_(calls.c.call_id.in_(batch), calls.c.state == CallState.ISSUED)
                 connection.execute(
                     call_keys.delete().where(call_keys.c.call_id.in_(sa.select(calls.c.call_id).where(spare)))
@@ -254,7 +237,7 @@ class Catalogue:
     def wraps_of(self, wanted: Iterable[CallId]) -> list[Wrap]:
         found: list[Wrap] = []
         with self._store.reading() as connection:
-            for batch in _batches(list(wanted)):
+            for batch in batches(list(wanted)):
                 rows = connection.execute(sa.select(call_keys).where(call_keys.c.call_id.in_(batch)))
                 found += [Wrap(call_id=row.call_id, bucket_id=row.bucket_id, wrapped=row.wrapped) for row in rows]
         return found
@@ -262,7 +245,7 @@ class Catalogue:
     def wraps_in(self, buckets: Iterable[str]) -> list[Wrap]:
         found: list[Wrap] = []
         with self._store.reading() as connection:
-            for batch in _batches(list(buckets)):
+            for batch in batches(list(buckets)):
                 rows = connection.execute(sa.select(call_keys).where(call_keys.c.bucket_id.in_(batch)))
                 found += [Wrap(call_id=row.call_id, bucket_id=row.bucket_id, wrapped=row.wrapped) for row in rows]
         return found
@@ -285,7 +268,7 @@ class Catalogue:
     def drop_buckets(self, buckets: Iterable[str]) -> None:
         """Strike wraps and tokens under bucket keys that the ring no longer holds."""
         with self._store.transaction() as connection:
-            for batch in _batches(list(buckets)):
+            for batch in batches(list(buckets)):
                 connection.execute(call_keys.delete().where(call_keys.c.bucket_id.in_(batch)))
                 connection.execute(number_tokens.delete().where(number_tokens.c.bucket_id.in_(batch)))
 
@@ -315,6 +298,7 @@ def _insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Wrap]
         connection.execute(upsert(table).on_conflict_do_nothing(), [_columns(row) for row in rows])
 
 
-def _batches(ids: list[Any]) -> Iterator[list[Any]]:
+def batches(ids: list[Any]) -> Iterator[list[Any]]:
+    """Pieces that fit into one statement each."""
     for start in range(0, len(ids), BATCH):
         yield ids[start : start + BATCH]

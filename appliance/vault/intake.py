@@ -23,7 +23,7 @@ from appliance.vault import card as cards
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import CallRow, CallState, Catalogue
 from appliance.vault.clock_watch import ClockWatch
-from appliance.vault.retention.erasure import Erasure
+from appliance.vault.retention.erasure import Eraser
 from appliance.vault.retention.verdict import due_at
 
 SPARE_LIVES_MS = 48 * 3600 * 1000
@@ -39,7 +39,7 @@ class Intake:
         catalogue: Catalogue,
         call_keys: CallKeys,
         folder: RecordingsFolder,
-        erasure: Erasure,
+        erasure: Eraser,
         journal: Journal,
         clock: Clock,
         watch: ClockWatch,

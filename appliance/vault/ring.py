@@ -138,7 +138,7 @@ class Ring:
         self._tpm = tpm
         self._lock = threading.RLock()
         self._contents: RingContents | None = None
-        self._state = b""
+        self._state = self._made_at = b""
         self._ids: AbstractSet[BucketId] = frozenset()
         self._forgotten: set[BucketId] = set()
 
@@ -175,6 +175,14 @@ class Ring:
             return known
         with self._lock:
             return self._settle() if self._contents is None else self._contents
+
+    @property
+    def last_commit(self) -> RingCommit:
+        """The states around the commit that made the ring what it is; raises as `contents` does."""
+        with self._lock:
+            if self._contents is None:
+                self._settle()
+            return RingCommit(before=self._made_at, after=self._state)
 
     def commit(self, contents: RingContents) -> RingCommit:
         """Make these the contents, and forget for good every key that is not among them.
@@ -215,7 +223,7 @@ class Ring:
         after = next_state(before, r)
         self._write(OpenedRing(contents=contents, r=r), (before, after))
         self._move_on(r, before, after)
-        self._adopt(contents, after)
+        self._adopt(contents, (before, after))
         return RingCommit(before=before, after=after)
 
     def _write(self, wanted: OpenedRing, states: tuple[bytes, bytes]) -> None:
@@ -262,7 +270,7 @@ class Ring:
             self._tpm.flush_sessions()
         self._folder.clean()
         self.repaired = self.repaired or any(_is_broken(content, state) for content in copies.values())
-        return self._adopt(opened.contents, after)
+        return self._adopt(opened.contents, header.states)
 
     def _first_that_opens(self, copies: dict[RingCopy, bytes | None]) -> tuple[bytes, RingHeader, OpenedRing]:
         """Copy A if it opens, else copy B. Trouble with the TPM says nothing about a copy: it is raised."""
@@ -303,11 +311,11 @@ class Ring:
         self._folder.stage(content)
         self._folder.replace()
 
-    def _adopt(self, contents: RingContents, state: bytes) -> RingContents:
+    def _adopt(self, contents: RingContents, states: tuple[bytes, bytes]) -> RingContents:
         """From now on this is the truth, and what was there before and is not now, is forgotten."""
         self._forgotten |= self._ids - contents.buckets.keys()
         self._ids = frozenset(contents.buckets)
-        self._state = state
+        self._made_at, self._state = states
         self._contents = contents
         return contents
 

@@ -34,6 +34,7 @@ calls = sa.Table(
     sa.Column("due_at_ms", sa.BigInteger),
     sa.Column("condemned_at_ms", sa.BigInteger),
     sa.Column("card", sa.LargeBinary),
+    sa.Column("erasure_id", sa.String(16)),
     sa.Index("calls_by_start", "state", "started_at_ms", "call_id"),
     sa.Index("calls_by_line", "line", "state", "started_at_ms"),
     sa.Index("calls_by_due", "state", "due_at_ms"),
@@ -68,6 +69,22 @@ forgotten = sa.Table(
     metadata,
     sa.Column("call_id", sa.String(32), primary_key=True),
     sa.Column("forgotten_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("erasure_id", sa.String(16)),
+    sa.Index("forgotten_by_erasure", "erasure_id"),
+)
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("erasure_id", sa.String(16), primary_key=True),
+    sa.Column("asked_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("asked_by", sa.String(16), nullable=False),
+    sa.Column("why", sa.String(32), nullable=False),
+    sa.Column("classes", sa.JSON, nullable=False),
+    sa.Column("ring_before", sa.LargeBinary),
+    sa.Column("ring_after", sa.LargeBinary),
+    sa.Column("done_at_ms", sa.BigInteger),
+    sa.Column("receipt", sa.LargeBinary),
+    sa.Index("erasures_by_time", "asked_at_ms", "erasure_id"),
 )
 accounts = sa.Table(
     "accounts",

@@ -190,8 +190,8 @@ def test_a_killed_process_leaves_a_ring_that_opens_whole(tmp_path: Path, run_dir
 class _AnyState(Ring):
     """A ring that takes the TPM's state as it comes, so that the mutants below do not stumble over it."""
 
-    def _adopt(self, contents: RingContents, state: bytes) -> RingContents:
-        return super()._adopt(contents, self._tpm.ring_state())
+    def _adopt(self, contents: RingContents, states: tuple[bytes, bytes]) -> RingContents:
+        return super()._adopt(contents, (states[0], self._tpm.ring_state()))
 
 
 class _WithoutExtend(_AnyState):

@@ -118,7 +118,7 @@ def test_less_than_two_seconds_are_lost_whenever_the_power_goes(folder: Recordin
         writer.abandon()
         # The worst moment is the one before the next page is handed over and synced.
         worst = max(worst, (seconds + 1) * 8000 - _recover(folder).closing.frames)
-        folder.remove(CALL)
+        folder.remove_all([CALL])
     block = 800
     assert 8000 < worst + block < 2 * 8000 - 2000, "a quarter of a second must be left for the disk"
 
@@ -262,7 +262,7 @@ def test_creation_cut_at_any_step_leaves_no_named_file_without_its_opening_recor
             assert len(sealed) == SEGMENT
             assert not folder.is_being_written(call)
         folder.sweep_growing()
-        folder.remove(CALL)
+        folder.remove_all([CALL])
         steps += 1
     assert steps >= 5
 

@@ -101,7 +101,7 @@ def test_adoption_and_removal_are_durable_on_return(folder: RecordingsFolder, mo
     folder.adopt(CALL)
     assert synced == ["finished", "growing"]
     synced.clear()
-    folder.remove(CALL)
+    folder.remove_all([CALL])
     assert sorted(synced) == ["finished", "growing"]
 
 
@@ -111,10 +111,10 @@ def test_removal_takes_every_file_of_the_call_and_no_other(folder: RecordingsFol
     for name in names:
         for call in (CALL, OTHER_CALL):
             (root / name.format(call)).touch()
-    folder.remove(CALL)
+    folder.remove_all([CALL])
     left = sorted(str(path.relative_to(root)) for path in root.glob("*/*"))
     assert left == sorted(name.format(OTHER_CALL) for name in names)
-    folder.remove(CALL)
+    folder.remove_all([CALL])
 
 
 def test_discarding_a_growing_recording_leaves_the_finished_one(folder: RecordingsFolder) -> None:

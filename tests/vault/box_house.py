@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from appliance.settings import SOFTWARE_TPM, Settings, VaultSettings
 from appliance.terms import RATE_HZ, AccountId, CallId, LineName
 from appliance.vault.accounts import Visitor
 from appliance.vault.box import Box
+from appliance.vault.evidence.verifier import Checked, signed_statement
+from appliance.vault.retention.receipt import ErasureId
 from appliance.vault.rights import Right
 from tests.recorder.heard_log import HeardLog
 
@@ -110,6 +113,16 @@ def kept_call(box: Box, *, seconds: float = 1) -> CallId:
     call = written_call(box, seconds=seconds)
     box.intake.finish(call)
     return call
+
+
+def condemn(box: Box, *calls: CallId) -> None:
+    """As a request that was cut before its keys were forgotten leaves it."""
+    box.erasures.condemn(ErasureId(os.urandom(8).hex()), calls, now_ms=box.clock.now_ms(), by="test", why="test")
+
+
+def receipt_of(box: Box, erasure_id: ErasureId) -> Checked:
+    """The receipt of an erasure, checked as whoever it was handed to checks it."""
+    return box.notary.chain.check(signed_statement(msgspec.json.decode(box.erasures.receipt(erasure_id) or b"null")))
 
 
 def acts_of(box: Box) -> list[str]:

@@ -12,7 +12,7 @@ from appliance.terms import CallId, KeyForgotten, KeyTrouble
 from appliance.vault import card as cards
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
-from tests.vault.box_house import LINE, BoxHouse, kept_call
+from tests.vault.box_house import LINE, BoxHouse, acts_of, condemn, kept_call, receipt_of
 
 NUMBER = "+49 30 1234567"
 
@@ -59,7 +59,7 @@ def test_issued_running_and_kept_calls_survive_a_neighbours_forgetting(box: Box)
     box.catalogue.begin(running, 1)
     kept, gone = kept_call(box), kept_call(box)
     kept_key = box.call_keys.key_of(kept)
-    box.catalogue.condemn([gone], 1)
+    condemn(box, gone)
     commit = box.call_keys.forget([gone])
     assert commit is not None
     assert commit.before != commit.after
@@ -139,15 +139,23 @@ def test_no_number_lies_anywhere_in_the_database(house: BoxHouse, box: Box) -> N
 
 
 STEPS = {
+    "before the request is in the book": ("erasures", "condemn", False),
+    "after the request is in the book": ("erasures", "condemn", True),
     "before the new wraps": ("catalogue", "add_wraps", False),
     "before the ring's commit": ("ring", "commit", False),
     "after the ring's commit": ("ring", "commit", True),
     "before the old wraps go": ("catalogue", "drop_buckets", False),
     "after the old wraps went": ("catalogue", "drop_buckets", True),
-    "before the files go": ("folder", "remove", False),
-    "after the files went": ("folder", "remove", True),
-    "before the rows go": ("catalogue", "remove_forgotten", False),
-    "after the rows went": ("catalogue", "remove_forgotten", True),
+    "before the commit is in the book": ("erasures", "note_commit", False),
+    "after the commit is in the book": ("erasures", "note_commit", True),
+    "before the files go": ("folder", "remove_all", False),
+    "after the files went": ("folder", "remove_all", True),
+    "before the rows go": ("erasures", "strike", False),
+    "after the rows went": ("erasures", "strike", True),
+    "before the receipt is signed": ("notary", "sign", False),
+    "after the receipt was signed": ("notary", "sign", True),
+    "before the receipt is in the book": ("erasures", "close", False),
+    "after the receipt is in the book": ("erasures", "close", True),
 }
 
 
@@ -172,6 +180,10 @@ def test_a_cut_keeps_the_kept_and_the_next_start_finishes_the_condemned(house: B
         assert box.call_keys.key_of(spare) == spare_key
         assert found(box, NUMBER) == {numbered}
         assert box.catalogue.in_state(CallState.CONDEMNED) == []
+        assert acts_of(box).count("calls:forgotten") == 1
+        (erasure,) = box.erasures.page(limit=10)
+        facts = receipt_of(box, erasure.erasure_id).facts
+        assert (facts["calls"], facts["count"], facts["asked_by"], facts["why"]) == ([gone], 1, "test", "test")
 
 
 def test_days_without_a_call_leave_the_ring_and_the_present_one_stays(house: BoxHouse) -> None:

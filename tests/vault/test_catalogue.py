@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.terms import CallId, LineName
-from appliance.vault.catalogue import CallState, Catalogue, NumberToken, Wrap
+from appliance.vault.catalogue import Catalogue, NumberToken, Wrap
 from appliance.vault.store import Store
 from tests.vault.box_house import LINE
 
@@ -44,31 +44,6 @@ def test_a_call_begins_once_and_is_kept_once(catalogue: Catalogue) -> None:
     for expected in (True, False):
         assert catalogue.keep(call, started_at_ms=5, length_ms=1, due_at_ms=None, card=b"c", tokens=[]) is expected
     assert not catalogue.begin(call, 7)
-
-
-def test_a_condemned_call_is_listed_nowhere_has_no_card_and_cannot_be_kept_again(catalogue: Catalogue) -> None:
-    call = kept(catalogue, 1)
-    catalogue.condemn([call], 7000)
-    catalogue.condemn([call], 8000)
-    row = catalogue.find(call)
-    assert row is not None
-    assert (row.state, row.condemned_at_ms, row.card) == (CallState.CONDEMNED, 7000, None)
-    assert catalogue.page(limit=10) == []
-    assert catalogue.count_kept() == 0
-    assert not catalogue.keep(call, started_at_ms=5, length_ms=1, due_at_ms=None, card=b"c", tokens=[])
-
-
-def test_of_a_forgotten_call_only_the_id_stays(catalogue: Catalogue) -> None:
-    gone, stays = kept(catalogue, 1), kept(catalogue, 2)
-    catalogue.add_gap(gone, 1, 1, "overrun")
-    catalogue.remove_forgotten([gone], 1)
-    catalogue.remove_forgotten([gone], 2)
-    assert catalogue.find(gone) is None
-    assert catalogue.wraps_of([gone]) == []
-    assert catalogue.gaps_of(gone) == []
-    assert catalogue.page(limit=10, tokens=[b"t1"]) == []
-    assert catalogue.was_forgotten(gone)
-    assert [row.call_id for row in catalogue.page(limit=10, tokens=[b"t1", b"t2"])] == [stays]
 
 
 def test_pages_are_newest_first_and_calls_of_the_same_moment_are_not_lost_between_them(catalogue: Catalogue) -> None:

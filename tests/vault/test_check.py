@@ -9,7 +9,7 @@ import pytest
 
 from appliance.vault.box import Box
 from appliance.vault.check import find_faults
-from tests.vault.box_house import BoxHouse, kept_call, written_call
+from tests.vault.box_house import BoxHouse, condemn, kept_call, written_call
 
 Plant = Callable[[Box], str]
 """Plants a fault; returns what the finding must say."""
@@ -77,7 +77,7 @@ def lost_row_of_growing(box: Box) -> str:
 def lost_row_and_file(box: Box) -> str:
     call = kept_call(box)
     sql(box, "DELETE FROM calls WHERE call_id=?", call)
-    box.folder.remove(call)
+    box.folder.remove_all([call])
     return "but it is nowhere"
 
 
@@ -112,7 +112,7 @@ def never_journalled(box: Box) -> str:
 
 
 def waiting_deletion(box: Box) -> str:
-    box.catalogue.condemn([kept_call(box)], 1)
+    condemn(box, kept_call(box))
     return "1 decided deletions"
 
 

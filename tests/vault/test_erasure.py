@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from appliance.terms import KeyTrouble, StorageTrouble
+from appliance.terms import CallId, KeyTrouble, StorageTrouble
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
+from appliance.vault.evidence.notary import Notary
 from appliance.vault.ring import Ring
-from tests.vault.box_house import BoxHouse, acts_of, kept_call
+from tests.vault.box_house import BoxHouse, acts_of, condemn, kept_call, receipt_of
 
 
 def test_nothing_of_an_erased_call_is_left_but_its_id(house: BoxHouse, box: Box) -> None:
@@ -49,6 +50,33 @@ def test_without_the_tpms_word_nothing_is_called_forgotten_and_the_next_run_fini
     assert box.catalogue.was_forgotten(call)
 
 
+def test_a_tpm_that_signs_nothing_keeps_no_call_from_being_forgotten_and_the_receipt_follows(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, told = kept_call(box), acts_of(box).count("calls:forgotten")
+
+    def refuse(_notary: Notary, _kind: str, _facts: object) -> None:
+        raise KeyTrouble("The TPM does not sign.")
+
+    monkeypatch.setattr(Notary, "sign", refuse)
+    receipt = box.erasure.erase([call], by="test", why="test")
+    assert receipt is not None
+    assert receipt.signed is None
+    assert box.catalogue.was_forgotten(call)
+    monkeypatch.undo()
+    box.retention.run()
+    assert receipt_of(box, receipt.erasure_id).facts["calls"] == [call]
+    assert acts_of(box).count("calls:forgotten") == told + 1
+
+
+def test_the_receipt_is_signed_with_the_state_to_which_the_ring_moved(box: Box) -> None:
+    receipt = box.erasure.erase([kept_call(box)], by="test", why="test")
+    assert receipt is not None
+    checked = receipt_of(box, receipt.erasure_id)
+    assert checked.attested.state.hex() == checked.facts["ring_after"] == box.tpm.ring_state().hex()
+    assert checked.facts["ring_before"] != checked.facts["ring_after"]
+
+
 def test_without_a_journal_nothing_is_condemned(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     call = kept_call(box)
 
@@ -76,6 +104,6 @@ def test_many_erasures_at_once_forget_each_call_once(house: BoxHouse, box: Box) 
 
 def test_more_calls_than_one_statement_takes_go_at_once(box: Box) -> None:
     calls = [box.call_keys.issue(kept)[0] for kept in ["front-desk"] * 3]  # type: ignore[arg-type]
-    box.catalogue.condemn([*calls, *(f"{n:032x}" for n in range(1200))], 1)  # type: ignore[list-item]
+    condemn(box, *calls, *(CallId(f"{n:032x}") for n in range(1200)))
     box.erasure.finish_condemned()
     assert all(box.catalogue.was_forgotten(call) for call in calls)

@@ -9,7 +9,7 @@ from appliance.terms import CallId, DamagedRecording, KeyForgotten, LineName, No
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
 from appliance.vault.intake import SPARE_LIVES_MS
-from tests.vault.box_house import LINE, BoxHouse, acts_of, begin_writing, end_writing, kept_call, written_call
+from tests.vault.box_house import LINE, BoxHouse, acts_of, begin_writing, condemn, end_writing, kept_call, written_call
 
 
 def state_of(box: Box, call: CallId) -> CallState | None:
@@ -36,7 +36,7 @@ def test_finishing_twice_journals_and_counts_it_once(box: Box) -> None:
 
 def test_a_stale_take_over_does_not_bring_a_condemned_call_back(box: Box) -> None:
     call = kept_call(box)
-    box.catalogue.condemn([call], box.clock.now_ms())
+    condemn(box, call)
     assert not box.catalogue.keep(call, started_at_ms=1, length_ms=1, due_at_ms=None, card=b"", tokens=[])
     box.intake.finish(call)
     assert state_of(box, call) is CallState.CONDEMNED

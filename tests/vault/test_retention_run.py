@@ -6,7 +6,7 @@ import pytest
 
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
-from tests.vault.box_house import NOON_MS, BoxHouse, acts_of, kept_call
+from tests.vault.box_house import NOON_MS, BoxHouse, acts_of, condemn, kept_call
 
 DAY_S = 86_400
 
@@ -64,7 +64,7 @@ def test_calls_of_a_wrong_clock_get_their_due_date_once_it_is_right(house: BoxHo
 
 def test_a_decided_erasure_is_carried_out_by_the_next_run(box: Box) -> None:
     call = kept_call(box)
-    box.catalogue.condemn([call], box.clock.now_ms())
+    condemn(box, call)
     box.retention.run()
     assert box.catalogue.was_forgotten(call)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from appliance.clock import Clock
 from appliance.vault.catalogue import Catalogue
 from appliance.vault.clock_watch import ClockWatch
-from appliance.vault.retention.erasure import Erasure
+from appliance.vault.retention.erasure import Eraser
 from appliance.vault.retention.verdict import due_at, judge
 
 _LONGEST_INTERVAL_S = 3600
@@ -20,7 +20,7 @@ def interval_s(keep_s: int) -> int:
 class RetentionRun:
     """Run from the schedule; also at start, so that missed runs are made up."""
 
-    def __init__(self, *, catalogue: Catalogue, erasure: Erasure, clock: Clock, watch: ClockWatch, keep_s: int) -> None:
+    def __init__(self, *, catalogue: Catalogue, erasure: Eraser, clock: Clock, watch: ClockWatch, keep_s: int) -> None:
         self._catalogue = catalogue
         self._erasure = erasure
         self._clock = clock
