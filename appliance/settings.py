@@ -37,12 +37,15 @@ class VaultSettings(_Section, frozen=True):
     """
     tpm: the TPM's device, or "software".
     pcrs: platform registers (SHA-256 bank) that must be unchanged for the ring to open.
+    update_key: a file with the public key (ECDSA P-256, PEM) of whoever may vouch for other registers after an
+        update; empty: nobody may.
     keep: how long a recording is kept: a number and s, m, h, d or y.
     recorder_user, webui_user: the system users of the two daemons; empty: the vault's own.
     """
 
     tpm: str = "/dev/tpmrm0"
     pcrs: Annotated[tuple[Annotated[int, Meta(ge=0, le=23)], ...], Meta(min_length=1)] = (7,)
+    update_key: str = ""
     keep: str = "30d"
     recorder_user: str = ""
     webui_user: str = ""

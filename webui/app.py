@@ -16,6 +16,7 @@ from webui.pages.claim import ClaimPages
 from webui.pages.errors import Errors
 from webui.pages.live import LivePages
 from webui.pages.login import LoginPages
+from webui.pages.unlock import UnlockPages
 from webui.static_files import StaticFiles
 from webui.vault_client import ThreadVault
 from webui.wording import FILTERS
@@ -34,6 +35,7 @@ def create_app(webui: WebuiSettings, vault: ThreadVault, log: BoundLogger, clock
     Gate(vault, own_names(webui)).guard(app)
     Errors(log).catch(app)
     app.register_blueprint(ClaimPages(vault).blueprint())
+    app.register_blueprint(UnlockPages(vault).blueprint())
     app.register_blueprint(LoginPages(vault).blueprint())
     app.register_blueprint(CallList(vault, clock).blueprint())
     app.register_blueprint(CallPages(vault, clock).blueprint())

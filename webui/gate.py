@@ -25,7 +25,9 @@ from webui.language import switch_language
 from webui.vault_client import ThreadVault
 
 LOGIN_COOKIE = "__Host-login"
-OPEN_ENDPOINTS = frozenset({"static", "claim.show", "claim.answer", "login.show", "login.answer"})
+OPEN_ENDPOINTS = frozenset(
+    {"static", "claim.show", "claim.answer", "login.show", "login.answer", "unlock.show", "unlock.answer"}
+)
 """What a person without a login may reach. Everything else is closed, also what is added later."""
 
 ASKS_BY_ITSELF = frozenset({"live.now"})

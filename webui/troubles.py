@@ -12,6 +12,7 @@ from appliance.boundary.vault import VaultRefused
 from webui.language import gettext, mark, wait_text
 
 LOGIN_ENDED = "LoginEnded"
+PIN_NEEDED = "PinNeeded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,24 @@ TROUBLES = {
         happened=mark("Name or password is not right"),
         safe=mark("You are not logged in, and nothing was opened."),
         to_do=mark("Check both and try again; in the password, capital and small letters differ."),
+    ),
+    PIN_NEEDED: Trouble(
+        status=503,
+        happened=mark("This box is locked"),
+        safe=mark("What is recorded is safe. Nothing opens and nothing is recorded until the box has its PIN."),
+        to_do=mark("Load this page again and type the PIN of the box."),
+    ),
+    "PinWrong": Trouble(
+        status=403,
+        happened=mark("That is not the PIN of this box"),
+        safe=mark("Nothing was opened or changed."),
+        to_do=mark("Try again. After ten wrong PINs the box makes everybody wait for an hour."),
+    ),
+    "PinLocked": Trouble(
+        status=429,
+        happened=mark("There were too many wrong PINs"),
+        safe=mark("Nothing is lost, but for now the box refuses every PIN, the right one too."),
+        to_do=mark("Leave the box on, and try again in an hour."),
     ),
     LOGIN_ENDED: Trouble(
         status=401,
@@ -185,6 +204,7 @@ _OTHER_NAMES = {
     "TpmForeign": "KeyTrouble",
     "TpmFault": "KeyTrouble",
     "PolicyNotMet": "KeyTrouble",
+    "BootChanged": "KeyTrouble",
     "SealDamaged": "KeyTrouble",
     "RingMissing": "KeyTrouble",
     "RingExists": "KeyTrouble",

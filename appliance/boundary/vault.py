@@ -149,7 +149,13 @@ class VaultClient:
     def now(self, login: str) -> verbs.Now:
         return self.ask(verbs.AskNow(login=login), verbs.Now)
 
+    def unlock(self, pin: str) -> None:
+        self.ask(verbs.Unlock(pin=pin), verbs.Done)
+
     # the console's
+
+    def set_pin(self, pin: str | None) -> None:
+        self.ask(verbs.SetPin(pin=pin), verbs.Done)
 
     def check(self) -> tuple[str, ...]:
         return self.ask(verbs.Check(), verbs.CheckFindings).findings

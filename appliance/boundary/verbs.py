@@ -24,6 +24,10 @@ Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
+PIN_MIN_LENGTH = 4
+Pin = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
 class Caller(StrEnum):
     """Who is at the other end: one socket each, and the kernel's word for the user behind it."""
 
@@ -257,6 +261,18 @@ class Now(Answer, frozen=True):
 # --- the console's verbs --------------------------------------------------------------------------------
 
 
+class Unlock(Request, frozen=True):
+    """The PIN of a box that has one, after its start. Also from the web page: whoever is there has no shell."""
+
+    pin: Pin
+
+
+class SetPin(Request, frozen=True):
+    """Ask for this PIN at every start from now on; None: for none."""
+
+    pin: Annotated[str, Meta(min_length=PIN_MIN_LENGTH, max_length=1024)] | None
+
+
 class Check(Request, frozen=True):
     """Compare every recording, key, row and the journal with each other."""
 
@@ -283,6 +299,8 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     Read: frozenset({WEBUI}),
     EraseCall: frozenset({WEBUI}),
     AskNow: frozenset({WEBUI}),
+    Unlock: frozenset({WEBUI, CONSOLE}),
+    SetPin: frozenset({CONSOLE}),
     Check: frozenset({CONSOLE}),
 }
 
@@ -302,5 +320,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     Read: ReadBytes,
     EraseCall: Done,
     AskNow: Now,
+    Unlock: Done,
+    SetPin: Done,
     Check: CheckFindings,
 }

@@ -1,20 +1,25 @@
-"""The vault daemon: settings, log, box, sockets, schedule; then waits to be told to stop."""
+"""The vault daemon: settings, log, sockets, box, schedule; then waits to be told to stop."""
 
 from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from appliance.audit.events import Act
-from appliance.boundary.peer import Listener
+from appliance.boundary import verbs
+from appliance.boundary.peer import Handler, Listener
 from appliance.boundary.verbs import Caller
 from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
 from appliance.settings import Settings
 from appliance.terms import SettingsTrouble
 from appliance.vault.box import Box
+from appliance.vault.door import Door
 from appliance.vault.retention.run import interval_s
 from appliance.vault.schedule import Schedule
 from appliance.vault.service import Service, fault_reporter
+from appliance.vault.tpm import PinNeeded
 
 _TAKE_OVER = "take_over"
 _SWEEP_S = 20
@@ -32,38 +37,77 @@ def main(settings: Settings) -> int:
         Caller.WEBUI: _user_id(settings.vault.webui_user),
         Caller.CONSOLE: os.geteuid(),
     }
-    box = Box(settings, log)
+    vault = _Vault(settings, log)
+    door = Door(vault.put_in_service)
     try:
-        box.make_front_certificate()
-        box.journal.append(Act.VAULT_STARTED, by="vault")
-        box.catalogue.shorten_due(settings.vault.keep_s * 1000)
-        schedule = _schedule(box, settings, log)
-        handlers = Service(box).handlers()
+        try:
+            door.open(None)
+        except PinNeeded:
+            log.info("vault_locked")
         settings.run.mkdir(mode=0o751, parents=True, exist_ok=True)
         # A recorder that went away may have left a recording: it is taken over at once, not at the next sweep.
-        on_end = {Caller.RECORDER: lambda: schedule.soon(_TAKE_OVER)}
+        on_end: dict[Caller, Callable[[], None]] = {Caller.RECORDER: vault.take_over_soon}
         listeners = [
             Listener(
-                settings.vault_socket(caller), caller, user, handlers, fault_reporter(log), on_end.get(caller, _nothing)
+                settings.vault_socket(caller),
+                caller,
+                user,
+                door.handlers(),
+                fault_reporter(log),
+                on_end.get(caller, _nothing),
             )
             for caller, user in users.items()
         ]
-        schedule.start()
         for listener in listeners:
             listener.start()
-        log.info("vault_ready")
+        log.info("vault_ready", locked=door.is_locked)
         stop.wait()
         for listener in listeners:
             listener.stop()
-        schedule.stop()
     finally:
-        box.close()
+        vault.stop()
     return 0
 
 
-def _schedule(box: Box, settings: Settings, log: object) -> Schedule:
+class _Vault:
+    """The box and its schedule, once they are there."""
+
+    def __init__(self, settings: Settings, log: Any) -> None:
+        self._settings = settings
+        self._log = log
+        self._box: Box | None = None
+        self._schedule: Schedule | None = None
+
+    def put_in_service(self, pin: str | None) -> Mapping[type[verbs.Request], Handler]:
+        """See door.py."""
+        self._box = box = Box(self._settings, self._log, pin=pin)
+        try:
+            box.make_front_certificate()
+            box.journal.append(Act.VAULT_STARTED, by="vault")
+            box.catalogue.shorten_due(self._settings.vault.keep_s * 1000)
+            self._schedule = schedule = _schedule(box, self._settings, self._log)
+            schedule.start()
+        except BaseException:
+            self.stop()
+            raise
+        return Service(box).handlers()
+
+    def take_over_soon(self) -> None:
+        if self._schedule is not None:
+            self._schedule.soon(_TAKE_OVER)
+
+    def stop(self) -> None:
+        if self._schedule is not None:
+            self._schedule.stop()
+            self._schedule = None
+        if self._box is not None:
+            self._box.close()
+            self._box = None
+
+
+def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
     def trouble(name: str, error: BaseException) -> None:
-        log.error("job_failed", job=name, why=str(error), exc_info=error)  # type: ignore[attr-defined]
+        log.error("job_failed", job=name, why=str(error), exc_info=error)
 
     schedule = Schedule(trouble)
     schedule.every(interval_s(settings.vault.keep_s), "retention", box.retention.run)

@@ -19,8 +19,9 @@ from appliance.clock import Clock
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.sealing import check_known_answers
 from appliance.settings import SOFTWARE_TPM, Settings
-from appliance.terms import StorageTrouble
+from appliance.terms import KeyTrouble, SettingsTrouble, StorageTrouble
 from appliance.vault.accounts import Accounts
+from appliance.vault.boot_policies import read_boot_policies
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import Catalogue
 from appliance.vault.clock_watch import ClockWatch
@@ -36,15 +37,17 @@ from appliance.vault.retention.run import RetentionRun
 from appliance.vault.ring import Ring
 from appliance.vault.ring_file import RingContents
 from appliance.vault.store import Store
-from appliance.vault.tpm import Tpm
+from appliance.vault.tpm import Ownership, Tpm, TpmFault
 
 AUTHORITY_SECRET = "tls_authority"  # noqa: S105 - the name of a secret
+OWNER_SECRET, LOCKOUT_SECRET = "tpm_owner", "tpm_lockout"
+"""Secrets of this TPM: another one has others."""
 
 
 class Box:
     """Every part of the vault, wired. Raises StorageTrouble, KeyTrouble with the sentence to show."""
 
-    def __init__(self, settings: Settings, log: Any, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, log: Any, clock: Clock | None = None, pin: str | None = None) -> None:
         check_known_answers()
         self.settings = settings
         self.clock = clock or Clock()
@@ -55,8 +58,10 @@ class Box:
             self._lock_state(state)
             self.folder = RecordingsFolder(state / "recordings")
             _refuse_half_a_box(state)
-            self.tpm = Tpm(tcti_of(settings), pcrs=settings.vault.pcrs)
+            self.tpm = reach_tpm(settings)
             self._closers.append(self.tpm.close)
+            self.tpm.disable_platform()
+            self.tpm.use_pin(pin)
             self.ring = self._create_ring(state) if not _has_ring(state) else self._open_ring(state)
             # From here on they are known to belong together, and things may be made and tidied.
             self.folder.create()
@@ -72,14 +77,37 @@ class Box:
             raise
 
     def _create_ring(self, state: Path) -> Ring:
-        self.tpm.provision()
-        return Ring.create(state / "ring", self.tpm)
+        self._provision()
+        ring = Ring.create(state / "ring", self.tpm)
+        self._own_tpm(ring)
+        return ring
 
     def _open_ring(self, state: Path) -> Ring:
         ring = Ring.open(state / "ring", self.tpm)
-        # It is this ring's TPM; what a later version needs in it is made now.
-        self.tpm.provision()
+        # It is this ring's TPM. What a later version needs in it is made now, by the owner, so after `_own_tpm`.
+        self._own_tpm(ring)
+        self._provision()
         return ring
+
+    def _provision(self) -> None:
+        try:
+            self.tpm.provision()
+        except TpmFault as error:
+            if not self.tpm.has_owner():
+                raise
+            raise KeyTrouble(
+                "This TPM has an owner already, a Linekeep whose ring of keys is not here. Nothing was changed. Put "
+                "the folder 'ring' back, or clear the TPM to begin anew; what was recorded with it is lost then."
+            ) from error
+
+    def _own_tpm(self, ring: Ring) -> None:
+        """The ring first: a secret that only the TPM has would lock us out for good."""
+        secrets = ring.contents.secrets
+        missing = {name: os.urandom(32) for name in (OWNER_SECRET, LOCKOUT_SECRET) if name not in secrets}
+        if missing:
+            ring.commit(RingContents(buckets=ring.contents.buckets, secrets={**secrets, **missing}))
+        secrets = ring.contents.secrets
+        self._ownership = self.tpm.take_ownership(secrets[OWNER_SECRET], secrets[LOCKOUT_SECRET])
 
     def _assemble(self) -> None:
         settings, clock = self.settings, self.clock
@@ -88,6 +116,10 @@ class Box:
         if self.ring.repaired:
             self.journal.append(Act.RING_REPAIRED, by="vault")
             self.log.warning("ring_repaired")
+        self._note_ownership()
+        if not self.ring.is_sealed_as_now:
+            self.ring.commit(self.ring.contents)
+            self.journal.append(Act.RING_SEALED_ANEW, by="vault")
         self.notary = Notary(
             self.tpm, ensure_identity(settings.state / "identity", self.tpm.signing_point(), clock.now_ms())
         )
@@ -136,6 +168,24 @@ class Box:
         )
         self.line_board = LineBoard(time.monotonic)
 
+    def _note_ownership(self) -> None:
+        if self._ownership is Ownership.TAKEN:
+            self.journal.append(Act.TPM_OWNED, by="vault")
+        elif self._ownership is Ownership.ANOTHERS:
+            self.journal.append(Act.TPM_OWNED_BY_ANOTHER, by="vault")
+            self.log.warning("tpm_owned_by_another")
+
+    def set_pin(self, pin: str | None) -> None:
+        """Seal the ring with this PIN, or with none; rings that are sealed otherwise die by it. Raises KeyTrouble."""
+        contents, before = self.ring.contents, self.tpm.pin
+        self.tpm.use_pin(pin)
+        try:
+            self.ring.commit(contents)
+        except BaseException:
+            self.tpm.use_pin(before)
+            raise
+        self.journal.append(Act.PIN_REMOVED if pin is None else Act.PIN_SET, by="console")
+
     def make_front_certificate(self) -> None:
         """Have a certificate for the page, its authority's key in the ring."""
         contents = self.ring.contents
@@ -164,6 +214,21 @@ class Box:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StorageTrouble(f"The state directory {state} is in use by another Linekeep.") from error
+
+
+def reach_tpm(settings: Settings) -> Tpm:
+    """The TPM that the settings name, with what they say about other boots. Raises KeyTrouble, SettingsTrouble."""
+    update_key = settings.vault.update_key
+    try:
+        update_key_pem = Path(update_key).read_bytes() if update_key else None
+    except OSError as error:
+        raise SettingsTrouble(f"vault.update_key names {update_key}, which cannot be read.") from error
+    return Tpm(
+        tcti_of(settings),
+        pcrs=settings.vault.pcrs,
+        update_key_pem=update_key_pem,
+        boot_policies=lambda: read_boot_policies(settings.state / "boot-policies"),
+    )
 
 
 def tcti_of(settings: Settings) -> str:

@@ -14,7 +14,7 @@ Flash does not forget when it is told to, so old rings must die where they lie. 
 NV index of type EXTEND: x can only become H(x || something). It never has a value twice, and nobody, not even
 the TPM's owner, sets it back. A ring carries a random r. If it is made at x, its key is sealed under
 
-    PolicyOR(state == x, state == H(x || r)), and PolicyPCR
+    PolicyPCR, and PolicyOR(state == x, state == H(x || r))
 
 so it opens now and, after NV_Extend(r), it still opens, and is the only one that does:
 
@@ -75,7 +75,7 @@ from appliance.vault.ring_file import (
     seal_ring,
 )
 from appliance.vault.ring_folder import REAL_DISK, Disk, RingCopy, RingFolder
-from appliance.vault.tpm import BootChanged, PolicyNotMet, SealDamaged, Tpm, TpmForeign
+from appliance.vault.tpm import BootChanged, PolicyNotMet, SealDamaged, SealedSecret, Tpm, TpmForeign
 from appliance.vault.tpm_policy import RING_INDEX_NAME, STATE_BYTES, next_state
 
 __all__ = [
@@ -138,6 +138,7 @@ class Ring:
         self._tpm = tpm
         self._lock = threading.RLock()
         self._contents: RingContents | None = None
+        self._sealed: SealedSecret | None = None
         self._state = self._made_at = b""
         self._ids: AbstractSet[BucketId] = frozenset()
         self._forgotten: set[BucketId] = set()
@@ -160,6 +161,7 @@ class Ring:
         Raises (nothing was changed then):
             RingMissing, RingForeign, RingOld, RingDamaged: neither copy opens, and why.
             BootChanged: the platform registers differ from those the ring is bound to.
+            PinNeeded, PinWrong, PinLocked: it opens with a PIN.
             KeyTrouble, StorageTrouble: TPM or disk refuse; what is there is as safe as before.
         """
         ring = cls(RingFolder(folder, disk), tpm)
@@ -175,6 +177,13 @@ class Ring:
             return known
         with self._lock:
             return self._settle() if self._contents is None else self._contents
+
+    @property
+    def is_sealed_as_now(self) -> bool:
+        """Whether a commit would seal as the present ring is sealed: registers, update key, PIN or none."""
+        with self._lock:
+            sealed = self._sealed
+            return sealed is None or (sealed.has_pin == self._tpm.has_pin and self._tpm.is_sealed_for_this_boot(sealed))
 
     @property
     def last_commit(self) -> RingCommit:
@@ -232,6 +241,7 @@ class Ring:
         sealed = self._tpm.seal(ring_key, states)
         name = self._tpm.storage_key_name()
         header = make_header(sealed, storage_key_name=name, index_name=RING_INDEX_NAME)
+        self._sealed = sealed
         kept = self._folder.stage(seal_ring(ring_key, header, wanted))
         if self._opened(parse_ring(kept)) != wanted:
             raise RingDamaged("The new ring does not hold what was put in; the old one is in its place still.")
@@ -260,6 +270,7 @@ class Ring:
         copies = {copy: self._folder.read(copy) for copy in RingCopy}
         chosen, header, opened = self._first_that_opens(copies)
         made_at, after = header.states
+        self._sealed = header.sealed_key
         state = self._tpm.ring_state()
         if state == made_at:
             self._roll_forward(chosen, opened.r, (made_at, after))

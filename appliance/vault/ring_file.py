@@ -3,7 +3,7 @@
 Promise: touches no disk and no TPM; what `parse_ring` and `open_ring` return was checked to the last byte,
 and what they refuse they refuse with RingDamaged. Left to ring.py: which key, which state, which file, when.
 
-Format 1, three frozen structs in MessagePack:
+Format 2, three frozen structs in MessagePack (format 1 has neither update key nor PIN in its header):
 
     outer      header: bytes, nonce: 12 bytes, ciphertext: bytes, checksum: SHA-256 over the three
     header     format, the TPM it belongs to, the sealed ring key with its policy's facts (all of it public)
@@ -41,7 +41,8 @@ BucketId = NewType("BucketId", str)
 KEY_BYTES = 32
 PADDING_STEP_BYTES = 4096
 
-_FORMAT = 1
+_FORMAT = 2
+_STATE_FIRST_FORMAT = 1
 _NONCE_BYTES = 12
 _LENGTH = struct.Struct(">I")
 _BUCKET_ID = re.compile(r"[0-9a-f]{16}")
@@ -104,6 +105,8 @@ class RingHeader(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pcr_digest: _Bytes32
     sealed_public: bytes
     sealed_private: bytes
+    update_key_name: Annotated[bytes, Meta(max_length=34)] = b""
+    has_pin: bool = False
 
     @property
     def sealed_key(self) -> SealedSecret:
@@ -113,6 +116,9 @@ class RingHeader(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             states=self.states,
             pcrs=self.pcrs,
             pcr_digest=self.pcr_digest,
+            update_key_name=self.update_key_name,
+            has_pin=self.has_pin,
+            state_first=self.format == _STATE_FIRST_FORMAT,
         )
 
 
@@ -180,6 +186,8 @@ def make_header(sealed: SealedSecret, *, storage_key_name: bytes, index_name: by
         pcr_digest=sealed.pcr_digest,
         sealed_public=sealed.public,
         sealed_private=sealed.private,
+        update_key_name=sealed.update_key_name,
+        has_pin=sealed.has_pin,
     )
 
 
@@ -205,7 +213,7 @@ def parse_ring(untrusted_bytes: bytes) -> RingFile:
         header = _DECODE_HEADER.decode(outer.header)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RingDamaged("A copy of the ring is damaged on the disk.") from error
-    if header.format != _FORMAT:
+    if header.format not in (_STATE_FIRST_FORMAT, _FORMAT):
         raise RingDamaged("This ring was written by a newer version; nothing was changed. Install that version.")
     return RingFile(header=header, header_bytes=outer.header, nonce=outer.nonce, ciphertext=outer.ciphertext)
 

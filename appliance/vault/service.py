@@ -42,6 +42,8 @@ class Service:
             verbs.Read: self.answer_read,
             verbs.EraseCall: self.answer_erase_call,
             verbs.AskNow: self.answer_ask_now,
+            verbs.Unlock: self.answer_unlock,
+            verbs.SetPin: self.answer_set_pin,
             verbs.Check: self.answer_check,
         }
 
@@ -125,7 +127,14 @@ class Service:
             unreadable_calls=counts.unreadable,
         )
 
+    def answer_unlock(self, _request: verbs.Unlock) -> verbs.Done:
+        return verbs.Done()  # it is: see door.py
+
     # the console's
+
+    def answer_set_pin(self, request: verbs.SetPin) -> verbs.Done:
+        self._box.set_pin(request.pin)
+        return verbs.Done()
 
     def answer_check(self, _request: verbs.Check) -> verbs.CheckFindings:
         with self._checking:

@@ -10,19 +10,26 @@ mean (tpm_trouble.py), which states and which ring (ring.py), and who owns the T
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from appliance.vault.tpm_connection import TpmAnswer, TpmClock, TpmConnection
+from appliance.vault.tpm_connection import TpmAnswer, TpmClock, TpmConnection, update_key_public
+from appliance.vault.tpm_owner import Ownership, disable_platform, has_owner, take_ownership
 from appliance.vault.tpm_policy import (
+    DIGEST_BYTES,
     JOURNAL_INDEX_HANDLE,
     RING_INDEX_HANDLE,
     Attestation,
+    BootPolicy,
     SealedSecret,
+    boot_branches,
+    boot_digest,
     ring_key_policy,
     state_branches,
 )
@@ -30,6 +37,9 @@ from appliance.vault.tpm_trouble import (
     PCR_CHANGED,
     BootChanged,
     NextStep,
+    PinLocked,
+    PinNeeded,
+    PinWrong,
     PolicyNotMet,
     SealDamaged,
     TpmFault,
@@ -37,12 +47,18 @@ from appliance.vault.tpm_trouble import (
     TpmMissing,
     next_step,
     plain_code,
+    says_wrong_pin,
     trouble,
 )
 
 __all__ = [
     "Attestation",
     "BootChanged",
+    "BootPolicy",
+    "Ownership",
+    "PinLocked",
+    "PinNeeded",
+    "PinWrong",
     "PolicyNotMet",
     "SealDamaged",
     "SealedSecret",
@@ -58,6 +74,8 @@ _T = TypeVar("_T")
 _WAITS_S: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0)
 """Between ten tries, 3.3 s in all: a limit on NV writes lets one through every few hundred milliseconds."""
 
+_PIN_INFO = b"linekeep pin 1 "
+
 _WORTH_ANOTHER_TRY: Final = (NextStep.WAIT, NextStep.MAKE_ROOM)
 
 
@@ -67,13 +85,28 @@ class Tpm:
     Args:
         tcti: the road, e.g. "device:/dev/tpmrm0" or "swtpm:path=/run/x/tpm.sock".
         pcrs: platform registers (SHA-256 bank) that secrets are bound to.
+        update_key_pem: the public key of whoever may vouch for other registers; None: nobody may.
+        boot_policies: what they have vouched for; asked when the registers are not as they were.
     Raises:
         TpmMissing: it cannot be reached.
     """
 
-    def __init__(self, tcti: str, *, pcrs: tuple[int, ...] = (7,)) -> None:
+    def __init__(
+        self,
+        tcti: str,
+        *,
+        pcrs: tuple[int, ...] = (7,),
+        update_key_pem: bytes | None = None,
+        boot_policies: Callable[[], Sequence[BootPolicy]] = tuple,
+    ) -> None:
         self._tcti = tcti
         self._pcrs = pcrs
+        self._update_key_pem = update_key_pem
+        self._boot_policies = boot_policies
+        self._update_key_name = bytes(update_key_public(update_key_pem).get_name()) if update_key_pem else b""
+        self.pin: str | None = None
+        self._pin_auth: bytes | None = None
+        self._owner: bytes | None = None
         self._trusted_name: bytes | None = None
         self._lock = threading.Lock()
         self._connection: TpmConnection | None = None
@@ -88,6 +121,36 @@ class Tpm:
             TpmForeign: something that is not ours lies at one of their places.
         """
         self._transact(TpmConnection.provision)
+
+    def disable_platform(self) -> None:
+        """Shut the platform hierarchy until the next reset."""
+        self._transact(disable_platform)
+
+    def take_ownership(self, owner: bytes, lockout: bytes) -> Ownership:
+        """Make the owner's and the lock-out's authorisation these, where they are empty; and use the owner's."""
+        ownership = self._transact(lambda connection: take_ownership(connection, owner, lockout))
+        self._owner = None if ownership is Ownership.ANOTHERS else owner
+        return ownership
+
+    def has_owner(self) -> bool:
+        """Is the owner's authorisation set, by whomever?"""
+        return self._transact(has_owner)
+
+    def use_pin(self, pin: str | None) -> None:
+        """Seal with this PIN from now on, and open with it. None: seal without; what has one stays shut."""
+        self.pin = pin
+        # In hexadecimal: a TPM takes zeros off the end of a secret.
+        self._pin_auth = None if pin is None else hashlib.sha256(_PIN_INFO + pin.encode()).hexdigest()[:32].encode()
+
+    @property
+    def has_pin(self) -> bool:
+        """Whether what is sealed now opens with a PIN only."""
+        return self._pin_auth is not None
+
+    def is_sealed_for_this_boot(self, sealed: SealedSecret) -> bool:
+        """Whether this was sealed as it would be now: same registers, same update key, same policy."""
+        now = self._transact(self._boot_now)
+        return (now, self._update_key_name, False) == (sealed.pcr_digest, sealed.update_key_name, sealed.state_first)
 
     def storage_key_name(self) -> bytes:
         """The name to remember this TPM by. Raises TpmForeign: it has no storage key of ours."""
@@ -144,7 +207,10 @@ class Tpm:
         Raises:
             PolicyNotMet: the state is neither of the two; BootChanged: the platform registers differ.
             SealDamaged: the bytes are not what this TPM gave out.
+            PinNeeded, PinWrong, PinLocked: it has a PIN.
         """
+        if sealed.has_pin and self._pin_auth is None:
+            raise PinNeeded
         return self._transact(lambda connection: self._unseal_again_if_pcr_moved(connection, sealed))
 
     def flush_sessions(self) -> None:
@@ -167,15 +233,52 @@ class Tpm:
         with self._lock:
             self._disconnect()
 
-    def _policy(self, states: tuple[bytes, bytes], pcr_digest: bytes) -> bytes:
-        return ring_key_policy(states, self._pcrs, pcr_digest)
+    def _policy(self, sealed: SealedSecret) -> bytes:
+        return ring_key_policy(sealed)
 
     def _satisfy(
         self, connection: TpmConnection, policy: Any, session: Any, sealed: SealedSecret, state: bytes
     ) -> None:
+        if sealed.state_first:
+            self._satisfy_state(connection, policy, session, sealed, state)
+            connection.policy_pcr(policy, sealed.pcrs, sealed.pcr_digest)
+        else:
+            self._satisfy_boot(connection, policy, session, sealed)
+            self._satisfy_state(connection, policy, session, sealed, state)
+
+    @staticmethod
+    def _satisfy_state(
+        connection: TpmConnection, policy: Any, session: Any, sealed: SealedSecret, state: bytes
+    ) -> None:
+        before = bytes(DIGEST_BYTES) if sealed.state_first else boot_digest(sealed)
         connection.policy_nv(policy, session, state)
-        connection.policy_or(policy, state_branches(sealed.states))
-        connection.policy_pcr(policy, sealed.pcrs, sealed.pcr_digest)
+        connection.policy_or(policy, state_branches(sealed.states, before))
+
+    def _satisfy_boot(self, connection: TpmConnection, policy: Any, session: Any, sealed: SealedSecret) -> None:
+        """The registers as they were, or as the holder of the update key says that they may be."""
+        boot = self._vouched_for(connection, session, sealed)
+        if boot is None:
+            connection.policy_pcr(policy, sealed.pcrs, sealed.pcr_digest)
+        else:
+            connection.policy_pcr(policy, boot.pcrs, boot.pcr_digest)
+            connection.policy_authorize(policy, boot, self._update_key_pem or b"")
+        if sealed.update_key_name:
+            branches = boot_branches(sealed.pcrs, sealed.pcr_digest, sealed.update_key_name)
+            connection.policy_or(policy, branches)
+
+    def _vouched_for(self, connection: TpmConnection, session: Any, sealed: SealedSecret) -> BootPolicy | None:
+        """What fits the registers as they are now, if they are not as they were; the TPM checks the signature."""
+        if not sealed.update_key_name or sealed.update_key_name != self._update_key_name:
+            return None
+        now = connection.pcr_digest(session, sealed.pcrs)
+        if now == sealed.pcr_digest:
+            return None
+        fitting = (boot for boot in self._boot_policies() if (boot.pcrs, boot.pcr_digest) == (sealed.pcrs, now))
+        return next(fitting, None)
+
+    def _boot_now(self, connection: TpmConnection) -> bytes:
+        with connection.hmac_session() as session:
+            return connection.pcr_digest(session, self._pcrs)
 
     @staticmethod
     def _read_state(connection: TpmConnection, handle: int = RING_INDEX_HANDLE) -> bytes:
@@ -184,10 +287,17 @@ class Tpm:
 
     def _seal(self, connection: TpmConnection, secret: bytes, states: tuple[bytes, bytes]) -> SealedSecret:
         with connection.hmac_session() as session:
-            pcr_digest = connection.pcr_digest(session, self._pcrs)
-            policy = self._policy(states, pcr_digest)
-            public, private = connection.create_sealed(session, secret, policy)
-        return SealedSecret(public=public, private=private, states=states, pcrs=self._pcrs, pcr_digest=pcr_digest)
+            planned = SealedSecret(
+                public=b"",
+                private=b"",
+                states=states,
+                pcrs=self._pcrs,
+                pcr_digest=connection.pcr_digest(session, self._pcrs),
+                update_key_name=self._update_key_name,
+                has_pin=self.has_pin,
+            )
+            public, private = connection.create_sealed(session, secret, self._policy(planned), self._pin_auth)
+        return replace(planned, public=public, private=private)
 
     def _unseal_again_if_pcr_moved(self, connection: TpmConnection, sealed: SealedSecret) -> bytes:
         try:
@@ -205,7 +315,10 @@ class Tpm:
                 raise PolicyNotMet("This key was sealed for another state of the TPM. Nothing was changed.")
             with connection.loaded(sealed, session) as item, connection.policy_session() as policy:
                 self._satisfy(connection, policy, session, sealed, state)
-                return connection.unseal(item, policy)
+                if not sealed.has_pin:
+                    return connection.unseal(item, policy)
+                connection.policy_pin(policy, item, self._pin_auth or b"")
+                return _unsealed_with_pin(connection, item, policy)
 
     def _transact(self, work: Callable[[TpmConnection], _T]) -> _T:
         """Run one transaction, from its beginning again as long as the TPM says that it is only busy."""
@@ -224,6 +337,8 @@ class Tpm:
         try:
             if self._connection is None:
                 self._connection = TpmConnection(self._tcti, self._trusted_name)
+                if self._owner is not None:
+                    self._connection.know_owner(self._owner)
             return work(self._connection)
         except TpmAnswer as error:
             # Opening flushes; so a full TPM is a reason to reconnect as well.
@@ -239,6 +354,15 @@ class Tpm:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _unsealed_with_pin(connection: TpmConnection, item: Any, policy: Any) -> bytes:
+    try:
+        return connection.unseal(item, policy)
+    except TpmAnswer as error:
+        if says_wrong_pin(error.rc):
+            raise PinWrong from error
+        raise
 
 
 def _certified(connection: TpmConnection, digest: bytes, handle: int) -> Attestation:

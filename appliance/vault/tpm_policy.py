@@ -5,7 +5,16 @@ goes through the same steps (TCG TPM 2.0 Library, part 1 chapters 16 and 19, par
 each function); a test lets a TPM and stock tools compute it too. A wrong digest could only make a seal that
 does not open, and that is found before anything is renamed (see ring.py).
 
-    ring key = sealed under PolicyPCR after PolicyOR(PolicyNV(x == states[0]), PolicyNV(x == states[1]))
+The policy of a ring key, each step on top of the one before:
+
+    boot   PolicyPCR(registers as they are)
+           or, if there is an update key, PolicyOR of that and PolicyAuthorize(update key)
+    state  PolicyOR(PolicyNV(x == states[0]), PolicyNV(x == states[1]))
+    PIN    PolicyAuthValue, if there is one
+
+PolicyAuthorize stands first, so whoever holds the update key can vouch for other registers and for nothing else: a
+signature replaces what was collected before it, and before it there is only PolicyPCR. The states stay ours.
+Rings of format 1 had the state before the registers, and neither update key nor PIN.
 """
 
 from __future__ import annotations
@@ -44,7 +53,15 @@ STATE_INDEX_WRITTEN = STATE_INDEX_ATTRIBUTES | _NV_WRITTEN
 _CC_POLICY_NV = 0x149
 _CC_POLICY_OR = 0x171
 _CC_POLICY_PCR = 0x17F
+_CC_POLICY_AUTHORIZE = 0x16A
+_CC_POLICY_AUTH_VALUE = 0x16B
 _OPERATION_EQUAL = 0
+
+BOOT_POLICY_REF = b"linekeep boot 1"
+"""What a signature by the update key is for; the same key may sign images, and no such signature passes for this."""
+
+_NOTHING = bytes(DIGEST_BYTES)
+"""The digest that every policy begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +82,9 @@ class SealedSecret:
     public, private: the TPM's own two halves, worthless elsewhere.
     states: the values of the ring state under which it opens: when it was made, and the next one.
     pcrs, pcr_digest: the platform registers (SHA-256 bank) it is bound to, and the digest of their values.
+    update_key_name: the TPM's name of the key that may vouch for other values; empty: nobody may.
+    has_pin: it opens with the PIN only.
+    state_first: sealed as in rings of format 1.
     """
 
     public: bytes = field(repr=False)
@@ -72,6 +92,18 @@ class SealedSecret:
     states: tuple[bytes, bytes]
     pcrs: tuple[int, ...]
     pcr_digest: bytes
+    update_key_name: bytes = b""
+    has_pin: bool = False
+    state_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootPolicy:
+    """Registers that the holder of the update key vouches for. signature: ECDSA, DER, over `boot_policy_message`."""
+
+    pcrs: tuple[int, ...]
+    pcr_digest: bytes
+    signature: bytes
 
 
 def state_index_public(handle: int, attributes: int) -> bytes:
@@ -99,15 +131,15 @@ def pcr_selection(pcrs: tuple[int, ...]) -> bytes:
     return struct.pack(">IHB", 1, _SHA256, 3) + bits.to_bytes(3, "little")
 
 
-def policy_nv_digest(state: bytes) -> bytes:
-    """PolicyNV, first step of a policy: the index's value equals `state` (part 3, 23.9)."""
+def policy_nv_digest(state: bytes, before: bytes = _NOTHING) -> bytes:
+    """PolicyNV on top of `before`: the ring index's value equals `state` (part 3, 23.9)."""
     arguments = hashlib.sha256(state + struct.pack(">HH", 0, _OPERATION_EQUAL)).digest()
-    return _extended(bytes(DIGEST_BYTES), _CC_POLICY_NV, arguments + RING_INDEX_NAME)
+    return _extended(before, _CC_POLICY_NV, arguments + RING_INDEX_NAME)
 
 
 def policy_or_digest(branches: tuple[bytes, bytes]) -> bytes:
     """PolicyOR: forgets which branch was true, remembers which ones there were (part 3, 23.6)."""
-    return _extended(bytes(DIGEST_BYTES), _CC_POLICY_OR, b"".join(branches))
+    return _extended(_NOTHING, _CC_POLICY_OR, b"".join(branches))
 
 
 def policy_pcr_digest(before: bytes, pcrs: tuple[int, ...], pcr_digest: bytes) -> bytes:
@@ -115,14 +147,37 @@ def policy_pcr_digest(before: bytes, pcrs: tuple[int, ...], pcr_digest: bytes) -
     return _extended(before, _CC_POLICY_PCR, pcr_selection(pcrs) + pcr_digest)
 
 
-def state_branches(states: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    """The two digests that PolicyOR is asked with."""
-    return policy_nv_digest(states[0]), policy_nv_digest(states[1])
+def policy_authorize_digest(key_name: bytes) -> bytes:
+    """PolicyAuthorize: forgets what was approved, remembers whose approval counted, and for what (part 3, 23.16)."""
+    return hashlib.sha256(_extended(_NOTHING, _CC_POLICY_AUTHORIZE, key_name) + BOOT_POLICY_REF).digest()
 
 
-def ring_key_policy(states: tuple[bytes, bytes], pcrs: tuple[int, ...], pcr_digest: bytes) -> bytes:
-    """The whole policy a ring key is sealed under."""
-    return policy_pcr_digest(policy_or_digest(state_branches(states)), pcrs, pcr_digest)
+def boot_policy_message(pcrs: tuple[int, ...], pcr_digest: bytes) -> bytes:
+    """What the holder of the update key signs to vouch for these registers (part 3, 23.16.1: aHash)."""
+    return policy_pcr_digest(_NOTHING, pcrs, pcr_digest) + BOOT_POLICY_REF
+
+
+def boot_branches(pcrs: tuple[int, ...], pcr_digest: bytes, update_key_name: bytes) -> tuple[bytes, bytes]:
+    """The two digests that the first PolicyOR is asked with, if there is an update key."""
+    return policy_pcr_digest(_NOTHING, pcrs, pcr_digest), policy_authorize_digest(update_key_name)
+
+
+def boot_digest(sealed: SealedSecret) -> bytes:
+    """The policy's first part."""
+    if not sealed.update_key_name:
+        return policy_pcr_digest(_NOTHING, sealed.pcrs, sealed.pcr_digest)
+    return policy_or_digest(boot_branches(sealed.pcrs, sealed.pcr_digest, sealed.update_key_name))
+
+
+def state_branches(states: tuple[bytes, bytes], before: bytes = _NOTHING) -> tuple[bytes, bytes]:
+    """The two digests that the PolicyOR over the states is asked with."""
+    return policy_nv_digest(states[0], before), policy_nv_digest(states[1], before)
+
+
+def ring_key_policy(sealed: SealedSecret) -> bytes:
+    """The whole policy that a ring key is sealed under."""
+    state = policy_or_digest(state_branches(sealed.states, boot_digest(sealed)))
+    return _extended(state, _CC_POLICY_AUTH_VALUE, b"") if sealed.has_pin else state
 
 
 def _extended(before: bytes, command: int, arguments: bytes) -> bytes:

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from appliance.terms import KeyTrouble
 
 NO_SUCH_HANDLE = 0x18B
+HIERARCHY_OFF = 0x185
 PCR_CHANGED = 0x128
 
 _LAYER_BITS = 0xFF0000
@@ -20,6 +21,10 @@ _TRANSPORT_LAYER = 0x0A0000
 
 _WRONG_PCR_DIGEST = 0x1C4
 _FORMAT_ONE_PARAMETER = 0xC0
+_SESSION_BITS = 0xF00
+_AUTH_FAIL = 0x08E
+_BAD_AUTH = 0x0A2
+_LOCKED_OUT = 0x921
 _POLICY_NOT_TRUE = (0x126, 0x99D)
 _TRY_LATER = (0x920, 0x922, 0x923)
 _FLUSHED_BY_ANOTHER = range(0x910, 0x91F)
@@ -44,6 +49,32 @@ class BootChanged(PolicyNotMet):
 
 class SealDamaged(KeyTrouble):
     """A sealed secret's bytes are not what this TPM gave out."""
+
+
+class PinNeeded(KeyTrouble):
+    """The ring's key opens with a PIN, and nobody has typed it since the start."""
+
+    def __init__(self) -> None:
+        super().__init__("This box is locked. What is recorded is safe; type its PIN to unlock it.")
+
+
+class PinWrong(KeyTrouble):
+    """Not the PIN."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "That is not the PIN of this box. Nothing was changed; after ten wrong ones the TPM makes you wait."
+        )
+
+
+class PinLocked(KeyTrouble):
+    """Too many wrong PINs: the TPM itself refuses for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There were too many wrong PINs, so the TPM refuses all of them for now. Nothing is lost; leave the box "
+            "on and try again in an hour."
+        )
 
 
 class TpmFault(KeyTrouble):
@@ -84,6 +115,16 @@ def finds_fault_with_parameter(code: int) -> bool:
     return said_by_tpm(code) and plain_code(code) & _FORMAT_ONE_PARAMETER == _FORMAT_ONE_PARAMETER
 
 
+def says_wrong_pin(code: int) -> bool:
+    """Did the TPM compare the object's secret, and it was another? (Session bits aside; part 2, 6.6.2.)"""
+    return said_by_tpm(code) and plain_code(code) & ~_SESSION_BITS == _AUTH_FAIL
+
+
+def says_wrong_owner(code: int) -> bool:
+    """Did the TPM refuse the owner's authorisation?"""
+    return said_by_tpm(code) and plain_code(code) & ~_SESSION_BITS in (_AUTH_FAIL, _BAD_AUTH)
+
+
 def next_step(code: int) -> NextStep:
     if not said_by_tpm(code):
         return NextStep.RECONNECT
@@ -96,6 +137,8 @@ def next_step(code: int) -> NextStep:
 
 def trouble(code: int) -> KeyTrouble:
     """The trouble that a code stands for, ready to be raised."""
+    if plain_code(code) == _LOCKED_OUT:
+        return PinLocked()
     if code & _LAYER_BITS == _TRANSPORT_LAYER:
         return TpmMissing("The TPM does not answer. Recordings are safe, but none opens until it does.")
     if plain_code(code) == _WRONG_PCR_DIGEST:

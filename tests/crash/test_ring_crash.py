@@ -205,8 +205,8 @@ class _WithoutRollForward(_AnyState):
 
 
 class _SealedWithoutState(Tpm):
-    def _policy(self, states: tuple[bytes, bytes], pcr_digest: bytes) -> bytes:
-        return policy_pcr_digest(bytes(32), self._pcrs, pcr_digest)
+    def _policy(self, sealed: SealedSecret) -> bytes:
+        return policy_pcr_digest(bytes(32), sealed.pcrs, sealed.pcr_digest)
 
     def _satisfy(
         self, connection: TpmConnection, policy: Any, session: Any, sealed: SealedSecret, state: bytes

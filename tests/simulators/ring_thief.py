@@ -7,16 +7,25 @@ states, and never plays fair: no salt, no encryption, commands of its own. What 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator
 
 import tpm2_pytss as tss
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from appliance.vault.ring_file import RingContents, RingDamaged, RingFile, open_ring, parse_ring
 from appliance.vault.tpm_policy import (
+    BOOT_POLICY_REF,
     RING_INDEX_HANDLE,
     STORAGE_KEY_HANDLE,
     SealedSecret,
+    boot_digest,
+    boot_policy_message,
     pcr_selection,
+    policy_pcr_digest,
     state_branches,
 )
 
@@ -30,6 +39,7 @@ class RingThief:
     def __init__(self, tcti: str) -> None:
         self._esys = tss.ESAPI(tcti)
         self._storage_key = self._esys.tr_from_tpmpublic(STORAGE_KEY_HANDLE)
+        self._own_key = ec.generate_private_key(ec.SECP256R1())
         self._index = self._esys.tr_from_tpmpublic(RING_INDEX_HANDLE)
 
     def close(self) -> None:
@@ -53,7 +63,7 @@ class RingThief:
     def _opened_by_any_way(self, ring: RingFile, session: tss.ESYS_TR, item: tss.ESYS_TR) -> RingContents | None:
         for way in _WAYS:
             with contextlib.suppress(tss.TSS2_Exception):
-                self._esys.policy_restart(session)
+                self.begin_anew(session)
                 way(self, session, ring.header.sealed_key)
                 return self._unsealed(ring, session, item)
         return None
@@ -90,13 +100,35 @@ class RingThief:
         nothing, sha256 = tss.ESYS_TR.NONE, tss.TPM2_ALG.SHA256
         return self._esys.start_auth_session(nothing, nothing, tss.TPM2_SE.POLICY, None, sha256)
 
+    def begin_anew(self, session: tss.ESYS_TR) -> None:
+        self._esys.policy_restart(session)
+
     def by_branch(self, session: tss.ESYS_TR, sealed: SealedSecret, branch: int) -> None:
-        """The way that the scheme means: one state, the OR, the registers."""
+        """The way that the scheme means: the registers, one state, the OR."""
+        self.by_registers(session, sealed)
+        self._by_state(session, sealed, branch)
+
+    def by_own_signature(self, session: tss.ESYS_TR, sealed: SealedSecret, branch: int) -> None:
+        """As if anybody's signature could vouch for the registers."""
+        self.by_registers(session, sealed)
+        message = boot_policy_message(sealed.pcrs, sealed.pcr_digest)
+        signature = _signature(self._own_key.sign(message, ec.ECDSA(hashes.SHA256())))
+        pem = self._own_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        public = tss.TPM2B_PUBLIC.from_pem(pem)
+        key = self._esys.load_external(public, hierarchy=tss.ESYS_TR.OWNER)
+        try:
+            ticket = self._esys.verify_signature(key, hashlib.sha256(message).digest(), signature)
+        finally:
+            self._esys.flush_context(key)
+        approved = policy_pcr_digest(bytes(32), sealed.pcrs, sealed.pcr_digest)
+        self._esys.policy_authorize(session, approved, public.get_name(), ticket, BOOT_POLICY_REF)
+        self._by_state(session, sealed, branch)
+
+    def _by_state(self, session: tss.ESYS_TR, sealed: SealedSecret, branch: int) -> None:
         state, equal = sealed.states[branch], tss.TPM2_EO.EQ
         self._esys.policy_nv(self._index, self._index, session, state, equal)
-        digests = [tss.TPM2B_DIGEST(digest) for digest in state_branches(sealed.states)]
+        digests = [tss.TPM2B_DIGEST(digest) for digest in state_branches(sealed.states, boot_digest(sealed))]
         self._esys.policy_or(session, tss.TPML_DIGEST(digests))
-        self.by_registers(session, sealed)
 
     def by_registers(self, session: tss.ESYS_TR, sealed: SealedSecret) -> None:
         """As if the state did not matter."""
@@ -107,16 +139,27 @@ class RingThief:
         """As if there were no policy at all."""
 
 
+def _signature(der: bytes) -> tss.TPMT_SIGNATURE:
+    r, s = decode_dss_signature(der)
+    ecdsa = tss.TPMS_SIGNATURE_ECC(
+        hash=tss.TPM2_ALG.SHA256, signatureR=r.to_bytes(32, "big"), signatureS=s.to_bytes(32, "big")
+    )
+    return tss.TPMT_SIGNATURE(sigAlg=tss.TPM2_ALG.ECDSA, signature=tss.TPMU_SIGNATURE(ecdsa=ecdsa))
+
+
 def _first_that_works(thief: RingThief, session: tss.ESYS_TR, sealed: SealedSecret) -> None:
     try:
         thief.by_branch(session, sealed, 0)
     except tss.TSS2_Exception:
+        thief.begin_anew(session)
         thief.by_branch(session, sealed, 1)
 
 
 _WAYS: tuple[Way, ...] = (
     lambda thief, session, sealed: thief.by_branch(session, sealed, 0),
     lambda thief, session, sealed: thief.by_branch(session, sealed, 1),
+    lambda thief, session, sealed: thief.by_own_signature(session, sealed, 0),
+    lambda thief, session, sealed: thief.by_own_signature(session, sealed, 1),
     RingThief.by_registers,
     RingThief.by_nothing,
 )

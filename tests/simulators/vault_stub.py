@@ -65,6 +65,8 @@ class VaultStub:
     def reset(self) -> None:
         """As new: claimed, quiet, without a call or a login."""
         self.claimed = True
+        self.pin: str | None = None
+        """What the box is locked with; None once it is unlocked."""
         self.calls: dict[CallId, StubCall] = {}
         self.now = quiet_box("front-desk")
         self.troubles: dict[type[verbs.Request], LinekeepError] = {}
@@ -106,6 +108,7 @@ class VaultStub:
 
     def _handlers(self) -> dict[type[verbs.Request], Handler]:
         return {
+            verbs.Unlock: self._noted(self._answer_unlock),
             verbs.AskClaimed: self._noted(lambda _: verbs.Claimed(claimed=self.claimed)),
             verbs.Claim: self._noted(self._answer_claim),
             verbs.LogIn: self._noted(self._answer_log_in),
@@ -123,6 +126,8 @@ class VaultStub:
             self.asked.append(request)
             if type(request) in self.troubles:
                 raise self.troubles[type(request)]
+            if self.pin is not None and type(request) is not verbs.Unlock:
+                raise trouble("PinNeeded")
             return answer(request)
 
         return note_and_answer
@@ -134,6 +139,12 @@ class VaultStub:
             return answer(request)
 
         return check_and_answer
+
+    def _answer_unlock(self, request: verbs.Unlock) -> verbs.Answer:
+        if self.pin not in (None, request.pin):
+            raise trouble("PinWrong")
+        self.pin = None
+        return verbs.Done()
 
     def _answer_claim(self, request: verbs.Claim) -> verbs.Answer:
         if self.claimed:

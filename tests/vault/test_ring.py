@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from appliance.vault.ring import (
 )
 from appliance.vault.ring_file import OpenedRing, parse_ring
 from appliance.vault.ring_folder import Disk
-from appliance.vault.tpm import BootChanged, Tpm, TpmMissing
+from appliance.vault.tpm import BootChanged, SealedSecret, Tpm, TpmMissing
 from tests.simulators.ring_disk import FailingDisk
 from tests.simulators.ring_thief import RingThief
 from tests.simulators.ring_world import with_fresh_bucket, without
@@ -268,8 +269,8 @@ def test_a_seal_that_does_not_open_is_found_out_before_the_rename(folder: Path, 
     class SealsForAnotherBoot(Tpm):
         wrong = False
 
-        def _policy(self, states: tuple[bytes, bytes], pcr_digest: bytes) -> bytes:
-            return super()._policy(states, bytes(32) if self.wrong else pcr_digest)
+        def _policy(self, sealed: SealedSecret) -> bytes:
+            return super()._policy(replace(sealed, pcr_digest=bytes(32)) if self.wrong else sealed)
 
     with closing(SealsForAnotherBoot(bus.tcti)) as tpm:
         tpm.provision()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ from appliance.vault.tpm_policy import (
     RING_INDEX_HANDLE,
     RING_INDEX_NAME,
     STORAGE_KEY_HANDLE,
+    boot_digest,
     next_state,
     policy_nv_digest,
-    policy_or_digest,
     ring_key_policy,
 )
 from tests.simulators.software_tpm import (
@@ -212,17 +213,18 @@ def test_digests_computed_here_are_those_of_a_trial_session(tpm: Tpm, chip: Soft
     sealed = tpm.seal(SECRET, states)
     for number, state in enumerate(states):
         tool(chip, tmp_path, "tpm2_startauthsession", "-S", "nv")
+        tool(chip, tmp_path, "tpm2_policypcr", "-S", "nv", "-l", "sha256:7", "-L", "pcr")
         command = ("tpm2_policynv", "-S", "nv", "-i", "-", f"0x{RING_INDEX_HANDLE:x}", "eq", "-L", f"nv{number}")
         tool(chip, tmp_path, *command, given=state)
         tool(chip, tmp_path, "tpm2_flushcontext", "nv")
-        assert (tmp_path / f"nv{number}").read_bytes() == policy_nv_digest(state)
+        assert (tmp_path / f"nv{number}").read_bytes() == policy_nv_digest(state, boot_digest(sealed))
+    assert (tmp_path / "pcr").read_bytes() == boot_digest(sealed)
     tool(chip, tmp_path, "tpm2_startauthsession", "-S", "whole")
     tool(chip, tmp_path, "tpm2_policyor", "-S", "whole", "-L", "or", "sha256:nv0,nv1")
-    tool(chip, tmp_path, "tpm2_policypcr", "-S", "whole", "-l", "sha256:7", "-L", "all")
+    tool(chip, tmp_path, "tpm2_policyauthvalue", "-S", "whole", "-L", "pin")
     tool(chip, tmp_path, "tpm2_flushcontext", "whole")
-    branches = policy_nv_digest(states[0]), policy_nv_digest(states[1])
-    assert (tmp_path / "or").read_bytes() == policy_or_digest(branches)
-    assert (tmp_path / "all").read_bytes() == ring_key_policy(states, (7,), sealed.pcr_digest)
+    assert (tmp_path / "or").read_bytes() == ring_key_policy(sealed)
+    assert (tmp_path / "pin").read_bytes() == ring_key_policy(replace(sealed, has_pin=True))
 
 
 def test_the_index_has_the_name_and_the_type_that_we_compute_with(tpm: Tpm, chip: SoftwareTpm, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from appliance.terms import LinekeepError
 from tests.simulators.vault_stub import VaultStub, trouble
 from webui.app import create_app
 from webui.gate import LOGIN_COOKIE
-from webui.troubles import LOGIN_ENDED, TROUBLES, say
+from webui.troubles import LOGIN_ENDED, PIN_NEEDED, TROUBLES, say
 from webui.vault_client import ThreadVault
 
 CALL_PAGE = f"/calls/{'a' * 32}"
@@ -29,7 +29,7 @@ APPLIANCE = Path(appliance.terms.__file__).parent
 FOR_DAEMONS_ONLY = {"LinekeepError", "LineTrouble"}
 
 
-@pytest.mark.parametrize("kind", sorted(TROUBLES.keys() - {LOGIN_ENDED}))
+@pytest.mark.parametrize("kind", sorted(TROUBLES.keys() - {LOGIN_ENDED, PIN_NEEDED}))
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_trouble_is_said_in_full_in_the_persons_language(
     kind: str, language: str, owner: FlaskClient, stub: VaultStub

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from appliance.boundary.vault import VaultRefused
 from appliance.terms import LinekeepError
 from webui.gate import drop_login
-from webui.troubles import LOGIN_ENDED, SaidTrouble, say, say_refused
+from webui.troubles import LOGIN_ENDED, PIN_NEEDED, SaidTrouble, say, say_refused
 
 _KIND_OF_STATUS = {401: LOGIN_ENDED, 403: "ForeignSite", 404: "PageMissing", 421: "ForeignName", 500: "Fault"}
 
@@ -48,12 +48,12 @@ def show(trouble: SaidTrouble) -> AnyResponse:
 
 
 def show_refused(refused: VaultRefused) -> AnyResponse:
+    by_script = request.accept_mimetypes.best == "application/json"
+    if refused.kind == PIN_NEEDED and not by_script:
+        return redirect(url_for("unlock.show"), 303)
     if refused.kind != LOGIN_ENDED:
         return show(say_refused(refused))
-    if request.accept_mimetypes.best == "application/json":
-        answer = show(say_refused(refused))
-    else:
-        answer = redirect(url_for("login.show", ended=1), 303)
+    answer = show(say_refused(refused)) if by_script else redirect(url_for("login.show", ended=1), 303)
     drop_login(answer)
     return answer
 

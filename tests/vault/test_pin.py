@@ -1,0 +1,172 @@
+"""A PIN on the ring: what opens with it, what does not without, and who is made to wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import tpm2_pytss as tss
+
+from appliance.boundary import verbs
+from appliance.boundary.peer import Handler
+from appliance.terms import KeyTrouble
+from appliance.vault.box import Box
+from appliance.vault.door import Door
+from appliance.vault.ring import Ring, RingContents
+from appliance.vault.service import Service
+from appliance.vault.tpm import PinLocked, PinNeeded, PinWrong, Tpm
+from tests.simulators.ring_thief import RingThief
+from tests.simulators.ring_world import with_fresh_bucket
+from tests.simulators.software_tpm import FaultyTpm, SoftwareTpm
+from tests.vault.box_house import BoxHouse, acts_of, kept_call
+
+PIN = "2580 and a word"
+NO_CONTENTS = RingContents(buckets={}, secrets={})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "ring"
+
+
+def test_a_ring_with_a_pin_opens_with_it_and_only_with_it(tpm: Tpm, folder: Path) -> None:
+    tpm.use_pin(PIN)
+    ring = Ring.create(folder, tpm)
+    ring.commit(with_fresh_bucket(ring.contents, "2026-01-30"))
+    for pin, trouble in ((None, PinNeeded), ("wrong", PinWrong)):
+        tpm.use_pin(pin)
+        with pytest.raises(trouble):
+            Ring.open(folder, tpm)
+    tpm.use_pin(PIN)
+    assert Ring.open(folder, tpm).contents == ring.contents
+
+
+def test_the_pin_never_crosses_the_bus(tpm: Tpm, bus: FaultyTpm, folder: Path) -> None:
+    tpm.use_pin(PIN)
+    secret = tpm._pin_auth
+    assert secret is not None
+    Ring.create(folder, tpm).commit(NO_CONTENTS)
+    Ring.open(folder, tpm)
+    assert not any(part in crossed for crossed in bus.commands + bus.answers for part in (PIN.encode(), secret))
+
+
+def test_after_ten_wrong_pins_the_right_one_waits_too_and_it_is_said_at_once(tpm: Tpm, folder: Path) -> None:
+    tpm.take_ownership(b"o" * 32, b"l" * 32)
+    tpm.use_pin(PIN)
+    Ring.create(folder, tpm)
+    tpm.use_pin("wrong")
+    for _ in range(10):
+        with pytest.raises(PinWrong):
+            Ring.open(folder, tpm)
+    tpm.use_pin(PIN)
+    with pytest.raises(PinLocked):
+        Ring.open(folder, tpm)
+
+
+def test_a_locked_out_pin_does_not_lock_what_has_none(tpm: Tpm, folder: Path, stranger: tss.ESAPI) -> None:
+    ring = Ring.create(folder, tpm)
+    tpm.use_pin(PIN)
+    commit = ring.last_commit
+    guarded = tpm.seal(b"s" * 32, (commit.before, commit.after))
+    tpm.use_pin("wrong")
+    for _ in range(40):
+        with pytest.raises((PinWrong, PinLocked)):
+            tpm.unseal(guarded)
+    tpm.use_pin(None)
+    assert Ring.open(folder, tpm).contents == ring.contents
+
+
+def test_a_thief_with_the_disk_and_the_tpm_gets_nothing_without_the_pin(
+    tpm: Tpm, chip: SoftwareTpm, folder: Path
+) -> None:
+    tpm.use_pin(PIN)
+    Ring.create(folder, tpm)
+    with closing(RingThief(chip.tcti)) as thief:
+        assert thief.open((folder / "ring.a").read_bytes()) is None
+
+
+def test_setting_a_pin_kills_the_ring_without_one(tpm: Tpm, chip: SoftwareTpm, folder: Path) -> None:
+    ring = Ring.create(folder, tpm)
+    before = (folder / "ring.a").read_bytes()
+    assert ring.is_sealed_as_now
+    tpm.use_pin(PIN)
+    assert not ring.is_sealed_as_now
+    ring.commit(ring.contents)
+    assert ring.is_sealed_as_now
+    with closing(RingThief(chip.tcti)) as thief:
+        assert thief.open(before) is None
+
+
+@contextmanager
+def door_of(house: BoxHouse, state: str) -> Iterator[tuple[Door, list[Box]]]:
+    """A door to the box of this state directory, and the box once it is open."""
+    opened: list[Box] = []
+
+    def put_in_service(pin: str | None) -> dict[type[verbs.Request], Handler]:
+        opened.append(Box(house.settings(state), house.log.logger, house.hands.clock, pin=pin))
+        return dict(Service(opened[0]).handlers())
+
+    try:
+        yield Door(put_in_service), opened
+    finally:
+        for box in opened:
+            box.close()
+
+
+def ask(door: Door, request: verbs.Request) -> verbs.Answer:
+    return door.handlers()[type(request)](request)
+
+
+def test_a_locked_box_answers_nothing_but_unlock_and_then_everything(house: BoxHouse) -> None:
+    with house.opened(house.settings("locked")) as box:
+        call = kept_call(box)
+        box.set_pin(PIN)
+        assert acts_of(box)[-1] == "pin:set"
+    with door_of(house, "locked") as (door, opened):
+        with pytest.raises(PinNeeded):
+            door.open(None)
+        assert door.is_locked
+        for request in (verbs.AskClaimed(), verbs.Check(), verbs.IssueCall(line="front-desk")):  # type: ignore[arg-type]
+            with pytest.raises(PinNeeded):
+                ask(door, request)
+        with pytest.raises(PinWrong):
+            ask(door, verbs.Unlock(pin="wrong"))
+        assert ask(door, verbs.Unlock(pin=PIN)) == verbs.Done()
+        assert ask(door, verbs.Unlock(pin=PIN)) == verbs.Done()
+        assert ask(door, verbs.AskClaimed()) == verbs.Claimed(claimed=False)
+        assert opened[0].call_keys.can_open(call)
+        assert ask(door, verbs.SetPin(pin=None)) == verbs.Done()
+        assert acts_of(opened[0])[-1] == "pin:removed"
+    with house.opened(house.settings("locked")) as box:
+        assert box.call_keys.can_open(call)
+
+
+def test_many_who_unlock_at_once_open_one_box(house: BoxHouse) -> None:
+    with house.opened(house.settings("crowd")) as box:
+        box.set_pin(PIN)
+    with door_of(house, "crowd") as (door, opened):
+        threads = [threading.Thread(target=door.open, args=(PIN,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(opened) == 1
+
+
+def test_a_pin_whose_commit_fails_is_not_asked_for(house: BoxHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    with house.opened(house.settings("refused")) as box:
+        call = kept_call(box)
+
+        def refuse(_ring: Ring, _contents: object) -> None:
+            raise KeyTrouble("The TPM does not answer.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Ring, "commit", refuse)
+            with pytest.raises(KeyTrouble):
+                box.set_pin(PIN)
+        box.erasure.erase([kept_call(box)], by="test", why="test")
+    with house.opened(house.settings("refused")) as box:
+        assert box.call_keys.can_open(call)
