@@ -14,6 +14,7 @@ const seconds = Number(player.dataset.seconds);
 const peaks = Int8Array.from(atob(player.dataset.peaks), (sign) => sign.charCodeAt(0));
 const gaps = JSON.parse(player.dataset.gaps);
 let wanted = 0;
+let isPlaced = false;
 
 function timeText(at) {
   const whole = Math.floor(at);
@@ -94,7 +95,7 @@ function showPosition() {
 // Before the first play there is no sound to move in: the place is kept and taken then.
 function go(to) {
   wanted = Math.min(seconds, Math.max(0, to));
-  if (audio.readyState >= HTMLMediaElement.HAVE_METADATA) audio.currentTime = wanted;
+  if (isPlaced) audio.currentTime = wanted;
   showPosition();
 }
 
@@ -109,7 +110,7 @@ function showPlaying() {
 }
 
 function follow() {
-  if (audio.readyState >= HTMLMediaElement.HAVE_METADATA && !audio.seeking) {
+  if (isPlaced && !audio.seeking) {
     wanted = Math.min(seconds, audio.currentTime);
     showPosition();
   }
@@ -153,7 +154,11 @@ function listen() {
     choice.addEventListener("change", () => { audio.playbackRate = Number(choice.value); });
   }
   document.addEventListener("keydown", onKey);
-  audio.addEventListener("loadedmetadata", () => { if (wanted > 0) audio.currentTime = wanted; });
+  // Not `readyState`: it is there a moment before this event, and the place would be lost to the frame between them.
+  audio.addEventListener("loadedmetadata", () => {
+    isPlaced = true;
+    if (wanted > 0) audio.currentTime = wanted;
+  });
   audio.addEventListener("play", () => { part("failed").hidden = true; showPlaying(); follow(); });
   audio.addEventListener("pause", showPlaying);
   audio.addEventListener("ended", showPlaying);
