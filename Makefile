@@ -5,12 +5,13 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 STATE ?= build/demo
 PORT ?= 8443
 KILLS ?= 50
+RUNS ?= 2000
 
 RUN_READY := .venv/.run-ready
 DEVELOP_READY := .venv/.develop-ready
 GERMAN := webui/translations/de/LC_MESSAGES/messages
 
-.PHONY: help run test lint bench soak lock clean
+.PHONY: help run test lint bench soak crash lock clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -31,6 +32,9 @@ bench: $(DEVELOP_READY) ## measure speed and memory; prints JSON
 
 soak: $(DEVELOP_READY) ## kill each daemon KILLS times during calls (long)
 	LINEKEEP_KILLS=$(KILLS) .venv/bin/python -m pytest tests/system/test_kill.py --timeout 7200
+
+crash: $(DEVELOP_READY) ## cut the power RUNS times on a disk that loses what was not synced (long)
+	LINEKEEP_CRASH_RUNS=$(RUNS) .venv/bin/python -m pytest tests/crash/test_disk_crash.py -rP --timeout 7200
 
 lock: $(DEVELOP_READY) ## renew the hash-locked requirements from the .in files
 	for list in build run develop; do \

@@ -103,6 +103,20 @@ def read_exactly(descriptor: int, offset: int, length: int) -> bytes:
     return content
 
 
+def sync_left_by_others(path: Path) -> None:
+    """Make a file durable whose writer may have died before its sync, and its name. Raises OSError.
+
+    What the memory holds of it is dropped: after a sync that failed once, only the disk can tell what it has.
+    """
+    descriptor = open_plain(path)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -78,6 +78,16 @@ class RecordingsFolder:
                 # Closing drops the lock, if it was given.
                 os.close(descriptor)
 
+    def make_durable(self, call: CallId) -> None:
+        """Make what lies here of a call durable: who wrote it may have been killed before the disk had it all.
+
+        To be done before it is authenticated: what is read from then on is what the disk holds.
+        """
+        with disk.storage_errors("a recording is made safe"):
+            for path in (self.growing_path(call), self.finished_path(call)):
+                if os.path.lexists(path):
+                    disk.sync_left_by_others(path)
+
     def adopt(self, call: CallId) -> None:
         """Move a growing recording, authenticated by the caller, to the finished ones.
 

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.clock import STEP_BACK_MS, Clock
+from appliance.recordings.disk import sync_folder
 from appliance.terms import AccountId, NotAllowed
 from appliance.vault.rights import RIGHTS, Right, Role
 from appliance.vault.store import Store, accounts, logins, tries
@@ -246,6 +247,7 @@ class Accounts:
             file.flush()
             os.fsync(file.fileno())
         fresh.rename(self._code_file)
+        sync_folder(self._code_file.parent)
 
 
 def plain_code(text: str) -> str:

@@ -10,12 +10,14 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.clock import Clock
+from appliance.recordings.disk import sync_folder
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.sealing import check_known_answers
 from appliance.settings import SOFTWARE_TPM, Settings
@@ -206,6 +208,8 @@ class Box:
     def _lock_state(self, state: Path) -> None:
         try:
             state.mkdir(mode=0o751, parents=True, exist_ok=True)
+            with suppress(PermissionError):  # who may not read the folder above has not made this one either
+                sync_folder(state.parent)
             lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StorageTrouble(f"The state directory {state} cannot be used: {error.strerror}.") from error

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from appliance.clock import EARLIEST_MS
+from appliance.recordings.disk import sync_folder
 from appliance.terms import SettingsTrouble
 
 LEAF_LIVES = timedelta(days=397)
@@ -48,6 +49,7 @@ def ensure_front_certificate(folder: Path, authority_key: bytes, names: tuple[st
     """
     now = datetime.fromtimestamp(max(now_ms, EARLIEST_MS) / 1000, tz=UTC)
     folder.mkdir(mode=0o750, exist_ok=True)
+    sync_folder(folder.parent)
     key = serialization.load_der_private_key(authority_key, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the authority's key is not an elliptic curve key")
@@ -160,3 +162,5 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)
+    # Or a power cut brings another authority than the one that a browser was told to trust.
+    sync_folder(path.parent)

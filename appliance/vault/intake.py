@@ -113,6 +113,7 @@ class Intake:
 
     def _take_over(self, row: CallRow) -> None:
         call, key = row.call_id, self._call_keys.key_of(row.call_id)
+        self._folder.make_durable(call)
         if self._folder.finished_path(call).exists():
             # A cut fell between the file's move, or its recovery, and the catalogue.
             with RecordingReader(self._folder.finished_path(call), call=call, key=key) as reader:

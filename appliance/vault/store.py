@@ -7,6 +7,7 @@ shows when a line was busy, and nothing of who called. Every commit is synced be
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,7 +153,13 @@ class Store:
         """Fold the write-ahead log into the file and cut it, so that old rows do not linger there."""
         with _translated(), self._engine.connect() as connection:
             raw: Any = connection.connection.dbapi_connection
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:  # SQLAlchemy translates only what passes through it
+                raise StorageTrouble(
+                    "The catalogue's log could not be emptied, so struck rows linger there until the next erasure. "
+                    "What was asked for before is done."
+                ) from error
 
     def integrity(self) -> str:
         """SQLite's own word on the file: 'ok', or what is wrong."""

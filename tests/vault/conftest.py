@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -62,3 +63,17 @@ def box(house: BoxHouse) -> Iterator[Box]:
     """One box for all tests of a file."""
     with house.opened() as box:
         yield box
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Every file and folder that was synced, in order."""
+    paths: list[Path] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        paths.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return paths

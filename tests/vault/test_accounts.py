@@ -275,3 +275,8 @@ def test_the_journal_names_nobody(office: Office, owned: Accounts) -> None:
     assert '"login:refused"' in journal
     assert "Ada" not in journal
     assert "Eve" not in journal
+
+
+def test_the_claim_code_that_was_shown_is_the_one_after_a_power_cut(office: Office, synced: list[Path]) -> None:
+    office.accounts()
+    assert synced[-1] == office.folder

@@ -142,3 +142,10 @@ def test_the_authority_of_the_page_is_the_same_over_restarts(house: BoxHouse, se
             box.make_front_certificate()
             authorities.append((settings.state / "tls" / "ca.pem").read_bytes())
     assert authorities[0] == authorities[1]
+
+
+def test_a_new_state_directory_is_durable_before_anything_is_kept_in_it(
+    house: BoxHouse, settings: Settings, synced: list[Path]
+) -> None:
+    house.start(settings).close()
+    assert synced[0] == house.folder

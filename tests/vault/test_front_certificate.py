@@ -110,3 +110,11 @@ def test_the_key_is_for_owner_and_group_only(folder: Path) -> None:
 def test_a_name_that_no_certificate_can_hold_is_one_sentence(tmp_path: Path, key: bytes) -> None:
     with pytest.raises(SettingsTrouble, match=r"webui\.names"):
         ensure_front_certificate(tmp_path, key, ("telefön.local",), NOW_MS)
+
+
+def test_the_certificate_that_was_shown_is_the_one_after_a_power_cut(
+    tmp_path: Path, key: bytes, synced: list[Path]
+) -> None:
+    ensure_front_certificate(tmp_path / "tls", key, NAMES, NOW_MS)
+    assert synced[0] == tmp_path
+    assert synced[-1] == tmp_path / "tls"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from appliance.clock import EARLIEST_MS
@@ -194,3 +196,22 @@ def test_spare_calls_go_when_old_but_never_on_a_clock_that_jumped_or_with_a_file
     box.intake.finish(growing)
     assert state_of(box, growing) is CallState.KEPT
     assert house.hands.wall_ms > EARLIEST_MS
+
+
+def test_a_recording_is_durable_before_it_counts_whoever_wrote_it(box: Box, synced: list[Path]) -> None:
+    # Its writer may have been killed between its last write and its sync.
+    call = written_call(box)
+    synced.clear()
+    box.intake.finish(call)
+    growing = box.folder.growing_path(call)
+    assert synced.index(growing) < synced.index(box.folder.finished_path(call).parent)
+
+
+def test_a_recovery_that_was_killed_before_its_name_was_durable_counts_only_afterwards(
+    box: Box, synced: list[Path]
+) -> None:
+    call = written_call(box)
+    box.folder.adopt(call)
+    synced.clear()
+    box.intake.finish(call)
+    assert synced[:2] == [box.folder.finished_path(call), box.folder.finished_path(call).parent]

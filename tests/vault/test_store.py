@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -138,3 +139,17 @@ def test_an_errors_text_holds_no_parameter_of_its_statement(store: Store) -> Non
         connection.execute(twice)
     assert trouble.value.__cause__ is not None
     assert "secret-name" not in str(trouble.value.__cause__)
+
+
+def test_a_log_that_the_disk_does_not_let_be_emptied_is_one_sentence(store: Store) -> None:
+    with store.transaction() as connection:
+        connection.execute(marks.insert(), [{"name": f"mark {n}", "value": n} for n in range(1000)])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(StorageTrouble, match="could not be emptied"):
+            store.empty_log()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    store.empty_log()
+    assert store.integrity() == "ok"
