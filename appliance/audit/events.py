@@ -1,4 +1,8 @@
-"""Every act that the journal may hold. An act that is not in this list cannot be written."""
+"""Every act that the journal may hold. An act that is not in this list cannot be written.
+
+No act comes with a name or a number: `by` is an account's id or a part of the product, ids are hexadecimal, notes are
+counts, hexadecimal digests and words that stand in the source.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,13 @@ class Act(StrEnum):
     BOX_CLAIMED = "box:claimed"
     BOX_CLAIM_REFUSED = "box:claim_refused"
     VAULT_STARTED = "vault:started"
+    VAULT_STOPPED = "vault:stopped"
+    SETTINGS_CHANGED = "settings:changed"
+    PERIOD_CHANGED = "period:changed"
+    CERTIFICATE_ISSUED = "certificate:issued"
+    CHECK_RUN = "check:run"
+    RING_MOVED = "ring:moved"
+    RING_MOVED_UNSEEN = "ring:moved_unseen"
     RING_REPAIRED = "ring:repaired"
     RING_SEALED_ANEW = "ring:sealed_anew"
     PIN_SET = "pin:set"
@@ -26,9 +37,14 @@ class Act(StrEnum):
     CALL_KEPT = "call:kept"
     CALL_RECOVERED = "call:recovered"
     CALL_NOT_KEPT = "call:not_kept"
+    CALLS_LISTED = "calls:listed"
+    CALL_SHOWN = "call:shown"
     CALL_OPENED = "call:opened"
     CALL_DOWNLOADED = "call:downloaded"
     CALL_ERASURE_ASKED = "call:erasure_asked"
     CALLS_CONDEMNED = "calls:condemned"
     CALLS_FORGOTTEN = "calls:forgotten"
+    JOURNAL_EXPORTED = "journal:exported"
+    JOURNAL_HEADS_BEGUN = "journal:heads_begun"
+    JOURNAL_HEADS_BROKEN = "journal:heads_broken"
     JOURNAL_TORN_LINE_DROPPED = "journal:torn_line_dropped"

@@ -1,8 +1,8 @@
 """The journal of acts: one JSON object a line, each naming the SHA-256 of the line before it.
 
 Holds ids and counts only, no name, no number, no address: so an erasure never has to touch it, and an edited,
-removed or reordered line breaks the chain at that place. A cut tail does not break it; against that the head
-must be signed together with the TPM's ring state.
+removed or reordered line breaks the chain at that place. A cut tail does not break it; against that the last line's
+hash is signed by the TPM again and again (vault/evidence/journal_heads.py).
 
 Each line also ends with its own SHA-256, or a changed last line would have no later one to contradict it.
 
@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -31,6 +31,8 @@ from appliance.terms import StorageTrouble
 _START = "0" * 64
 _TAIL_BYTES = 64 * 1024
 """Read from the end at first; twice as much as long as a line is longer: 10,000 call ids are 350 kB."""
+
+_ID = re.compile(r"[0-9a-f]{8,64}")
 
 _OWN = re.compile(rb'(.*),"own":"([0-9a-f]{64})"}', re.DOTALL)
 
@@ -45,6 +47,14 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ids: tuple[str, ...]
     notes: dict[str, str | int]
     previous: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+
+class Place(NamedTuple):
+    """The end of the journal at some moment: the last entry's number, its line's SHA-256, and the bytes up to it."""
+
+    number: int
+    hash: str
+    end_bytes: int
 
 
 class Journal:
@@ -79,6 +89,26 @@ class Journal:
             self.append(Act.JOURNAL_TORN_LINE_DROPPED, by="vault", notes={"bytes": torn})
 
     @property
+    def head(self) -> Place:
+        """Where it ends now."""
+        with self._lock:
+            return Place(self._number, self._previous, self._end)
+
+    def last(self, *acts: Act) -> Entry | None:
+        """The latest entry of one of these acts; read from the end, so cheap for what happens often."""
+        marks = [f'"act":"{act}"'.encode() for act in acts]
+        length = _TAIL_BYTES
+        while True:
+            start = max(0, self._end - length)
+            lines = os.pread(self._file, self._end - start, start).split(b"\n")[1 if start else 0 : -1]
+            for line in reversed(lines):
+                if any(mark in line for mark in marks) and (entry := _decoded_or_none(line)) and entry.act in acts:
+                    return entry
+            if start == 0:
+                return None
+            length *= 4
+
+    @property
     def end(self) -> int:
         """The length of the journal in bytes; a place from which `entries_from` goes on."""
         return self._end
@@ -103,8 +133,10 @@ class Journal:
 
     def append(
         self, act: Act, *, by: str, ids: tuple[str, ...] = (), notes: dict[str, str | int] | None = None
-    ) -> None:
+    ) -> Place:
         """Write one act and sync it. Raises StorageTrouble; then nothing that depends on it may be done."""
+        if not all(_ID.fullmatch(one) for one in ids):
+            raise ValueError("only ids may stand in the journal")
         with self._lock:
             entry = Entry(
                 number=self._number + 1,
@@ -118,6 +150,7 @@ class Journal:
             line = _sealed(msgspec.json.encode(entry, order="sorted"))
             self._write(line + b"\n")
             self._number, self._previous = entry.number, _digest(line)
+            return Place(self._number, self._previous, self._end)
 
     def close(self) -> None:
         os.close(self._file)
@@ -172,24 +205,11 @@ def decode_entry(untrusted_line: bytes) -> Entry:
     return msgspec.json.decode(match[1] + b"}", type=Entry)
 
 
-def find_breaks(path: Path) -> Iterator[str]:
-    """Verify the chain from its first line; yield one sentence a finding, naming the line."""
-    previous, number = _START, 0
-    if not path.exists():
-        yield "The journal is missing."
-        return
-    with path.open("rb") as lines:
-        for place, raw in enumerate(lines, start=1):
-            line = raw.removesuffix(b"\n")
-            try:
-                entry = decode_entry(line)
-            except ValueError:
-                yield f"Journal line {place} is not an entry."
-                return
-            if entry.previous != previous or entry.number != number + 1:
-                yield f"Journal line {place} does not follow the one before: edited, removed or reordered."
-                return
-            previous, number = _digest(line), entry.number
+def _decoded_or_none(untrusted_line: bytes) -> Entry | None:
+    try:
+        return decode_entry(untrusted_line)
+    except ValueError:
+        return None
 
 
 def _sealed(encoded: bytes) -> bytes:

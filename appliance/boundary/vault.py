@@ -159,3 +159,6 @@ class VaultClient:
 
     def check(self) -> tuple[str, ...]:
         return self.ask(verbs.Check(), verbs.CheckFindings).findings
+
+    def export_journal(self) -> verbs.ExportedJournal:
+        return self.ask(verbs.ExportJournal(), verbs.ExportedJournal)

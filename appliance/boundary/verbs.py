@@ -281,6 +281,17 @@ class CheckFindings(Answer, frozen=True):
     findings: tuple[str, ...]
 
 
+class ExportJournal(Request, frozen=True):
+    """Journal that it is exported, and have the TPM sign that as its head. Whoever asks may read the files."""
+
+
+class ExportedJournal(Answer, frozen=True):
+    """So much of the journal and of its heads belongs to the export; more may follow meanwhile."""
+
+    journal_bytes: int
+    heads_bytes: int
+
+
 RECORDER, WEBUI, CONSOLE = Caller.RECORDER, Caller.WEBUI, Caller.CONSOLE
 
 CALLERS: dict[type[Request], frozenset[Caller]] = {
@@ -302,6 +313,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     Unlock: frozenset({WEBUI, CONSOLE}),
     SetPin: frozenset({CONSOLE}),
     Check: frozenset({CONSOLE}),
+    ExportJournal: frozenset({CONSOLE}),
 }
 
 ANSWERS: dict[type[Request], type[Answer]] = {
@@ -323,4 +335,5 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     Unlock: Done,
     SetPin: Done,
     Check: CheckFindings,
+    ExportJournal: ExportedJournal,
 }

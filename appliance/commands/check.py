@@ -33,6 +33,6 @@ def _check(parsed: argparse.Namespace) -> int:
 
 
 def _findings(box: Box) -> list[str]:
-    from appliance.vault.check import find_faults  # noqa: PLC0415 - as above
+    from appliance.vault.check import check_box  # noqa: PLC0415 - as above
 
-    return list(find_faults(box))
+    return check_box(box)

@@ -13,7 +13,7 @@ from appliance.boundary.peer import Handler, Listener
 from appliance.boundary.verbs import Caller
 from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
 from appliance.settings import Settings
-from appliance.terms import SettingsTrouble
+from appliance.terms import LinekeepError, SettingsTrouble
 from appliance.vault.box import Box
 from appliance.vault.door import Door
 from appliance.vault.retention.run import interval_s
@@ -24,6 +24,8 @@ from appliance.vault.tpm import PinNeeded
 _TAKE_OVER = "take_over"
 _SWEEP_S = 20
 _DAY_S = 86_400
+_HEAD_S = 6 * 3600
+"""Between two signed heads of the journal, also when nothing happens: docs/decisions/journal-heads.md."""
 
 
 def main(settings: Settings) -> int:
@@ -83,7 +85,7 @@ class _Vault:
         self._box = box = Box(self._settings, self._log, pin=pin)
         try:
             box.make_front_certificate()
-            box.journal.append(Act.VAULT_STARTED, by="vault")
+            box.note_start()
             box.catalogue.shorten_due(self._settings.vault.keep_s * 1000)
             self._schedule = schedule = _schedule(box, self._settings, self._log)
             schedule.start()
@@ -97,12 +99,24 @@ class _Vault:
             self._schedule.soon(_TAKE_OVER)
 
     def stop(self) -> None:
+        was_in_service = self._schedule is not None
         if self._schedule is not None:
             self._schedule.stop()
             self._schedule = None
         if self._box is not None:
+            if was_in_service:
+                _note_stop(self._box, self._log)
             self._box.close()
             self._box = None
+
+
+def _note_stop(box: Box, log: Any) -> None:
+    """The last entry, and a head over it. A TPM or disk that refuses now must not keep the vault from stopping."""
+    try:
+        box.journal.append(Act.VAULT_STOPPED, by="vault")
+        box.sign_journal_head()
+    except LinekeepError as trouble:
+        log.warning("stop_not_signed", why=str(trouble))
 
 
 def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
@@ -114,6 +128,7 @@ def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
     schedule.every(_SWEEP_S, _TAKE_OVER, box.intake.take_over_what_was_left)
     schedule.every(_DAY_S, "certificate", box.make_front_certificate)
     schedule.every(_DAY_S, "empty_buckets", box.call_keys.drop_empty_buckets)
+    schedule.every(_HEAD_S, "journal_head", box.sign_journal_head)
     return schedule
 
 

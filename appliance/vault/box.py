@@ -7,12 +7,15 @@ together. What does not fit is said in one sentence, and nothing is made new ove
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
@@ -28,6 +31,7 @@ from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import Catalogue
 from appliance.vault.clock_watch import ClockWatch
 from appliance.vault.evidence.identity import ensure_identity
+from appliance.vault.evidence.journal_heads import JournalHeads, SignedHead
 from appliance.vault.evidence.notary import Notary
 from appliance.vault.front_certificate import ensure_front_certificate, new_authority_key
 from appliance.vault.intake import Intake
@@ -38,6 +42,7 @@ from appliance.vault.retention.erasure_book import ErasureBook
 from appliance.vault.retention.run import RetentionRun
 from appliance.vault.ring import Ring
 from appliance.vault.ring_file import RingContents
+from appliance.vault.ring_moves import RingMoves
 from appliance.vault.store import Store
 from appliance.vault.tpm import Ownership, Tpm, TpmFault
 
@@ -118,12 +123,21 @@ class Box:
         if self.ring.repaired:
             self.journal.append(Act.RING_REPAIRED, by="vault")
             self.log.warning("ring_repaired")
+        self.ring_moves = RingMoves(self.ring, self.journal, self.log)
         self._note_ownership()
         if not self.ring.is_sealed_as_now:
             self.ring.commit(self.ring.contents)
             self.journal.append(Act.RING_SEALED_ANEW, by="vault")
         self.notary = Notary(
             self.tpm, ensure_identity(settings.state / "identity", self.tpm.signing_point(), clock.now_ms())
+        )
+        self.journal_heads = JournalHeads(
+            self.journal_path.with_name("heads.jsonl"),
+            journal=self.journal,
+            tpm=self.tpm,
+            notary=self.notary,
+            clock=clock,
+            log=self.log,
         )
         self.catalogue = Catalogue(self.store)
         self.accounts = Accounts(self.store, self.journal, clock, settings.state / "claim-code")
@@ -177,6 +191,27 @@ class Box:
             self.journal.append(Act.TPM_OWNED_BY_ANOTHER, by="vault")
             self.log.warning("tpm_owned_by_another")
 
+    def note_start(self) -> None:
+        """Journal the start, and whether the settings are other ones than at the last."""
+        keep_s, now = self.settings.vault.keep_s, _settings_digest(self.settings)
+        last = self.journal.last(Act.VAULT_STARTED)
+        before = last.notes if last is not None else {}
+        if before.get("settings", now) != now:
+            self.journal.append(Act.SETTINGS_CHANGED, by="vault", notes={"before": before["settings"], "after": now})
+        if before.get("keep_s", keep_s) != keep_s:
+            self.journal.append(Act.PERIOD_CHANGED, by="vault", notes={"before_s": before["keep_s"], "after_s": keep_s})
+        self.journal.append(Act.VAULT_STARTED, by="vault", notes={"settings": now, "keep_s": keep_s})
+
+    def sign_journal_head(self) -> None:
+        """Also when nothing has happened since the last one. Raises KeyTrouble, StorageTrouble."""
+        self.ring_moves.make_good()
+        self.journal_heads.sign()
+
+    def sign_journal_export(self) -> SignedHead:
+        """A head whose last entry says that the journal was exported."""
+        self.ring_moves.make_good()
+        return self.journal_heads.sign(Act.JOURNAL_EXPORTED, by="console")
+
     def set_pin(self, pin: str | None) -> None:
         """Seal the ring with this PIN, or with none; rings that are sealed otherwise die by it. Raises KeyTrouble."""
         contents, before = self.ring.contents, self.tpm.pin
@@ -194,12 +229,14 @@ class Box:
         if AUTHORITY_SECRET not in contents.secrets:
             secrets = {**contents.secrets, AUTHORITY_SECRET: new_authority_key()}
             self.ring.commit(RingContents(buckets=contents.buckets, secrets=secrets))
-        ensure_front_certificate(
+        is_new = ensure_front_certificate(
             self.settings.state / "tls",
             self.ring.contents.secrets[AUTHORITY_SECRET],
             self.settings.webui.names,
             self.clock.now_ms(),
         )
+        if is_new:
+            self.journal.append(Act.CERTIFICATE_ISSUED, by="vault")
 
     def close(self) -> None:
         while self._closers:
@@ -240,6 +277,12 @@ def tcti_of(settings: Settings) -> str:
     if settings.vault.tpm == SOFTWARE_TPM:
         return f"swtpm:path={settings.run / 'tpm'}"
     return f"device:{settings.vault.tpm}"
+
+
+def _settings_digest(settings: Settings) -> str:
+    """SHA-256 of what the settings say; where sockets lie for this run is not part of it."""
+    lasting = msgspec.structs.replace(settings, run_dir="")
+    return hashlib.sha256(msgspec.json.encode(lasting, order="sorted")).hexdigest()
 
 
 def _has_ring(state: Path) -> bool:

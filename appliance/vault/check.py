@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from appliance.audit.events import Act
-from appliance.audit.journal import decode_entry, find_breaks
+from appliance.audit.journal import decode_entry
 from appliance.recordings.reader import RecordingReader
 from appliance.terms import CallId, LinekeepError
 from appliance.vault import card as cards
 from appliance.vault.catalogue import CallRow, CallState
+from appliance.vault.evidence import journal_verifier
 
 if TYPE_CHECKING:
     from appliance.vault.box import Box
@@ -22,15 +23,38 @@ if TYPE_CHECKING:
 _LEFT_BEHIND_S = 600
 
 
+def check_box(box: Box) -> list[str]:
+    """Find the faults, and journal that somebody looked."""
+    findings = list(find_faults(box))
+    box.journal.append(Act.CHECK_RUN, by="console", notes={"findings": len(findings)})
+    return findings
+
+
 def find_faults(box: Box) -> Iterator[str]:
     """One sentence a finding; none if all is well."""
     if (verdict := box.store.integrity()) != "ok":
         yield f"The catalogue's file is damaged: {verdict}."
         return
-    yield from find_breaks(box.journal_path)
     yield from _calls(box)
     yield from _folder(box)
     yield from _journal_against_catalogue(box)
+    yield from _journal_against_tpm(box)
+
+
+def _journal_against_tpm(box: Box) -> Iterator[str]:
+    # The ring tells a move and the journal is told under one lock; only a full disk keeps them apart.
+    moved = box.ring.last_commit.after.hex()
+    if moved != box.ring_moves.told and moved == box.ring.last_commit.after.hex() != box.ring_moves.told:
+        yield "The ring has moved since the journal's last entry about it. Make room; the next start makes it good."
+    # The heads first: the journal is always ahead of them.
+    heads, index = box.journal_heads.seen()
+    if not box.journal_path.exists():
+        yield "The journal is missing."
+        return
+    journal = box.journal_path.read_bytes()
+    yield from journal_verifier.examine(
+        journal_verifier.lines_of(journal), journal_verifier.lines_of(heads), box.notary.chain, index=index
+    ).findings
 
 
 def _calls(box: Box) -> Iterator[str]:
@@ -93,7 +117,7 @@ def _journal_against_catalogue(box: Box) -> Iterator[str]:
             try:
                 entry = decode_entry(line.removesuffix(b"\n"))
             except ValueError:
-                return  # told by `find_breaks`
+                return  # told by `_journal_against_tpm`
             if entry.act is Act.CALL_KEPT:
                 kept.update(entry.ids)
             elif entry.act is Act.CALLS_FORGOTTEN:

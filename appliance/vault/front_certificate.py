@@ -40,12 +40,13 @@ def new_authority_key() -> bytes:
     )
 
 
-def ensure_front_certificate(folder: Path, authority_key: bytes, names: tuple[str, ...], now_ms: int) -> None:
+def ensure_front_certificate(folder: Path, authority_key: bytes, names: tuple[str, ...], now_ms: int) -> bool:
     """Have ca.pem, front.pem and front.key in the folder: made if missing, expiring or for other names.
 
     Args:
         names: host names and addresses under which the page is reached.
         now_ms: a clock before this software was made is not used: the certificates begin with it instead.
+    Returns: whether a certificate was made.
     """
     now = datetime.fromtimestamp(max(now_ms, EARLIEST_MS) / 1000, tz=UTC)
     folder.mkdir(mode=0o750, exist_ok=True)
@@ -58,8 +59,10 @@ def ensure_front_certificate(folder: Path, authority_key: bytes, names: tuple[st
         _write(ca_path, _authority(key, now).public_bytes(serialization.Encoding.PEM), 0o644)
     ca = x509.load_pem_x509_certificate(ca_path.read_bytes())
     wanted = [_name(name) for name in names]
-    if not _is_good(folder, ca, wanted, now):
-        _issue_leaf(folder, ca, key, wanted, now)
+    if _is_good(folder, ca, wanted, now):
+        return False
+    _issue_leaf(folder, ca, key, wanted, now)
+    return True
 
 
 def _authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:

@@ -32,6 +32,9 @@ OPENINGS_A_MINUTE = 30
 OPENING_LASTS_S = 15 * 60
 """Reading on within this time belongs to the same opening."""
 
+LOOK_LASTS_S = 3600
+"""Looking at the same list or call again within this time is the same look."""
+
 
 @dataclass(slots=True)
 class _OpenReader:
@@ -80,11 +83,13 @@ class Playback:
         self._lock = threading.Lock()
         self._readers: OrderedDict[CallId, _OpenReader] = OrderedDict()
         self._openings: dict[tuple[str, CallId, verbs.Purpose], float] = {}
+        self._looks: dict[tuple[Act, str, str], float] = {}
         self._opened_at_s: dict[str, deque[float]] = {}
 
     def page(self, visitor: Visitor, request: verbs.ListCalls) -> verbs.CallPage:
         """A page of finished calls that can be opened, newest first."""
         visitor.require(Right.SEE_CALLS)
+        self._note_listing(visitor, request)
         before = None
         if request.before_ms is not None and request.before_call is not None:
             before = (request.before_ms, request.before_call)
@@ -97,6 +102,7 @@ class Playback:
         visitor.require(Right.SEE_CALLS)
         row = self._kept(call)
         card = self._card_of(row)
+        self._note_look(Act.CALL_SHOWN, visitor, call, ids=(call,))
         return verbs.OpenedCall(
             facts=_facts(row, card),
             audio_bytes=card.audio_bytes,
@@ -176,6 +182,30 @@ class Playback:
             while len(self._readers) > OPEN_READERS:
                 _drop(self._readers.popitem(last=False)[1])
             return held
+
+    def _note_listing(self, visitor: Visitor, request: verbs.ListCalls) -> None:
+        """Each search of its own, though the journal says only that one was for a number or a line."""
+        number = request.number.strip()
+        notes: dict[str, str | int] = {"by_line": int(request.line is not None), "by_number": int(bool(number))}
+        self._note_look(Act.CALLS_LISTED, visitor, f"{request.line or ''} {number}", notes=notes)
+
+    def _note_look(
+        self,
+        act: Act,
+        visitor: Visitor,
+        at: str,
+        *,
+        ids: tuple[str, ...] = (),
+        notes: dict[str, str | int] | None = None,
+    ) -> None:
+        """An open page looks again twice a minute: one entry an hour for an account and what it looks at."""
+        look, now_s = (act, visitor.account, at), self._steady_s()
+        with self._lock:
+            if now_s - self._looks.get(look, -LOOK_LASTS_S) < LOOK_LASTS_S:
+                return
+            self._journal.append(act, by=visitor.account, ids=ids, notes=notes)
+            self._looks = {seen: at_s for seen, at_s in self._looks.items() if now_s - at_s < LOOK_LASTS_S}
+            self._looks[look] = now_s
 
     def _note_opening(self, visitor: Visitor, call: CallId, purpose: verbs.Purpose) -> None:
         opening = (visitor.account, call, purpose)

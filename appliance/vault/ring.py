@@ -53,6 +53,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,8 @@ class Ring:
         self._state = self._made_at = b""
         self._ids: AbstractSet[BucketId] = frozenset()
         self._forgotten: set[BucketId] = set()
+        self.when_moved: Callable[[RingCommit], None] = lambda _commit: None
+        """Told of each move of the TPM's state, in order, while no other can begin. It must not raise."""
 
     @classmethod
     def create(cls, folder: Path, tpm: Tpm, *, disk: Disk = REAL_DISK) -> Ring:
@@ -192,6 +195,11 @@ class Ring:
             if self._contents is None:
                 self._settle()
             return RingCommit(before=self._made_at, after=self._state)
+
+    def tell_last_move(self) -> None:
+        """Tell the last move again, for whoever may have missed it; raises as `contents` does."""
+        with self._lock:
+            self.when_moved(self.last_commit)
 
     def commit(self, contents: RingContents) -> RingCommit:
         """Make these the contents, and forget for good every key that is not among them.
@@ -326,8 +334,11 @@ class Ring:
         """From now on this is the truth, and what was there before and is not now, is forgotten."""
         self._forgotten |= self._ids - contents.buckets.keys()
         self._ids = frozenset(contents.buckets)
+        has_moved = self._state != states[1]
         self._made_at, self._state = states
         self._contents = contents
+        if has_moved:
+            self.when_moved(RingCommit(before=states[0], after=states[1]))
         return contents
 
 

@@ -11,7 +11,7 @@ from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler
 from appliance.vault.box import Box
-from appliance.vault.check import find_faults
+from appliance.vault.check import check_box
 from appliance.vault.rights import Right
 
 _COUNT_EVERY_S = 5.0
@@ -45,6 +45,7 @@ class Service:
             verbs.Unlock: self.answer_unlock,
             verbs.SetPin: self.answer_set_pin,
             verbs.Check: self.answer_check,
+            verbs.ExportJournal: self.answer_export_journal,
         }
 
     # the recorder's
@@ -138,7 +139,11 @@ class Service:
 
     def answer_check(self, _request: verbs.Check) -> verbs.CheckFindings:
         with self._checking:
-            return verbs.CheckFindings(findings=tuple(find_faults(self._box)))
+            return verbs.CheckFindings(findings=tuple(check_box(self._box)))
+
+    def answer_export_journal(self, _request: verbs.ExportJournal) -> verbs.ExportedJournal:
+        head = self._box.sign_journal_export()
+        return verbs.ExportedJournal(journal_bytes=head.journal_bytes, heads_bytes=head.heads_bytes)
 
 
 class _Counts:

@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from appliance.audit.journal import Journal, find_breaks
+from appliance.audit.journal import Journal
 from appliance.settings import Settings
 from appliance.terms import KeyTrouble, LinekeepError, StorageTrouble
 from appliance.vault.box import Box
+from appliance.vault.evidence.journal_verifier import chain_findings, lines_of
 from appliance.vault.ring import Ring
 from appliance.vault.store import Store
 from tests.simulators.software_tpm import SoftwareTpm
@@ -46,7 +47,7 @@ def test_a_box_opens_again_with_all_it_held(house: BoxHouse, settings: Settings,
         assert box.catalogue.count_kept() == 1
         assert acts_of(box).count("box:provisioned") == 1
         assert box.playback.unreadable() == 0
-    assert list(find_breaks(state / "journal" / "acts.jsonl")) == []
+    assert chain_findings(lines_of((state / "journal" / "acts.jsonl").read_bytes())) == []
 
 
 def test_a_state_in_use_is_refused_and_free_after_close(house: BoxHouse, settings: Settings) -> None:

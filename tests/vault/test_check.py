@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from appliance.audit.events import Act
 from appliance.vault.box import Box
 from appliance.vault.check import find_faults
 from tests.vault.box_house import BoxHouse, condemn, kept_call, written_call
@@ -96,13 +97,52 @@ def journal_edited(box: Box) -> str:
     kept_call(box)
     content = box.journal_path.read_bytes()
     box.journal_path.write_bytes(content.replace(b'"by":"vault"', b'"by":"fault"', 1))
-    return "Journal line 1 is not an entry"
+    return "Entry 1 of"
 
 
 def journal_gone(box: Box) -> str:
     lines = box.journal_path.read_bytes().splitlines(keepends=True)
     box.journal_path.write_bytes(b"".join(lines[1:]))
-    return "does not follow"
+    return "Entry 1 of"
+
+
+def journal_and_heads_cut(box: Box) -> str:
+    box.sign_journal_head()
+    kept_call(box)
+    paths = box.journal_path, box.journal_heads.path
+    before = [path.read_bytes() for path in paths]
+    box.journal.append(Act.CALL_OPENED, by="vault")
+    box.sign_journal_head()
+    for path, content in zip(paths, before, strict=True):
+        path.write_bytes(content)
+    return "The TPM has seen other heads"
+
+
+def journal_cut(box: Box) -> str:
+    box.sign_journal_head()
+    lines = box.journal_path.read_bytes().splitlines(keepends=True)
+    box.journal_path.write_bytes(b"".join(lines[:-1]))
+    return f"The journal ends at entry {len(lines) - 1}, but the head of"
+
+
+def heads_deleted(box: Box) -> str:
+    box.sign_journal_head()
+    box.journal_heads.path.write_bytes(b"")
+    return "The TPM has seen other heads"
+
+
+def head_edited(box: Box) -> str:
+    for _ in range(2):
+        box.sign_journal_head()
+    content = box.journal_heads.path.read_bytes()
+    box.journal_heads.path.write_bytes(content.replace(b"at_ms", b"at_mS", 1))
+    return "Head 1: "
+
+
+def move_not_told(box: Box) -> str:
+    box.ring.when_moved = lambda _commit: None
+    box.ring.commit(box.ring.contents)
+    return "The ring has moved since"
 
 
 def never_journalled(box: Box) -> str:
@@ -131,6 +171,11 @@ FAULTS: list[Plant] = [
     stranger_with_an_ugly_name,
     journal_edited,
     journal_gone,
+    journal_and_heads_cut,
+    journal_cut,
+    heads_deleted,
+    head_edited,
+    move_not_told,
     never_journalled,
     waiting_deletion,
 ]

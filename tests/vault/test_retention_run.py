@@ -27,7 +27,7 @@ def test_a_call_goes_when_its_period_is_over_and_not_before(house: BoxHouse, box
     assert box.catalogue.was_forgotten(call)
     assert not box.folder.finished_path(call).exists()
     assert box.retention.overdue() == 0
-    assert acts_of(box)[-2:] == ["calls:condemned", "calls:forgotten"]
+    assert acts_of(box)[-3:] == ["calls:condemned", "ring:moved", "calls:forgotten"]
 
 
 def test_a_run_with_nothing_to_do_writes_nothing(box: Box) -> None:

@@ -69,7 +69,7 @@ def test_a_call_goes_from_the_recorder_to_the_page_and_away(
     after = web.now(login)
     assert (before.kept_calls, after.kept_calls) == (1, 0)
     assert after.newest_change > before.newest_change
-    assert acts_of(box)[-3:] == ["call:erasure_asked", "calls:condemned", "calls:forgotten"]
+    assert acts_of(box)[-4:] == ["call:erasure_asked", "calls:condemned", "ring:moved", "calls:forgotten"]
     with pytest.raises(VaultRefused) as refused:
         web.erase_call(login, call)
     assert refused.value.kind == "NoSuchCall"
