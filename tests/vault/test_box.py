@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.settings import Settings
 from appliance.terms import KeyTrouble, LinekeepError, StorageTrouble
@@ -150,3 +151,23 @@ def test_a_new_state_directory_is_durable_before_anything_is_kept_in_it(
 ) -> None:
     house.start(settings).close()
     assert synced[0] == house.folder
+
+
+def test_other_settings_and_another_period_are_journalled_at_the_next_start(house: BoxHouse) -> None:
+    with house.opened(house.settings("changed")) as box:
+        for _ in range(2):
+            box.note_start()
+        assert acts_of(box)[-2:] == ["vault:started", "vault:started"]
+    with house.opened(house.settings("changed", keep="7d")) as box:
+        box.note_start()
+        assert acts_of(box)[-3:] == ["settings:changed", "period:changed", "vault:started"]
+        changed = box.journal.last(Act.PERIOD_CHANGED)
+        assert changed is not None
+        assert changed.notes == {"before_s": 30 * 86_400, "after_s": 7 * 86_400}
+
+
+def test_a_certificate_is_journalled_when_it_is_made_and_not_when_it_is_there(house: BoxHouse) -> None:
+    with house.opened(house.settings("certificate")) as box:
+        for _ in range(2):
+            box.make_front_certificate()
+        assert acts_of(box).count("certificate:issued") == 1

@@ -18,6 +18,7 @@ from appliance.terms import AccountId, CallId, LinekeepError, NotAllowed, Storag
 from appliance.vault.accounts import Visitor
 from appliance.vault.box import Box
 from appliance.vault.playback import (
+    LOOK_LASTS_S,
     OPEN_READERS,
     OPENING_LASTS_S,
     OPENINGS_A_MINUTE,
@@ -232,3 +233,18 @@ def test_pages_follow_each_other_without_a_gap_or_a_double(box: Box, playback: P
         last = page.calls[-1]
         request = msgspec.structs.replace(request, before_ms=last.started_at_ms, before_call=last.call)
     assert len(seen) == len(set(seen)) == box.catalogue.count_kept()
+
+
+def test_a_look_at_list_or_call_is_journalled_once_an_hour_and_without_what_was_sought(
+    box: Box, playback: Playback, seconds: Seconds, call: CallId
+) -> None:
+    before = len(acts_of(box))
+    for _ in range(2):
+        playback.page(OWNER, verbs.ListCalls(login="x" * 43))
+        playback.page(OWNER, verbs.ListCalls(login="x" * 43, number="0301234567"))
+        playback.open_call(OWNER, call)
+    assert acts_of(box)[before:] == ["calls:listed", "calls:listed", "call:shown"]
+    assert b"0301234567" not in box.journal_path.read_bytes()
+    seconds.now += LOOK_LASTS_S
+    playback.page(OWNER, verbs.ListCalls(login="x" * 43))
+    assert acts_of(box)[before + 3 :] == ["calls:listed"]

@@ -26,7 +26,7 @@ import re
 import sys
 import zipfile
 import zlib
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,6 +51,7 @@ _OWN = re.compile(rb'(.*),"own":"([0-9a-f]{64})"}', re.DOTALL)
 _BEGUN = "journal:heads_begun"
 _EXPORTED = "journal:exported"
 _MOVES = ("ring:moved", "ring:moved_unseen")
+_MOST_SHOWN = 100
 _LARGEST_MEMBER_BYTES = 2 * 1024**3
 
 
@@ -260,17 +261,17 @@ class _Walk:
 
     def _gaps(self, total: int, newest: HeadFacts | None) -> Iterator[str]:
         """Between two entries that stand in place: numbers that are nowhere, and lines that are not whole."""
-        elsewhere = {entry.number for entry in self.lines if entry is not None}
+        present = sorted({entry.number for entry in self.lines if entry is not None})
         before, before_place = 0, -1
         for place in (*self._places, len(self.lines)):
             entry = self.lines[place] if place < len(self.lines) else None
             number = total + 1 if entry is None else entry.number
             unreadable = [at + 1 for at in range(before_place + 1, place) if self.lines[at] is None]
-            missing = [n for n in range(before + 1, number) if n not in elsewhere] if number > before + 1 else []
-            self.named.update(missing)
-            if entry is None and missing and not unreadable and newest is not None:
-                yield _cut_tail(before, missing, newest)
-            elif missing or unreadable:
+            missing = _absent(before, number, present)
+            self.named.update(missing.first_and_last)
+            if entry is None and missing.count and not unreadable and newest is not None:
+                yield _cut_tail(before, missing.count, newest)
+            elif missing.count or unreadable:
                 yield _gap(before, number, missing, unreadable, total)
             before, before_place = number, place
 
@@ -314,27 +315,48 @@ def _longest_rise(lines: Sequence[Entry | None]) -> list[int]:
     return rise[::-1]
 
 
-def _cut_tail(last: int, missing: Sequence[int], newest: HeadFacts) -> str:
-    gone = f"the last {_number(len(missing))} are" if len(missing) > 1 else "the last one is"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Absent:
+    """Numbers that no line has. Never listed: a forged number may be astronomically high."""
+
+    count: int
+    first_and_last: tuple[int, ...]
+
+
+def _absent(before: int, number: int, present: Sequence[int]) -> _Absent:
+    """The numbers between two that are not among the present ones, which are sorted."""
+    inside = present[bisect_right(present, before) : bisect_left(present, number)]
+    count = max(0, number - before - 1) - len(inside)
+    if count <= 0:
+        return _Absent(count=0, first_and_last=())
+    held = set(inside)
+    first = next(n for n in range(before + 1, number) if n not in held)
+    last = next(n for n in range(number - 1, before, -1) if n not in held)
+    return _Absent(count=count, first_and_last=(first, last))
+
+
+def _cut_tail(last: int, missing: int, newest: HeadFacts) -> str:
+    gone = f"the last {_number(missing)} are" if missing > 1 else "the last one is"
     return (
         f"The journal ends at entry {last:,}, but the head of {_moment(newest.at_ms)} says {newest.number:,}: "
         f"{gone} missing."
     )
 
 
-def _gap(before: int, number: int, missing: list[int], unreadable: list[int], total: int) -> str:
+def _gap(before: int, number: int, missing: _Absent, unreadable: list[int], total: int) -> str:
     places = f"line {unreadable[0]:,}" if len(unreadable) == 1 else f"{len(unreadable):,} lines" if unreadable else ""
-    if not missing:
+    if not missing.count:
         be = "is not an entry" if len(unreadable) == 1 else "are not entries"
         return f"Behind entry {before:,}, {places} {be} of this journal: put in."
-    if len(missing) == len(unreadable):
-        return _changed(missing[0], missing[-1], total)
+    first, last = missing.first_and_last
+    if missing.count == len(unreadable):
+        return _changed(first, last, total)
     if not unreadable:
-        if len(missing) == 1:
-            return f"Entry {missing[0]:,} of {total:,} is missing, between {before:,} and {number:,}."
-        return f"Between entry {before:,} and entry {number:,} {len(missing):,} entries are missing."
+        if missing.count == 1:
+            return f"Entry {first:,} of {total:,} is missing, between {before:,} and {number:,}."
+        return f"Between entry {before:,} and entry {number:,} {missing.count:,} entries are missing."
     return (
-        f"Between entry {before:,} and entry {number:,} {len(missing):,} entries are missing or were changed; "
+        f"Between entry {before:,} and entry {number:,} {missing.count:,} entries are missing or were changed; "
         f"{places} there cannot be read."
     )
 
@@ -549,8 +571,10 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def show(report: Report) -> int:
     """Print it; the exit code: 0 whole, 1 something was found."""
-    for sentence in (*report.findings, *report.remarks, report.summary):
-        print(sentence)  # noqa: T201 - what the program is for
+    sentences = [*report.findings[:_MOST_SHOWN], *report.remarks[:_MOST_SHOWN], report.summary]
+    if len(report.findings) > _MOST_SHOWN:
+        sentences.insert(_MOST_SHOWN, f"... and {len(report.findings) - _MOST_SHOWN:,} more.")
+    print("\n".join(sentences))  # noqa: T201 - what the program is for
     return 1 if report.findings else 0
 
 

@@ -201,6 +201,16 @@ def test_a_cut_tail_is_named_by_the_head(written: Written, gone: int) -> None:
     )
 
 
+def test_a_forged_number_costs_nothing(written: Written) -> None:
+    def change(lines: Lines) -> Lines:
+        lines[4710] = made_anew(lines[4710], number=10**18)
+        return lines
+
+    findings = written.after(change).findings
+    assert "Entry 1,000,000,000,000,000,000 stands on line 4,711: the order was changed." in findings
+    assert any("Entry 4,711 of" in finding for finding in findings)
+
+
 def test_several_changes_are_all_named(written: Written) -> None:
     def change(lines: Lines) -> Lines:
         lines[4710] = lines[4710][:-5]
