@@ -1,7 +1,8 @@
 """Checks the journal of a Linekeep box. Needs Python 3.11, the package `cryptography`, and verifier.py beside it.
 
 Promise: imports nothing else of the product, so that both files can be handed out with an export. Everything it reads
-is untrusted. What it finds is named by the entry's number, and it goes on after the first finding.
+is untrusted. What it finds is named by the entry's number, and it goes on after the first finding. It is one long file
+because it is handed out: whoever gets it has two programs to read, and no package to install.
 
 The journal is one JSON object a line. Each has its number, the SHA-256 of the line before it (`previous`) and its own
 (`own`). Each head is a statement of the box: so many entries, the last of them with this hash. Before the TPM signs a

@@ -130,6 +130,22 @@ def test_a_cut_at_any_step_is_made_good(book: Book, monkeypatch: pytest.MonkeyPa
     raise AssertionError("no head without a cut")
 
 
+def test_a_statement_is_on_the_disk_before_the_tpm_is_extended(
+    book: Book, synced: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extend, seen = book.tpm.extend_journal, []
+
+    def look(digest: bytes) -> None:
+        seen.append((list(synced), book.heads.path.read_bytes().count(b"\n")))
+        extend(digest)
+
+    monkeypatch.setattr(book.tpm, "extend_journal", look)
+    synced.clear()
+    book.heads.sign()
+    assert seen == [([book.heads.path], 1)]
+    assert synced == [book.heads.path] * 2
+
+
 def _stop_before_and_after(patch: pytest.MonkeyPatch, owner: object, name: str, step: Callable[[], None]) -> None:
     real = getattr(owner, name)
 
