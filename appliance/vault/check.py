@@ -14,6 +14,7 @@ from appliance.audit.journal import decode_entry, find_breaks
 from appliance.recordings.reader import RecordingReader
 from appliance.terms import CallId, LinekeepError
 from appliance.vault import card as cards
+from appliance.vault.backup.restored import restored_of
 from appliance.vault.catalogue import CallRow, CallState
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ def find_faults(box: Box) -> Iterator[str]:
     yield from _calls(box)
     yield from _folder(box)
     yield from _journal_against_catalogue(box)
+    yield from box.backup.faults()
+
+
+def find_notes(box: Box) -> Iterator[str]:
+    """What is not wrong and should be known."""
+    restored = restored_of(box.settings.state)
+    if restored is not None:
+        yield restored.sentence()
 
 
 def _calls(box: Box) -> Iterator[str]:

@@ -11,7 +11,7 @@ from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler
 from appliance.vault.box import Box
-from appliance.vault.check import find_faults
+from appliance.vault.check import find_faults, find_notes
 from appliance.vault.rights import Right
 
 _COUNT_EVERY_S = 5.0
@@ -45,6 +45,8 @@ class Service:
             verbs.Unlock: self.answer_unlock,
             verbs.SetPin: self.answer_set_pin,
             verbs.Check: self.answer_check,
+            verbs.MakeBackup: self.answer_make_backup,
+            verbs.AskBackup: self.answer_ask_backup,
         }
 
     # the recorder's
@@ -125,6 +127,7 @@ class Service:
             keep_s=box.settings.vault.keep_s,
             free_bytes=box.folder.free_bytes(),
             unreadable_calls=counts.unreadable,
+            backup=counts.backup,
         )
 
     def answer_unlock(self, _request: verbs.Unlock) -> verbs.Done:
@@ -138,7 +141,13 @@ class Service:
 
     def answer_check(self, _request: verbs.Check) -> verbs.CheckFindings:
         with self._checking:
-            return verbs.CheckFindings(findings=tuple(find_faults(self._box)))
+            return verbs.CheckFindings(findings=tuple(find_faults(self._box)), notes=tuple(find_notes(self._box)))
+
+    def answer_make_backup(self, request: verbs.MakeBackup) -> verbs.BackupState:
+        return self._box.backup.ask(request.to)
+
+    def answer_ask_backup(self, _request: verbs.AskBackup) -> verbs.BackupState:
+        return self._box.backup.state()
 
 
 class _Counts:
@@ -149,6 +158,7 @@ class _Counts:
         self._box = box
         self._counted_at: tuple[int, float] | None = None
         self.kept = self.overdue = self.unreadable = 0
+        self.backup: verbs.BackupFacts | None = None
 
     def read(self) -> _Counts:
         changes, now_s = self._box.catalogue.changes, time.monotonic()
@@ -156,6 +166,7 @@ class _Counts:
             self.kept = self._box.catalogue.count_kept()
             self.overdue = self._box.retention.overdue()
             self.unreadable = self._box.playback.unreadable()
+            self.backup = self._box.backup.facts()
             self._counted_at = changes, now_s
         return self
 

@@ -45,6 +45,8 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.Unlock: {"pin": "P"},
     verbs.SetPin: {"pin": "1234"},
     verbs.Check: {},
+    verbs.MakeBackup: {"to": "/mnt"},
+    verbs.AskBackup: {},
 }
 
 

@@ -114,9 +114,9 @@ def test_what_a_page_asks_by_itself_does_not_keep_a_login_alive(house: BoxHouse,
 
 
 def test_the_console_asks_for_a_check(clients: dict[verbs.Caller, VaultClient], box: Box) -> None:
-    assert clients[verbs.Caller.CONSOLE].check() == ()
+    assert clients[verbs.Caller.CONSOLE].check() == verbs.CheckFindings(findings=())
     box.folder.finished_path(CallId("ab" * 16)).write_bytes(b"")
-    assert len(clients[verbs.Caller.CONSOLE].check()) == 1
+    assert len(clients[verbs.Caller.CONSOLE].check().findings) == 1
     box.folder.finished_path(CallId("ab" * 16)).unlink()
 
 
