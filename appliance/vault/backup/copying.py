@@ -109,9 +109,9 @@ class Copying:
         copied, not_copied = self._copy_recordings(backup, rest, progress)
         made_at_ms, since = self._clock.now_ms(), self._wrap_log.end()
         backup.put_made(CATALOGUE, lambda path: self._store.copy_to(path, rest))
-        # What was struck meanwhile stayed in the log, as the copy looked at it.
-        self._store.empty_log()
         self._copy_papers(backup)
+        # All of it: a call may have been forgotten while its recording was being copied.
+        self._told_at.pop(backup.root, None)
         self.keep_in_step(backup)
         there, listed = backup.recordings(), decoded(backup.read(FORGOTTEN) or b"")
         backup.put_manifest(
@@ -131,12 +131,13 @@ class Copying:
 
     def keep_in_step(self, backup: BackupFolder) -> int:
         """Tell the backup what has been forgotten and how the others open now; how many are on its list."""
-        state = self._ring.last_commit.after
+        state, was_told = self._ring.last_commit.after, self._told_at.pop(backup.root, None) is not None
         self._begin_wrap_log(backup)
         self._put_wraps_and_ring(backup)
         gone = forgotten_of(self._store)
-        self._tell_forgotten(backup, gone)
-        backup.remove_recordings([call for call in backup.recordings() if call in gone])
+        fresh = self._tell_forgotten(backup, gone)
+        # Whether the removals before this one were carried out is known only if this process did them.
+        backup.remove_recordings(fresh if was_told else [call for call in backup.recordings() if call in gone])
         self._told_at[backup.root] = state
         return len(gone)
 
@@ -175,7 +176,8 @@ class Copying:
         elif at < len(wraps):
             backup.append(WRAPS, wraps[at:], at)
 
-    def _tell_forgotten(self, backup: BackupFolder, gone: ForgottenCalls) -> None:
+    def _tell_forgotten(self, backup: BackupFolder, gone: ForgottenCalls) -> list[CallId]:
+        """Which of these the list has not had."""
         before = backup.read(FORGOTTEN)
         listed = decoded(before or b"")
         fresh = [each for call, each in gone.items() if call not in listed]
@@ -183,6 +185,7 @@ class Copying:
             backup.put(FORGOTTEN, encoded([*listed.values(), *fresh]))
         elif fresh:
             backup.append(FORGOTTEN, encoded(fresh), len(before))
+        return [each.call for each in fresh]
 
     def _copy_recordings(self, backup: BackupFolder, rest: Rest, progress: Progress) -> tuple[int, dict[str, str]]:
         there, not_copied, copied = backup.recordings(), dict[str, str](), 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -255,6 +257,33 @@ def test_a_disk_that_refuses_is_said_in_a_sentence_and_the_backup_from_before_st
         assert in_backup(backed_up) == {old}
         back_up(box)
     assert in_backup(backed_up) == {old, new}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of half a megabyte."""
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    options = ("-t", "tmpfs", "-o", "size=512k", "tmpfs")
+    mounted = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_real_disk_that_is_full_keeps_the_backup_from_before(backed_up: BackedUp, small_disk: Path) -> None:
+    with backed_up.opened() as box:
+        kept_call(box)
+        assert not box.backup.make_now(str(small_disk)).trouble
+        before = contents_of(small_disk)
+        for _ in range(4):
+            kept_call(box, seconds=60)
+        assert "is full" in box.backup.make_now(str(small_disk)).trouble
+        after = contents_of(small_disk)
+        same = ("linekeep-backup.json", "catalogue.sqlite", "ring/ring.a")
+        assert [after[name] for name in same] == [before[name] for name in same]
+        assert not [name for name in after if name.endswith(".new")]
 
 
 def test_a_disk_that_does_not_keep_what_it_was_given_is_found_out(
