@@ -20,7 +20,7 @@ from appliance.audit.journal import Journal
 from appliance.boundary.verbs import BackupFacts, BackupState
 from appliance.clock import Clock
 from appliance.recordings.folder import RecordingsFolder
-from appliance.terms import LinekeepError, SettingsTrouble
+from appliance.terms import LinekeepError, SettingsTrouble, StorageTrouble
 from appliance.vault.backup.copying import Copying, Made
 from appliance.vault.backup.forgotten_list import count_forgotten
 from appliance.vault.backup.ledger import Ledger
@@ -77,6 +77,7 @@ class BackupKeeper:
         self._stopping = threading.Event()
         self._asking = threading.Lock()
         self._asked: str | None = None
+        self._target = directory
         self._step_failed = False
         self._state = BackupState(running=False)
         self.wake: Callable[[], None] = lambda: None
@@ -114,11 +115,13 @@ class BackupKeeper:
     # by hand
 
     def ask(self, to: str) -> BackupState:
-        """Have a backup made soon. Empty: where the settings want it. Raises SettingsTrouble."""
-        self.directory(to)
+        """Have a backup made soon. Empty: where the settings want it. Raises SettingsTrouble, StorageTrouble."""
+        path = self.directory(to)
         with self._asking:
+            if self._state.running and path != self._target:
+                raise StorageTrouble("Another backup is being made at the moment. Try again when it is done.")
             if not self._state.running:
-                self._asked = to
+                self._asked, self._target = to, path
                 self._state = BackupState(running=True)
                 self.wake()
         return self._state
@@ -188,7 +191,7 @@ class BackupKeeper:
     # the work
 
     def _make(self, path: Path, *, paced: bool, may_begin: bool = False) -> None:
-        self._state = BackupState(running=True)
+        self._state, self._target = BackupState(running=True), path
         try:
             backup = self._admitted(path, may_begin=may_begin)
             made = self._copying.make(backup, rest=self._rest if paced else no_rest, progress=self._progress)

@@ -241,7 +241,13 @@ class Place:
 
 
 class BackupFolder(Place):
-    """A backup directory."""
+    """A backup directory. Who can write there too must not lead what is put there elsewhere: no folder is a link."""
+
+    def _make_folders(self, name: str) -> None:
+        super()._make_folders(name)
+        for folder in PurePosixPath(name).parents[:-1]:
+            if (self.root / folder).is_symlink():
+                raise OSError(errno.ELOOP, f"its folder {folder} is a link")
 
     def manifest(self) -> Manifest | None:
         """None if there is none. Raises BackupTrouble: of a later version, or damaged."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.terms import CallId, SettingsTrouble
+from appliance.terms import CallId, SettingsTrouble, StorageTrouble
 from appliance.vault.backup.forgotten_list import decoded
 from appliance.vault.backup.keeper import LATE_PERIODS
 from appliance.vault.backup.place import FORGOTTEN, BackupDisk, Rest, recording_name
@@ -205,6 +205,29 @@ def test_a_folder_of_other_things_and_another_boxs_backup_are_left_alone(house: 
     with house.opened(house.settings("stranger")) as other:
         assert "backup of another box" in other.backup.make_now(str(backed_up.directory)).trouble
     assert contents_of(backed_up.directory) == before
+
+
+def test_a_folder_that_was_turned_into_a_link_leads_nothing_back_into_the_box(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        kept_call(box)
+        (backed_up.directory / "journal").symlink_to(backed_up.state / "journal")
+        (backed_up.directory / "linekeep-backup.json").unlink(missing_ok=True)
+        backed_up.backup().put_manifest(box.notary.chain.root_fingerprint, 0)
+        before = box.journal_path.stat().st_ino
+        assert "is a link" in box.backup.make_now("").trouble
+        assert box.journal_path.stat().st_ino == before
+
+
+def test_who_asks_for_another_directory_while_a_backup_runs_is_told_to_wait(
+    backed_up: BackedUp, tmp_path: Path
+) -> None:
+    with backed_up.opened() as box:
+        assert box.backup.ask("").running
+        assert box.backup.ask("").running
+        with pytest.raises(StorageTrouble, match="Another backup is being made"):
+            box.backup.ask(str(tmp_path))
+        box.backup.run()
+        assert box.backup.ask(str(tmp_path)).running
 
 
 def test_one_recording_that_cannot_be_read_is_named_and_the_others_are_copied(
