@@ -41,6 +41,8 @@ class VaultSettings(_Section, frozen=True):
         update; empty: nobody may.
     keep: how long a recording is kept: a number and s, m, h, d or y.
     recorder_user, webui_user: the system users of the two daemons; empty: the vault's own.
+    backup: a directory on another disk or machine, mounted and writable for the vault; empty: no backup.
+    backup_every: how often, a period as above.
     """
 
     tpm: str = "/dev/tpmrm0"
@@ -49,10 +51,16 @@ class VaultSettings(_Section, frozen=True):
     keep: str = "30d"
     recorder_user: str = ""
     webui_user: str = ""
+    backup: Annotated[str, Meta(max_length=1024)] = ""
+    backup_every: str = "1d"
 
     @property
     def keep_s(self) -> int:
         return parse_period(self.keep)
+
+    @property
+    def backup_every_s(self) -> int:
+        return parse_period(self.backup_every)
 
 
 class DeviceSettings(_Section, frozen=True):
@@ -159,7 +167,9 @@ def parse_period(text: str) -> int:
 
 
 def _check(settings: Settings) -> None:
-    _ = settings.vault.keep_s
+    _ = settings.vault.keep_s, settings.vault.backup_every_s
+    if settings.vault.backup:
+        _check_backup(Path(settings.vault.backup), settings.state)
     if len(os.fsencode(settings.vault_socket("recorder"))) > LONGEST_SOCKET_PATH:
         raise SettingsTrouble("run_dir is too long a path for sockets; use one of at most 80 bytes.")
     channels = {device.alsa: device.channels for device in settings.recorder.devices}
@@ -176,3 +186,10 @@ def _check(settings: Settings) -> None:
             raise SettingsTrouble(f"line '{line.name}' or its channel is listed twice.")
         names.add(line.line)
         places.add((line.alsa, line.channel))
+
+
+def _check_backup(backup: Path, state: Path) -> None:
+    if not backup.is_absolute():
+        raise SettingsTrouble("vault.backup must be a whole path, from / on.")
+    if backup == state or backup.is_relative_to(state) or state.is_relative_to(backup):
+        raise SettingsTrouble("vault.backup must lie apart from state_dir, best on another disk or machine.")

@@ -115,5 +115,5 @@ def list_text(things: Sequence[str]) -> str:
 
 
 def wait_text(seconds: int) -> str:
-    """In 40 seconds, in 3 minutes."""
+    """In 40 seconds, in 3 minutes; below 0: 3 minutes ago."""
     return str(flask_babel.format_timedelta(timedelta(seconds=seconds), add_direction=True, threshold=1.5))

@@ -211,6 +211,8 @@ _OTHER_NAMES = {
     "RingForeign": "KeyTrouble",
     "RingOld": "KeyTrouble",
     "RingDamaged": "KeyTrouble",
+    "BackupTrouble": "StorageTrouble",
+    "SourceUnreadable": "StorageTrouble",
 }
 # To a technician these differ, and the vault's log tells them apart; to the person before the page they do not.
 

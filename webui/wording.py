@@ -149,6 +149,11 @@ def period_text(seconds: int) -> str:
     return language.amount_text(seconds // size, unit)
 
 
+def age_text(ms: int) -> str:
+    """3 days ago. A clock that was put back makes nothing come from the future."""
+    return language.wait_text(-max(1, ms // 1000))
+
+
 def hours_that_fit(free_bytes: int) -> str:
     """How many hours of calls a disk still takes, to two digits: more would be a promise."""
     hours = free_bytes // AUDIO_BYTES_AN_HOUR

@@ -157,8 +157,14 @@ class VaultClient:
     def set_pin(self, pin: str | None) -> None:
         self.ask(verbs.SetPin(pin=pin), verbs.Done)
 
-    def check(self) -> tuple[str, ...]:
-        return self.ask(verbs.Check(), verbs.CheckFindings).findings
-
     def export_journal(self) -> verbs.ExportedJournal:
         return self.ask(verbs.ExportJournal(), verbs.ExportedJournal)
+
+    def check(self) -> verbs.CheckFindings:
+        return self.ask(verbs.Check(), verbs.CheckFindings)
+
+    def make_backup(self, to: str) -> verbs.BackupState:
+        return self.ask(verbs.MakeBackup(to=to), verbs.BackupState)
+
+    def backup_state(self) -> verbs.BackupState:
+        return self.ask(verbs.AskBackup(), verbs.BackupState)

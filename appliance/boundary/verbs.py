@@ -245,6 +245,16 @@ class AskNow(Request, frozen=True):
     login: Token
 
 
+class BackupFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The backup that the settings want. made_at_ms: 0 if there is none yet.  waiting: forgotten calls that it has yet
+    to be told of."""
+
+    made_at_ms: Count
+    failed: bool
+    late: bool
+    waiting: Count
+
+
 class Now(Answer, frozen=True):
     lines: tuple[LineNow, ...]
     recorder_alive: bool
@@ -256,6 +266,7 @@ class Now(Answer, frozen=True):
     keep_s: int
     free_bytes: int
     unreadable_calls: int
+    backup: BackupFacts | None = None
 
 
 # --- the console's verbs --------------------------------------------------------------------------------
@@ -278,7 +289,35 @@ class Check(Request, frozen=True):
 
 
 class CheckFindings(Answer, frozen=True):
+    """findings: what is wrong; notes: what is not wrong and should be known."""
+
     findings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+class MakeBackup(Request, frozen=True):
+    """Begin a backup now, unless one runs. `to`: the directory; empty: where the settings want it."""
+
+    to: Annotated[str, Meta(max_length=1024)] = ""
+
+
+class AskBackup(Request, frozen=True):
+    """How far is it?"""
+
+
+class BackupState(Answer, frozen=True):
+    """A backup that runs, or the last that ran since the vault's start.
+
+    seen, calls: recordings looked at, of how many.  made_at_ms: 0 unless it is whole.  trouble: why it failed.
+    not_copied: a sentence each.
+    """
+
+    running: bool
+    seen: Count = 0
+    calls: Count = 0
+    made_at_ms: Count = 0
+    trouble: str = ""
+    not_copied: tuple[str, ...] = ()
 
 
 class ExportJournal(Request, frozen=True):
@@ -314,6 +353,8 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     SetPin: frozenset({CONSOLE}),
     Check: frozenset({CONSOLE}),
     ExportJournal: frozenset({CONSOLE}),
+    MakeBackup: frozenset({CONSOLE}),
+    AskBackup: frozenset({CONSOLE}),
 }
 
 ANSWERS: dict[type[Request], type[Answer]] = {
@@ -336,4 +377,6 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     SetPin: Done,
     Check: CheckFindings,
     ExportJournal: ExportedJournal,
+    MakeBackup: BackupState,
+    AskBackup: BackupState,
 }

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance.boundary.verbs import CheckFindings
 from appliance.commands.arguments import Commands
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ def add(commands: Commands) -> None:
 def _check(parsed: argparse.Namespace) -> int:
     from appliance.commands.state import ask_vault_or_open  # noqa: PLC0415 - loaded only by who needs a box
 
-    findings = ask_vault_or_open(parsed.state, lambda vault: list(vault.check()), _findings)
-    for finding in findings:
-        print(finding)  # noqa: T201
-    return FOUND if findings else 0
+    said = ask_vault_or_open(parsed.state, lambda vault: vault.check(), _findings)
+    for sentence in (*said.findings, *said.notes):
+        print(sentence)  # noqa: T201
+    return FOUND if said.findings else 0
 
 
-def _findings(box: Box) -> list[str]:
+def _findings(box: Box) -> CheckFindings:
     from appliance.vault.check import check_box  # noqa: PLC0415 - as above
 
     return check_box(box)

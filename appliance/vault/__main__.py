@@ -14,6 +14,7 @@ from appliance.boundary.verbs import Caller
 from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
 from appliance.settings import Settings
 from appliance.terms import LinekeepError, SettingsTrouble
+from appliance.vault.backup.keeper import LOOK_EVERY_S, STEP_EVERY_S
 from appliance.vault.box import Box
 from appliance.vault.door import Door
 from appliance.vault.retention.run import interval_s
@@ -21,7 +22,7 @@ from appliance.vault.schedule import Schedule
 from appliance.vault.service import Service, fault_reporter
 from appliance.vault.tpm import PinNeeded
 
-_TAKE_OVER = "take_over"
+_TAKE_OVER, _BACKUP = "take_over", "backup"
 _SWEEP_S = 20
 _DAY_S = 86_400
 _HEAD_S = 6 * 3600
@@ -88,6 +89,7 @@ class _Vault:
             box.note_start()
             box.catalogue.shorten_due(self._settings.vault.keep_s * 1000)
             self._schedule = schedule = _schedule(box, self._settings, self._log)
+            box.backup.wake = lambda: schedule.soon(_BACKUP)
             schedule.start()
         except BaseException:
             self.stop()
@@ -100,6 +102,8 @@ class _Vault:
 
     def stop(self) -> None:
         was_in_service = self._schedule is not None
+        if self._box is not None:
+            self._box.backup.stop()
         if self._schedule is not None:
             self._schedule.stop()
             self._schedule = None
@@ -129,6 +133,8 @@ def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
     schedule.every(_DAY_S, "certificate", box.make_front_certificate)
     schedule.every(_DAY_S, "empty_buckets", box.call_keys.drop_empty_buckets)
     schedule.every(_HEAD_S, "journal_head", box.sign_journal_head)
+    schedule.every(LOOK_EVERY_S, _BACKUP, box.backup.run, beside=True)
+    schedule.every(STEP_EVERY_S, "backup_in_step", box.backup.keep_in_step, beside=True)
     return schedule
 
 

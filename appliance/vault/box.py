@@ -6,12 +6,10 @@ together. What does not fit is said in one sentence, and nothing is made new ove
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,15 @@ import msgspec
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.clock import Clock
-from appliance.recordings.disk import sync_folder
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.sealing import check_known_answers
 from appliance.settings import SOFTWARE_TPM, Settings
 from appliance.terms import KeyTrouble, SettingsTrouble, StorageTrouble
 from appliance.vault.accounts import Accounts
+from appliance.vault.backup.copying import Copying
+from appliance.vault.backup.keeper import BackupKeeper
+from appliance.vault.backup.restored import note_restored, refuse_half_restored
+from appliance.vault.backup.wrap_log import WrapLog
 from appliance.vault.boot_policies import read_boot_policies
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import Catalogue
@@ -43,6 +44,7 @@ from appliance.vault.retention.run import RetentionRun
 from appliance.vault.ring import Ring
 from appliance.vault.ring_file import RingContents
 from appliance.vault.ring_moves import RingMoves
+from appliance.vault.state_lock import lock_state
 from appliance.vault.store import Store
 from appliance.vault.tpm import Ownership, Tpm, TpmFault
 
@@ -62,7 +64,8 @@ class Box:
         state = settings.state
         self._closers: list[Callable[[], None]] = []
         try:
-            self._lock_state(state)
+            self._closers.append(lock_state(state))
+            refuse_half_restored(state)
             self.folder = RecordingsFolder(state / "recordings")
             _refuse_half_a_box(state)
             self.tpm = reach_tpm(settings)
@@ -140,6 +143,9 @@ class Box:
             log=self.log,
         )
         self.catalogue = Catalogue(self.store)
+        wrap_log = WrapLog(settings.state / "ring" / "wraps", clock, self.log)
+        self.catalogue.when_wrapped = wrap_log.note
+        note_restored(settings.state, self.journal)
         self.accounts = Accounts(self.store, self.journal, clock, settings.state / "claim-code")
         self.watch = ClockWatch(clock, self.catalogue, self.journal)
         self.call_keys = CallKeys(self.ring, self.catalogue, clock)
@@ -183,6 +189,32 @@ class Box:
             log=self.log,
         )
         self.line_board = LineBoard(time.monotonic)
+        self.backup = self._backup_keeper(wrap_log)
+
+    def _backup_keeper(self, wrap_log: WrapLog) -> BackupKeeper:
+        settings = self.settings
+        copying = Copying(
+            state=settings.state,
+            store=self.store,
+            catalogue=self.catalogue,
+            call_keys=self.call_keys,
+            ring=self.ring,
+            folder=self.folder,
+            wrap_log=wrap_log,
+            chain=self.notary.chain,
+            clock=self.clock,
+        )
+        return BackupKeeper(
+            directory=Path(settings.vault.backup) if settings.vault.backup else None,
+            every_s=settings.vault.backup_every_s,
+            state=settings.state,
+            copying=copying,
+            store=self.store,
+            folder=self.folder,
+            journal=self.journal,
+            clock=self.clock,
+            log=self.log,
+        )
 
     def _note_ownership(self) -> None:
         if self._ownership is Ownership.TAKEN:
@@ -241,20 +273,6 @@ class Box:
     def close(self) -> None:
         while self._closers:
             self._closers.pop()()
-
-    def _lock_state(self, state: Path) -> None:
-        try:
-            state.mkdir(mode=0o751, parents=True, exist_ok=True)
-            with suppress(PermissionError):  # who may not read the folder above has not made this one either
-                sync_folder(state.parent)
-            lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageTrouble(f"The state directory {state} cannot be used: {error.strerror}.") from error
-        self._closers.append(lambda: os.close(lock))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StorageTrouble(f"The state directory {state} is in use by another Linekeep.") from error
 
 
 def reach_tpm(settings: Settings) -> Tpm:

@@ -6,7 +6,7 @@ Every method is one transaction. Knows no key and no rule: it stores what it is 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -74,6 +74,8 @@ class Catalogue:
         # Begins at the time of day, so that it grows over a restart too.
         self.changes = time.time_ns() // 1_000_000
         """Grows whenever the list of kept calls changes."""
+        self.when_wrapped: Callable[[Sequence[Wrap], str], None] = lambda _wraps, _line: None
+        """Told of each wrapped key that is new, before anything depends on it; the line if it is known."""
 
     def note_change(self) -> None:
         """The list of kept calls has changed by another hand."""
@@ -92,6 +94,7 @@ class Catalogue:
                 )
             )
             connection.execute(call_keys.insert().values(**_columns(wrap)))
+        self.when_wrapped([wrap], line)
 
     def begin(self, call: CallId, started_at_ms: int) -> bool:
         """Returns: False if the call is not one that can begin (unknown, or finished already)."""
@@ -242,6 +245,13 @@ class Catalogue:
                 found += [Wrap(call_id=row.call_id, bucket_id=row.bucket_id, wrapped=row.wrapped) for row in rows]
         return found
 
+    def all_wraps(self) -> Iterator[tuple[Wrap, str]]:
+        """Every wrapped key, with its call's line."""
+        query = sa.select(call_keys, calls.c.line).join_from(call_keys, calls, call_keys.c.call_id == calls.c.call_id)
+        with self._store.reading() as connection:
+            for row in connection.execute(query):
+                yield Wrap(call_id=row.call_id, bucket_id=row.bucket_id, wrapped=row.wrapped), row.line
+
     def wraps_in(self, buckets: Iterable[str]) -> list[Wrap]:
         found: list[Wrap] = []
         with self._store.reading() as connection:
@@ -264,6 +274,7 @@ class Catalogue:
         with self._store.transaction() as connection:
             _insert_all(connection, call_keys, wraps)
             _insert_all(connection, number_tokens, tokens)
+        self.when_wrapped(wraps, "")
 
     def drop_buckets(self, buckets: Iterable[str]) -> None:
         """Strike wraps and tokens under bucket keys that the ring no longer holds."""

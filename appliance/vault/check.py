@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from appliance.audit.events import Act
 from appliance.audit.journal import decode_entry
+from appliance.boundary.verbs import CheckFindings
 from appliance.recordings.reader import RecordingReader
 from appliance.terms import CallId, LinekeepError
 from appliance.vault import card as cards
+from appliance.vault.backup.restored import restored_of
 from appliance.vault.catalogue import CallRow, CallState
 from appliance.vault.evidence import journal_verifier
 
@@ -23,11 +25,11 @@ if TYPE_CHECKING:
 _LEFT_BEHIND_S = 600
 
 
-def check_box(box: Box) -> list[str]:
-    """Find the faults, and journal that somebody looked."""
-    findings = list(find_faults(box))
+def check_box(box: Box) -> CheckFindings:
+    """Find the faults and what should be known, and journal that somebody looked."""
+    findings = tuple(find_faults(box))
     box.journal.append(Act.CHECK_RUN, by="console", notes={"findings": len(findings)})
-    return findings
+    return CheckFindings(findings=findings, notes=tuple(find_notes(box)))
 
 
 def find_faults(box: Box) -> Iterator[str]:
@@ -39,12 +41,20 @@ def find_faults(box: Box) -> Iterator[str]:
     yield from _folder(box)
     yield from _journal_against_catalogue(box)
     yield from _journal_against_tpm(box)
+    yield from box.backup.faults()
+
+
+def find_notes(box: Box) -> Iterator[str]:
+    """What is not wrong and should be known."""
+    restored = restored_of(box.settings.state)
+    if restored is not None:
+        yield restored.sentence()
 
 
 def _journal_against_tpm(box: Box) -> Iterator[str]:
     # The ring tells a move and the journal is told under one lock; only a full disk keeps them apart.
     moved = box.ring.last_commit.after.hex()
-    if moved != box.ring_moves.told and moved == box.ring.last_commit.after.hex() != box.ring_moves.told:
+    if box.ring_moves.told != moved == box.ring.last_commit.after.hex() != box.ring_moves.told:
         yield "The ring has moved since the journal's last entry about it. Make room; the next start makes it good."
     # The heads first: the journal is always ahead of them.
     heads, index = box.journal_heads.seen()

@@ -14,9 +14,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from appliance.terms import LinekeepError
 
+_BESIDE = "beside"
+
 
 class Schedule:
     """Runs jobs again and again, one at a time, on a thread of its own; a missed run is made up once.
+
+    What may take hours runs beside the others, on a second thread, one at a time too.
 
     Args:
         on_trouble: told of what a job raised. The job runs again at its next time: a deletion that could not be
@@ -27,10 +31,10 @@ class Schedule:
         self._on_trouble = on_trouble
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        executors = {"default": ThreadPoolExecutor(1)}
+        executors = {"default": ThreadPoolExecutor(1), _BESIDE: ThreadPoolExecutor(1)}
         self._scheduler: Any = BackgroundScheduler(executors=executors, job_defaults=defaults, timezone="UTC")
 
-    def every(self, seconds: float, name: str, job: Callable[[], None]) -> None:
+    def every(self, seconds: float, name: str, job: Callable[[], None], *, beside: bool = False) -> None:
         """Run the job at the start and every so many seconds after."""
 
         def run() -> None:
@@ -41,7 +45,8 @@ class Schedule:
             except Exception as fault:  # noqa: BLE001 - the outer loop of a job
                 self._on_trouble(name, fault)
 
-        self._scheduler.add_job(run, "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC))
+        executor, now = _BESIDE if beside else "default", datetime.now(UTC)
+        self._scheduler.add_job(run, "interval", seconds=seconds, id=name, executor=executor, next_run_time=now)
 
     def soon(self, name: str) -> None:
         """Run this job now, and from here on at its interval."""
@@ -52,5 +57,5 @@ class Schedule:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Returns when the running job has ended."""
+        """Returns when the running jobs have ended."""
         self._scheduler.shutdown(wait=True)

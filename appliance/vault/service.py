@@ -46,6 +46,8 @@ class Service:
             verbs.SetPin: self.answer_set_pin,
             verbs.Check: self.answer_check,
             verbs.ExportJournal: self.answer_export_journal,
+            verbs.MakeBackup: self.answer_make_backup,
+            verbs.AskBackup: self.answer_ask_backup,
         }
 
     # the recorder's
@@ -126,6 +128,7 @@ class Service:
             keep_s=box.settings.vault.keep_s,
             free_bytes=box.folder.free_bytes(),
             unreadable_calls=counts.unreadable,
+            backup=counts.backup,
         )
 
     def answer_unlock(self, _request: verbs.Unlock) -> verbs.Done:
@@ -139,11 +142,17 @@ class Service:
 
     def answer_check(self, _request: verbs.Check) -> verbs.CheckFindings:
         with self._checking:
-            return verbs.CheckFindings(findings=tuple(check_box(self._box)))
+            return check_box(self._box)
 
     def answer_export_journal(self, _request: verbs.ExportJournal) -> verbs.ExportedJournal:
         head = self._box.sign_journal_export()
         return verbs.ExportedJournal(journal_bytes=head.journal_bytes, heads_bytes=head.heads_bytes)
+
+    def answer_make_backup(self, request: verbs.MakeBackup) -> verbs.BackupState:
+        return self._box.backup.ask(request.to)
+
+    def answer_ask_backup(self, _request: verbs.AskBackup) -> verbs.BackupState:
+        return self._box.backup.state()
 
 
 class _Counts:
@@ -154,6 +163,7 @@ class _Counts:
         self._box = box
         self._counted_at: tuple[int, float] | None = None
         self.kept = self.overdue = self.unreadable = 0
+        self.backup: verbs.BackupFacts | None = None
 
     def read(self) -> _Counts:
         changes, now_s = self._box.catalogue.changes, time.monotonic()
@@ -161,6 +171,7 @@ class _Counts:
             self.kept = self._box.catalogue.count_kept()
             self.overdue = self._box.retention.overdue()
             self.unreadable = self._box.playback.unreadable()
+            self.backup = self._box.backup.facts()
             self._counted_at = changes, now_s
         return self
 

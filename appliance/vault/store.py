@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from appliance.terms import DiskFull, StorageTrouble
 from appliance.vault.migrations import bring_up_to_date
+
+_PAGES_AT_ONCE = 256
+"""Of 4 KiB, in a copy of the catalogue."""
 
 metadata = sa.MetaData()
 
@@ -131,6 +136,7 @@ class Store:
         sa.event.listen(self._engine, "connect", _prepare_connection)
         sa.event.listen(self._engine, "begin", _begin)
         self._reader = self._engine.execution_options(reads_only=True)
+        self._copying = threading.Lock()
         try:
             with _translated():
                 bring_up_to_date(self._engine)
@@ -150,7 +156,18 @@ class Store:
             yield connection
 
     def empty_log(self) -> None:
-        """Fold the write-ahead log into the file and cut it, so that old rows do not linger there."""
+        """Fold the write-ahead log into the file and cut it, so that old rows do not linger there.
+
+        While a copy is being made it is left to the copy's end: to wait for that would keep all writers waiting.
+        """
+        if not self._copying.acquire(blocking=False):
+            return
+        try:
+            self._cut_log()
+        finally:
+            self._copying.release()
+
+    def _cut_log(self) -> None:
         with _translated(), self._engine.connect() as connection:
             raw: Any = connection.connection.dbapi_connection
             try:
@@ -161,6 +178,34 @@ class Store:
                     "What was asked for before is done."
                 ) from error
 
+    def copy_to(self, target: Path, rest: Callable[[float], None]) -> None:
+        """Write the catalogue, as it is at this moment, into a file of its own; writers go on meanwhile.
+
+        Args:
+            rest: told after each piece how many seconds it took.
+        """
+        with self._copying:
+            try:
+                self._copy(target, rest)
+            except sqlite3.Error as error:  # SQLAlchemy translates only what passes through it
+                if "full" in str(error):
+                    raise DiskFull("There is no room for a copy of the catalogue.") from error
+                raise StorageTrouble("A copy of the catalogue could not be written.") from error
+            finally:
+                self._cut_log()
+
+    def _copy(self, target: Path, rest: Callable[[float], None]) -> None:
+        with self.reading() as connection:
+            connection.execute(sa.text("SELECT count(*) FROM alembic_version"))  # a view begins with its first look
+            raw: Any = connection.connection.dbapi_connection
+            # No locks and no journal: the medium may know neither, and nobody else looks at a passing name.
+            with closing(sqlite3.connect(f"{_uri(target)}?nolock=1", uri=True, isolation_level=None)) as copy:
+                copy.execute("PRAGMA journal_mode=OFF")
+                raw.backup(copy, pages=_PAGES_AT_ONCE, progress=_Paced(rest))
+        with closing(sqlite3.connect(f"{_uri(target)}?immutable=1", uri=True)) as copy:
+            if copy.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise StorageTrouble("The copy of the catalogue is damaged; `linekeep check` tells more.")
+
     def integrity(self) -> str:
         """SQLite's own word on the file: 'ok', or what is wrong."""
         with self.reading() as connection:
@@ -168,6 +213,22 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _uri(path: Path) -> str:
+    return path.absolute().as_uri()
+
+
+class _Paced:
+    """What SQLite calls after each piece."""
+
+    def __init__(self, rest: Callable[[float], None]) -> None:
+        self._rest = rest
+        self._since_s = time.monotonic()
+
+    def __call__(self, _status: int, _remaining: int, _total: int) -> None:
+        self._rest(time.monotonic() - self._since_s)
+        self._since_s = time.monotonic()
 
 
 def _make_private(path: Path) -> None:

@@ -46,6 +46,8 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.SetPin: {"pin": "1234"},
     verbs.Check: {},
     verbs.ExportJournal: {},
+    verbs.MakeBackup: {"to": "/mnt"},
+    verbs.AskBackup: {},
 }
 
 

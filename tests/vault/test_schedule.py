@@ -62,3 +62,19 @@ def test_job_asked_for_after_the_stop_is_let_be() -> None:
     schedule.start()
     schedule.stop()
     schedule.soon("job")
+
+
+def test_a_job_that_takes_long_runs_beside_the_others(schedule: Schedule) -> None:
+    runs: Queue[str] = Queue()
+    go_on = threading.Event()
+
+    def slow() -> None:
+        runs.put("slow begins")
+        go_on.wait(10)
+
+    schedule.every(_LONG_S, "slow", slow, beside=True)
+    schedule.start()
+    assert runs.get(timeout=10) == "slow begins"
+    schedule.every(_LONG_S, "quick", lambda: runs.put("quick"))
+    assert runs.get(timeout=10) == "quick"
+    go_on.set()

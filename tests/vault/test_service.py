@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import structlog
@@ -114,10 +115,30 @@ def test_what_a_page_asks_by_itself_does_not_keep_a_login_alive(house: BoxHouse,
 
 
 def test_the_console_asks_for_a_check(clients: dict[verbs.Caller, VaultClient], box: Box) -> None:
-    assert clients[verbs.Caller.CONSOLE].check() == ()
+    assert clients[verbs.Caller.CONSOLE].check() == verbs.CheckFindings(findings=())
     box.folder.finished_path(CallId("ab" * 16)).write_bytes(b"")
-    assert len(clients[verbs.Caller.CONSOLE].check()) == 1
+    assert len(clients[verbs.Caller.CONSOLE].check().findings) == 1
     box.folder.finished_path(CallId("ab" * 16)).unlink()
+
+
+def test_the_console_asks_for_a_backup_and_how_far_it_is(
+    clients: dict[verbs.Caller, VaultClient], box: Box, tmp_path: Path
+) -> None:
+    console = clients[verbs.Caller.CONSOLE]
+    assert console.backup_state() == verbs.BackupState(running=False)
+    with pytest.raises(VaultRefused, match="name no directory"):
+        console.make_backup("")
+    with pytest.raises(VaultRefused, match="whole path"):
+        console.make_backup("stick")
+    assert console.make_backup(str(tmp_path)).running
+    assert console.make_backup(str(tmp_path)).running  # a second one asks after the first
+    box.backup.run()  # the schedule's part
+    state = console.backup_state()
+    assert (state.running, state.trouble) == (False, "")
+    assert (tmp_path / "linekeep-backup.json").exists()
+    assert console.make_backup(str(tmp_path / "not there")).running
+    box.backup.run()
+    assert "There is no directory" in console.backup_state().trouble
 
 
 def test_an_unexpected_fault_is_logged_without_the_values_it_met() -> None:

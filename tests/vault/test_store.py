@@ -153,3 +153,19 @@ def test_a_log_that_the_disk_does_not_let_be_emptied_is_one_sentence(store: Stor
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     store.empty_log()
     assert store.integrity() == "ok"
+
+
+def test_the_log_is_not_waited_for_while_a_copy_is_made_and_is_empty_after_it(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "catalogue.sqlite")) as store:
+
+        def meanwhile(_took_s: float) -> None:
+            with store.transaction() as connection:
+                connection.execute(marks.insert().values(name=os.urandom(4).hex(), value=1))
+            store.empty_log()
+
+        store.copy_to(tmp_path / "copy.sqlite", meanwhile)
+        assert (tmp_path / "catalogue.sqlite-wal").stat().st_size == 0
+        with store.reading() as connection:
+            assert connection.execute(sa.select(sa.func.count()).select_from(marks)).scalar_one() > 0
+    with closing(Store(tmp_path / "copy.sqlite")) as copy, copy.reading() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(marks)).scalar_one() == 0

@@ -52,6 +52,11 @@ def test_page_and_poll_say_the_same(owner: FlaskClient, stub: VaultStub) -> None
         assert chip["note"] in page
 
 
+def backup(*, made_at_ms: int = NOW_MS - 3 * 3_600_000, **changed: object) -> verbs.BackupFacts:
+    facts = verbs.BackupFacts(made_at_ms=made_at_ms, failed=False, late=False, waiting=0)
+    return msgspec.structs.replace(facts, **changed)
+
+
 def only_line(now: verbs.Now, client: FlaskClient) -> LineView:
     with client.application.test_request_context():
         return view_of(now, NOW_MS).lines[0]
@@ -97,6 +102,11 @@ def test_level_fills_the_meter_from_line_noise_to_full_scale(level_dbfs: float, 
         ({}, "room", Tone.PLAIN, "5,600 hours"),
         ({"free_bytes": 500_000_000}, "room", Tone.WARN, "64 hours"),
         ({"unreadable_calls": 1}, "unreadable", Tone.BAD, "1"),
+        ({"backup": backup()}, "backup", Tone.PLAIN, "3 hours ago"),
+        ({"backup": backup(made_at_ms=0)}, "backup", Tone.PLAIN, "none yet"),
+        ({"backup": backup(failed=True)}, "backup", Tone.BAD, "3 hours ago"),
+        ({"backup": backup(late=True)}, "backup", Tone.BAD, "3 hours ago"),
+        ({"backup": backup(waiting=2)}, "backup", Tone.WARN, "3 hours ago"),
         ({"keep_s": 30 * 86_400}, "keep", Tone.PLAIN, "30 days"),
         ({"keep_s": 90}, "keep", Tone.PLAIN, "90 seconds"),
         ({"keep_s": 2 * 365 * 86_400}, "keep", Tone.PLAIN, "2 years"),
@@ -112,10 +122,17 @@ def test_figure_has_value_and_tone(
     assert bool(chips[name].note) is (tone in {Tone.WARN, Tone.BAD})
 
 
-def test_box_where_all_can_be_read_has_no_figure_about_it(owner: FlaskClient) -> None:
+def test_box_where_all_can_be_read_and_no_backup_is_wanted_has_no_figure_about_either(owner: FlaskClient) -> None:
     with owner.application.test_request_context():
         chips = view_of(quiet_box("office"), NOW_MS).chips
-    assert "unreadable" not in {chip.name for chip in chips}
+    assert {"unreadable", "backup"}.isdisjoint(chip.name for chip in chips)
+
+
+def test_age_of_the_backup_is_said_in_german(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.now = quiet_box("office", backup=backup(waiting=1))
+    told = str(live(owner, "de"))
+    assert "vor 3 Stunden" in told
+    assert "1 gelöschter Anruf liegt noch in der Sicherung" in told
 
 
 def test_poll_without_a_login_is_told_so_as_json(stranger: FlaskClient) -> None:

@@ -18,7 +18,7 @@ from appliance.clock import Clock
 from webui.gate import this_login
 from webui.language import figure_text, gettext, ngettext
 from webui.vault_client import ThreadVault
-from webui.wording import hours_that_fit, length_text, period_text, said
+from webui.wording import age_text, hours_that_fit, length_text, period_text, said
 
 QUIETEST_DBFS = -60.0
 """The left end of a level meter: the noise of a quiet telephone line."""
@@ -89,10 +89,10 @@ class LivePages:
 
 
 def view_of(now: verbs.Now, now_ms: int) -> LiveView:
-    """The box as the first page shows it. `now_ms`: for running times."""
+    """The box as the first page shows it. `now_ms`: for running times and ages."""
     return LiveView(
         lines=tuple(_line_view(line, now_ms, alive=now.recorder_alive) for line in now.lines),
-        chips=tuple(_chips(now)),
+        chips=tuple(_chips(now, now_ms)),
         alarm="" if now.recorder_alive else _recorder_silent(),
         newest_change=now.newest_change,
     )
@@ -144,12 +144,14 @@ def _recorder_silent() -> str:
     )
 
 
-def _chips(now: verbs.Now) -> Iterator[Chip]:
+def _chips(now: verbs.Now, now_ms: int) -> Iterator[Chip]:
     yield _overdue_chip(now.overdue_calls)
     if now.unreadable_calls:
         yield _unreadable_chip(now.unreadable_calls)
     yield _clock_chip(now.clock_trouble)
     yield _room_chip(now.free_bytes)
+    if now.backup is not None:
+        yield _backup_chip(now.backup, now_ms)
     yield Chip(name="keep", label=gettext("Kept for"), value=period_text(now.keep_s), tone=Tone.PLAIN)
     yield Chip(name="kept", label=gettext("Calls kept"), value=figure_text(now.kept_calls), tone=Tone.PLAIN)
 
@@ -199,3 +201,24 @@ def _room_chip(free_bytes: int) -> Chip:
         "calls that you no longer need, or keep calls for a shorter time."
     )
     return Chip(name="room", label=label, value=value, tone=Tone.WARN, note=note)
+
+
+def _backup_chip(backup: verbs.BackupFacts, now_ms: int) -> Chip:
+    label = gettext("Last backup")
+    value = age_text(now_ms - backup.made_at_ms) if backup.made_at_ms else gettext("none yet")
+    if backup.failed or backup.late:
+        note = gettext(
+            "The last backup could not be made. What is on the box is safe. See whether the backup drive is plugged "
+            "in and has room; the box tries again by itself. If this stays, call your technician."
+        )
+        return Chip(name="backup", label=label, value=value, tone=Tone.BAD, note=note)
+    if backup.waiting:
+        note = ngettext(
+            "%(num)s deleted call still lies in the backup, where nobody can open it: its key is gone. It is removed "
+            "as soon as the backup drive is there.",
+            "%(num)s deleted calls still lie in the backup, where nobody can open them: their keys are gone. They are "
+            "removed as soon as the backup drive is there.",
+            backup.waiting,
+        )
+        return Chip(name="backup", label=label, value=value, tone=Tone.WARN, note=note)
+    return Chip(name="backup", label=label, value=value, tone=Tone.PLAIN)

@@ -1,0 +1,419 @@
+"""Restores: what was lost comes back, what was forgotten does not, on the same box and on another."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from appliance.terms import CallId, KeyForgotten, KeyTrouble, SettingsTrouble, StorageTrouble
+from appliance.vault.backup.forgotten_list import Forgotten, encoded
+from appliance.vault.backup.mending import mend, settle
+from appliance.vault.backup.place import CATALOGUE, FORGOTTEN, WRAPS, recording_name
+from appliance.vault.box import Box
+from appliance.vault.catalogue import CallState
+from appliance.vault.check import find_faults, find_notes
+from tests.vault.backup.backup_house import BackedUp, back_up, plays, recovered_elsewhere
+from tests.vault.box_house import (
+    PASSWORD,
+    BoxHouse,
+    acts_of,
+    begin_writing,
+    contents_of,
+    kept_call,
+    receipt_of,
+    written_call,
+)
+
+
+def erase(box: Box, *calls: CallId) -> bytes:
+    receipt = box.erasure.erase(calls, by="test", why="asked")
+    assert receipt is not None
+    assert receipt.signed is not None
+    return receipt.signed
+
+
+def is_gone(box: Box, call: CallId) -> bool:
+    try:
+        box.call_keys.key_of(call)
+    except KeyForgotten:
+        return (
+            box.catalogue.find(call) is None
+            and box.catalogue.was_forgotten(call)
+            and not box.folder.finished_path(call).exists()
+        )
+    return False
+
+
+def test_a_lost_catalogue_comes_back_and_everything_plays(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        calls = [kept_call(box) for _ in range(3)]
+        back_up(box)
+    backed_up.lose_catalogue()
+    outcome = backed_up.restore()
+    assert (outcome.restored.calls, outcome.restored.left_out) == (3, 0)
+    with backed_up.opened() as box:
+        settle(box)
+        assert all(plays(box, call) for call in calls)
+        assert list(find_faults(box)) == []
+
+
+def test_calls_that_were_wrapped_again_after_the_backup_play_from_the_backups_catalogue(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        survivors = [kept_call(box) for _ in range(3)]
+        gone = [kept_call(box) for _ in range(2)]
+        back_up(box)
+        for call in gone:  # two rotations of the same bucket, the backup away
+            erase(box, call)
+    backed_up.lose_catalogue()
+    outcome = backed_up.restore()
+    assert (outcome.restored.calls, outcome.restored.left_out) == (3, 2)
+    with backed_up.opened() as box:
+        settle(box)
+        assert all(plays(box, call) for call in survivors)
+        assert all(is_gone(box, call) for call in gone)
+        assert list(find_faults(box)) == []
+
+
+def test_without_the_second_copy_of_the_keys_they_would_not(backed_up: BackedUp) -> None:
+    """What the test above rests on."""
+    with backed_up.opened() as box:
+        survivor, gone = kept_call(box), kept_call(box)
+        back_up(box)
+        erase(box, gone)
+    backed_up.lose_catalogue()
+    (backed_up.state / "ring" / "wraps").unlink()
+    backed_up.restore()
+    with backed_up.opened() as box:
+        assert not plays(box, survivor)
+
+
+def test_a_call_of_after_the_backup_is_in_the_restored_catalogue_too(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        back_up(box)
+        later, running = kept_call(box), begin_writing(box)
+        left = written_call(box)
+        other = kept_call(box)
+        erase(box, other)
+    running[1].abandon()
+    backed_up.lose_catalogue()
+    outcome = backed_up.restore()
+    assert outcome.restored.calls == 3
+    with backed_up.opened() as box:
+        settle(box)
+        assert [plays(box, call) for call in (later, left, running[0])] == [True, True, True]
+        assert is_gone(box, other)
+        assert list(find_faults(box)) == []
+
+
+def test_lost_recordings_come_back_and_the_present_catalogue_stays(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        lost, gone = kept_call(box), kept_call(box)
+        back_up(box)
+        erase(box, gone)
+        later = kept_call(box)
+        box.folder.finished_path(lost).unlink()
+    outcome = backed_up.restore()
+    assert not outcome.has_catalogue_from_backup
+    assert outcome.restored.recordings == 1
+    with backed_up.opened() as box:
+        settle(box)
+        assert plays(box, lost)
+        assert plays(box, later)
+        assert is_gone(box, gone)
+        assert list(find_faults(box)) == []
+
+
+def test_a_damaged_recording_is_replaced_and_a_sound_one_is_not(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        damaged, sound = kept_call(box), kept_call(box)
+        back_up(box)
+        path = box.folder.finished_path(damaged)
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        # And the backup's copy of the other is the damaged one.
+        (backed_up.directory / recording_name(sound)).write_bytes(b"x")
+        assert mend(box, backed_up.backup()) == 1
+        assert plays(box, damaged)
+        assert plays(box, sound)
+        assert list(find_faults(box)) == []
+
+
+def test_a_damaged_catalogue_is_put_aside(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        call, gone = kept_call(box), kept_call(box)
+        back_up(box)
+        erase(box, gone)
+    path = backed_up.state / CATALOGUE
+    content = bytearray(path.read_bytes())
+    content[4096:20480] = os.urandom(16384)
+    path.write_bytes(content)
+    assert backed_up.restore().has_catalogue_from_backup
+    assert (backed_up.state / f"{CATALOGUE}.damaged").read_bytes()[4096:20480] == content[4096:20480]
+    with backed_up.opened() as box:
+        settle(box)
+        assert plays(box, call)
+        assert is_gone(box, gone)
+        assert list(find_faults(box)) == []
+
+
+def test_what_was_forgotten_gets_a_receipt_again_and_the_journal_tells_the_restore(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        gone = kept_call(box)
+        back_up(box)
+        erasure_id = json.loads(json.loads(erase(box, gone))["statement"])["erasure"]
+    backed_up.lose_catalogue()
+    backed_up.restore()
+    with backed_up.opened() as box:
+        settle(box)
+        facts = receipt_of(box, erasure_id).facts
+        assert (facts["calls"], facts["why"]) == ([gone], "asked")
+        assert acts_of(box).count("calls:forgotten") == 1
+        assert acts_of(box).count("box:restored") == 1
+    with backed_up.opened() as box:
+        assert acts_of(box).count("box:restored") == 1
+
+
+def test_what_was_only_asked_for_when_the_catalogue_was_lost_is_forgotten_too(
+    backed_up: BackedUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(_gone: object) -> None:
+        raise KeyTrouble("cut")
+
+    with backed_up.opened() as box:
+        asked = kept_call(box)
+        back_up(box)
+        monkeypatch.setattr(box.call_keys, "forget", cut)
+        with pytest.raises(KeyTrouble, match="cut"):
+            box.erasure.erase([asked], by="test", why="asked")
+    backed_up.lose_catalogue()
+    backed_up.restore()
+    with backed_up.opened() as box:
+        settle(box)
+        assert is_gone(box, asked)
+
+
+def test_the_check_says_so_and_finds_nothing_wrong(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        kept_call(box)
+        gone = kept_call(box)
+        back_up(box)
+        erase(box, gone)
+        assert list(find_notes(box)) == []
+    backed_up.lose_catalogue()
+    backed_up.restore()
+    with backed_up.opened() as box:
+        settle(box)
+        (note,) = find_notes(box)
+        assert note.startswith("Restored on 20")
+        assert note.endswith(": 1 calls; 1 calls forgotten since then were left out and stay forgotten.")
+        assert list(find_faults(box)) == []
+
+
+def test_on_another_box_the_recovered_ring_forgets_again_what_was_forgotten_after_the_backup(
+    backed_up: BackedUp,
+) -> None:
+    with backed_up.opened() as box:
+        before, kept, after = (kept_call(box) for _ in range(3))
+        erase(box, before)
+        back_up(box)
+        recovery = box.ring.contents  # what the recovery copy of that moment holds
+        recording = box.folder.finished_path(after).read_bytes()
+        erase(box, after)
+        box.backup.keep_in_step()
+    # An old copy of the backup: recording and ring of then. Only the list is of now.
+    old = backed_up.directory / recording_name(after)
+    old.write_bytes(recording)
+    with recovered_elsewhere(backed_up, recovery) as settings:
+        assert not (Path(settings.state_dir) / "recordings" / "finished" / after).exists()
+        with backed_up.house.opened(settings) as box:
+            assert box.call_keys.can_open(after)  # its key is in the recovery copy
+            settle(box)
+            assert plays(box, kept)
+            assert is_gone(box, after)
+            assert is_gone(box, before)
+            assert box.ring.contents.buckets.keys().isdisjoint(recovery.buckets)
+            assert list(find_faults(box)) == []
+
+
+def test_on_another_box_a_receipt_forgets_what_an_old_backup_does_not_know(backed_up: BackedUp, tmp_path: Path) -> None:
+    with backed_up.opened() as box:
+        kept, gone = kept_call(box), kept_call(box)
+        back_up(box)
+        recovery = box.ring.contents
+        receipt = tmp_path / "receipt.json"
+        receipt.write_bytes(erase(box, gone))
+    state = backed_up.house.folder / "by receipt"
+    outcome = backed_up.restore(state, receipts=[receipt])
+    assert outcome.restored.left_out == 1
+    assert not (state / "recordings" / "finished" / gone).exists()
+    shutil.rmtree(state)
+    # The price: nothing on this other box knows, so it opens.
+    with recovered_elsewhere(backed_up, recovery) as settings, backed_up.house.opened(settings) as box:
+        settle(box)
+        assert plays(box, kept)
+        assert plays(box, gone)
+
+
+def test_a_receipt_of_another_box_or_a_changed_one_stops_the_restore(backed_up: BackedUp, tmp_path: Path) -> None:
+    with backed_up.opened() as box:
+        gone = kept_call(box)
+        back_up(box)
+        signed = erase(box, gone)
+    other = kept_in_mind = contents_of(backed_up.state)
+    receipt = tmp_path / "receipt.json"
+    for content in (signed.replace(gone.encode(), b"ab" * 16), b"{}", b"no json"):
+        receipt.write_bytes(content)
+        with pytest.raises(SettingsTrouble, match="Nothing was changed"):
+            backed_up.restore(receipts=[receipt])
+    assert other == kept_in_mind == contents_of(backed_up.state)
+
+
+def test_with_its_tpm_a_box_whose_whole_disk_was_lost_opens_again(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        call, gone = kept_call(box), kept_call(box)
+        back_up(box)
+        erase(box, gone)
+        box.backup.keep_in_step()
+    shutil.rmtree(backed_up.state)
+    outcome = backed_up.restore()
+    assert outcome.has_ring_from_backup
+    with backed_up.opened() as box:
+        settle(box)
+        assert plays(box, call)
+        assert is_gone(box, gone)
+        assert list(find_faults(box)) == []
+
+
+def test_a_ring_from_before_a_forgetting_is_refused_and_not_begun_anew(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        kept_call(box)
+        gone = kept_call(box)
+        back_up(box)
+        erase(box, gone)  # the backup was away
+    shutil.rmtree(backed_up.state)
+    backed_up.restore()
+    with pytest.raises(KeyTrouble, match="old copy"), backed_up.opened():
+        pass
+
+
+def test_the_backup_of_another_box_is_refused_and_nothing_is_changed(house: BoxHouse, backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        kept_call(box)
+        back_up(box)
+    state = house.folder / "quite another"
+    (state / "identity").mkdir(parents=True)
+    with house.opened(house.settings("donor")) as donor:
+        (donor.settings.state / "identity" / "chain.pem").unlink()
+    with house.opened(house.settings("donor")) as donor:
+        shutil.copy(donor.settings.state / "identity" / "chain.pem", state / "identity")
+    before = contents_of(state)
+    with pytest.raises(StorageTrouble, match="another box"):
+        backed_up.restore(state)
+    assert {name: content for name, content in contents_of(state).items() if name != "lock"} == before
+
+
+def test_a_directory_without_a_whole_backup_is_refused(backed_up: BackedUp) -> None:
+    with pytest.raises(StorageTrouble, match="There is no backup"):
+        backed_up.restore()
+    backed_up.backup().put_manifest("ab" * 32, 0)
+    with pytest.raises(StorageTrouble, match="never finished"):
+        backed_up.restore()
+
+
+def test_a_damaged_catalogue_in_the_backup_changes_nothing_here(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        call = kept_call(box)
+        back_up(box)
+    (backed_up.directory / CATALOGUE).write_bytes(b"x" * 5000)
+    with pytest.raises(StorageTrouble, match="The backup's catalogue is damaged"):
+        backed_up.restore()
+    (backed_up.state / "restoring.json").unlink()
+    with backed_up.opened() as box:
+        assert plays(box, call)
+
+
+def test_who_can_write_to_the_backup_cannot_have_calls_erased_from_a_catalogue_that_stays(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        call = kept_call(box)
+        back_up(box)
+    backed_up.backup().put(FORGOTTEN, encoded([Forgotten(call=call, at_ms=1)]))
+    backed_up.restore()
+    with backed_up.opened() as box:
+        settle(box)
+        assert plays(box, call)
+
+
+def test_a_restore_beside_a_running_vault_is_refused(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        back_up(box)
+        with pytest.raises(StorageTrouble, match="in use by another Linekeep"):
+            backed_up.restore()
+
+
+def test_a_login_from_before_the_backup_does_not_come_back(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        login = box.accounts.claim(str(box.accounts.claim_code()), "Ada", PASSWORD)[0]
+        back_up(box)
+        box.accounts.log_out(login)
+    backed_up.lose_catalogue()
+    backed_up.restore()
+    with backed_up.opened() as box:
+        with pytest.raises(Exception, match="ended"):
+            box.accounts.visitor(login)
+        assert box.accounts.log_in("Ada", PASSWORD)
+
+
+def test_settings_that_come_back_name_the_new_state_directory(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        (backed_up.state / "linekeep.toml").write_text('state_dir = "/var/lib/linekeep"\nrun_dir = "/run/linekeep"\n')
+        back_up(box)
+    state = backed_up.house.folder / "with settings"
+    backed_up.restore(state)
+    text = (state / "linekeep.toml").read_text()
+    assert text == f'state_dir = "{state}"\nrun_dir = "/run/linekeep"\n'
+
+
+def test_a_recording_that_the_medium_does_not_give_back_is_named(
+    backed_up: BackedUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with backed_up.opened() as box:
+        bad, good = kept_call(box), kept_call(box)
+        back_up(box)
+    shutil.rmtree(backed_up.state / "recordings" / "finished")
+    (backed_up.directory / recording_name(bad)).unlink()
+    (backed_up.directory / recording_name(bad)).mkdir()
+    outcome = backed_up.restore()
+    assert set(outcome.not_restored) == {bad}
+    with backed_up.opened() as box:
+        assert plays(box, good)
+
+
+def test_the_backups_wraps_serve_where_the_boxs_own_are_lost(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        survivor, gone = kept_call(box), kept_call(box)
+        back_up(box)
+        erase(box, gone)
+        box.backup.keep_in_step()
+    backed_up.lose_catalogue()
+    (backed_up.state / "ring" / "wraps").unlink()
+    backed_up.restore()
+    assert (backed_up.state / "ring" / "wraps").read_bytes() == (backed_up.directory / WRAPS).read_bytes()
+    with backed_up.opened() as box:
+        settle(box)
+        assert plays(box, survivor)
+
+
+def test_condemned_calls_are_nowhere_before_the_vault_has_finished_them(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        gone = kept_call(box)
+        back_up(box)
+        erase(box, gone)
+    backed_up.lose_catalogue()
+    backed_up.restore()
+    with backed_up.opened() as box:
+        row = box.catalogue.find(gone)
+        assert row is not None
+        assert (row.state, row.card) == (CallState.CONDEMNED, None)
