@@ -28,6 +28,7 @@ class Act(StrEnum):
     CALL_NOT_KEPT = "call:not_kept"
     CALL_OPENED = "call:opened"
     CALL_DOWNLOADED = "call:downloaded"
+    EVIDENCE_EXPORTED = "evidence:exported"
     CALL_ERASURE_ASKED = "call:erasure_asked"
     CALLS_CONDEMNED = "calls:condemned"
     CALLS_FORGOTTEN = "calls:forgotten"

@@ -16,6 +16,7 @@ from appliance.settings import Settings
 from appliance.terms import SettingsTrouble
 from appliance.vault.box import Box
 from appliance.vault.door import Door
+from appliance.vault.evidence.run import RUN_EVERY_S
 from appliance.vault.retention.run import interval_s
 from appliance.vault.schedule import Schedule
 from appliance.vault.service import Service, fault_reporter
@@ -112,6 +113,7 @@ def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
     schedule = Schedule(trouble)
     schedule.every(interval_s(settings.vault.keep_s), "retention", box.retention.run)
     schedule.every(_SWEEP_S, _TAKE_OVER, box.intake.take_over_what_was_left)
+    schedule.every(RUN_EVERY_S, "evidence", box.evidence.run)
     schedule.every(_DAY_S, "certificate", box.make_front_certificate)
     schedule.every(_DAY_S, "empty_buckets", box.call_keys.drop_empty_buckets)
     return schedule
