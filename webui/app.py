@@ -14,6 +14,7 @@ from webui.pages.call import CallPages
 from webui.pages.calls import CallList
 from webui.pages.claim import ClaimPages
 from webui.pages.errors import Errors
+from webui.pages.evidence import EvidencePages
 from webui.pages.live import LivePages
 from webui.pages.login import LoginPages
 from webui.pages.unlock import UnlockPages
@@ -40,6 +41,7 @@ def create_app(webui: WebuiSettings, vault: ThreadVault, log: BoundLogger, clock
     app.register_blueprint(CallList(vault, clock).blueprint())
     app.register_blueprint(CallPages(vault, clock).blueprint())
     app.register_blueprint(AudioPages(vault).blueprint())
+    app.register_blueprint(EvidencePages(vault, clock).blueprint())
     app.register_blueprint(LivePages(vault, clock).blueprint())
     return app
 

@@ -6,7 +6,8 @@ chose (a cookie that says nothing else), or the one their browser asks for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -46,6 +47,13 @@ def language() -> str:
 def language_address(wanted: str) -> str:
     """This page in another language."""
     return "?" + urlencode([*_arguments_but("lang", "fragment"), ("lang", wanted)])
+
+
+@contextmanager
+def speaking(code: str) -> Iterator[None]:
+    """Everything in here is said in this language, whatever the person's is."""
+    with flask_babel.force_locale(_LOCALES[code]):
+        yield
 
 
 def switch_language() -> Response | None:

@@ -136,6 +136,18 @@ TROUBLES = {
         safe=mark("The recording goes on, and nothing was changed."),
         to_do=mark("Wait until the call has ended, then try again."),
     ),
+    "NotSigned": Trouble(
+        status=409,
+        happened=mark("Nothing is signed about this call yet"),
+        safe=mark("The recording is safe, and nothing was handed out."),
+        to_do=mark("A call is signed within a minute after its end. Wait a moment, then try again."),
+    ),
+    "DayNotOver": Trouble(
+        status=409,
+        happened=mark("The day of this call is not signed yet"),
+        safe=mark("Nothing was handed out."),
+        to_do=mark("Export the call by itself, or come back when the day is over."),
+    ),
     "PasswordTooShort": Trouble(
         status=422,
         happened=mark("The password is too short"),

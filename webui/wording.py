@@ -166,11 +166,17 @@ def speed_text(figure: str) -> str:
     return figure_text(float(figure))
 
 
+def fingerprint(digits: str) -> str:
+    """A fingerprint as the label shows it: groups of four."""
+    return " ".join(digits[start : start + 4].upper() for start in range(0, len(digits), 4))
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "clock_text": clock_text,
     "date_text": date_text,
     "direction": direction,
     "ending": ending,
+    "fingerprint": fingerprint,
     "gap_reason": gap_reason,
     "length_text": length_text,
     "list_text": language.list_text,

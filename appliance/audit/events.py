@@ -44,6 +44,7 @@ class Act(StrEnum):
     CALL_SHOWN = "call:shown"
     CALL_OPENED = "call:opened"
     CALL_DOWNLOADED = "call:downloaded"
+    EVIDENCE_EXPORTED = "evidence:exported"
     CALL_ERASURE_ASKED = "call:erasure_asked"
     CALLS_CONDEMNED = "calls:condemned"
     CALLS_FORGOTTEN = "calls:forgotten"

@@ -20,6 +20,9 @@ READ_LIMIT_BYTES = 1024 * 1024
 
 MAX_ANSWER_BYTES = READ_LIMIT_BYTES + 64 * 1024
 
+MAX_EVIDENCE_BYTES = 16 * 1024 * 1024
+"""A statement holds a whole closing record, and a line's day names all of its calls."""
+
 _LENGTH = struct.Struct(">I")
 _T = TypeVar("_T")
 

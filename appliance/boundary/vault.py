@@ -39,6 +39,12 @@ _TROUBLES: dict[str, type[LinekeepError]] = {
 }
 
 
+_MOST_BYTES: dict[type[verbs.Answer], int] = {
+    verbs.ExportedEvidence: message.MAX_EVIDENCE_BYTES,
+    verbs.SignedStatement: message.MAX_EVIDENCE_BYTES,
+}
+
+
 class VaultAway(LinekeepError):
     """The vault cannot be reached at the moment."""
 
@@ -81,7 +87,7 @@ class VaultClient:
             self._connection = self._connect()
         message.send(self._connection, request)
         kind = cast("type[_A | verbs.Refused]", answer | verbs.Refused)
-        return message.receive(self._connection, kind, max_bytes=message.MAX_ANSWER_BYTES)
+        return message.receive(self._connection, kind, max_bytes=_MOST_BYTES.get(answer, message.MAX_ANSWER_BYTES))
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -142,6 +148,12 @@ class VaultClient:
     def read(self, login: str, call: verbs.ACall, offset: int, length: int, purpose: verbs.Purpose) -> verbs.ReadBytes:
         request = verbs.Read(login=login, call=call, offset=offset, length=length, purpose=purpose)
         return self.ask(request, verbs.ReadBytes)
+
+    def export_evidence(self, login: str, call: verbs.ACall, *, whole_day: bool) -> verbs.ExportedEvidence:
+        return self.ask(verbs.ExportEvidence(login=login, call=call, whole_day=whole_day), verbs.ExportedEvidence)
+
+    def read_statement(self, login: str, call: verbs.ACall) -> verbs.SignedStatement:
+        return self.ask(verbs.ReadStatement(login=login, call=call), verbs.SignedStatement)
 
     def erase_call(self, login: str, call: verbs.ACall) -> None:
         self.ask(verbs.EraseCall(login=login, call=call), verbs.Done)

@@ -199,6 +199,17 @@ class OpenCall(Request, frozen=True):
     call: ACall
 
 
+class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the box has signed about a call. `root`: the fingerprint on the label, 64 hexadecimal digits."""
+
+    root: str = ""
+    is_signed: bool = False
+    day: str = ""
+    """The UTC day in which the call is counted, 2026-11-27; empty if it has no number."""
+    number: int = 0
+    day_is_signed: bool = False
+
+
 class OpenedCall(Answer, frozen=True):
     facts: CallFacts
     audio_bytes: int
@@ -207,11 +218,13 @@ class OpenedCall(Answer, frozen=True):
     """Two signed bytes (lowest, highest) a column, the whole call in at most 800 columns."""
     gaps: tuple[tuple[int, int, str], ...]
     """First frame, frames, why."""
+    evidence: Evidence = Evidence()
 
 
 class Purpose(StrEnum):
     LISTEN = "listen"
     DOWNLOAD = "download"
+    EVIDENCE = "evidence"
 
 
 class Read(Request, frozen=True):
@@ -230,6 +243,49 @@ class ReadBytes(Answer, frozen=True):
 
     def __repr__(self) -> str:
         return f"ReadBytes({len(self.audio)} of {self.total_bytes} bytes)"
+
+
+class ExportEvidence(Request, frozen=True):
+    """Hand out what proves this call, or its line's whole day; journalled at once for every call in it."""
+
+    login: Token
+    call: ACall
+    whole_day: bool = False
+
+
+class ExportedCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A call in an export, and the folder for it. Its statement and its audio are read one by one."""
+
+    call: CallId
+    folder: str
+    audio_bytes: int
+
+
+class ExportedEvidence(Answer, frozen=True):
+    line: str
+    day: str
+    calls: tuple[ExportedCall, ...]
+    files: dict[str, bytes]
+    """All that goes into the export but the calls themselves, by the names that they have in it."""
+
+    def __repr__(self) -> str:
+        return f"ExportedEvidence({len(self.calls)} calls)"
+
+
+class ReadStatement(Request, frozen=True):
+    """The signed statement about a call; belongs to an export, or is journalled as one."""
+
+    login: Token
+    call: ACall
+
+
+class SignedStatement(Answer, frozen=True):
+    statement: bytes
+    attest: bytes
+    signature: bytes
+
+    def __repr__(self) -> str:
+        return f"SignedStatement({len(self.statement)} bytes)"
 
 
 class EraseCall(Request, frozen=True):
@@ -347,6 +403,8 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     ListCalls: frozenset({WEBUI}),
     OpenCall: frozenset({WEBUI}),
     Read: frozenset({WEBUI}),
+    ExportEvidence: frozenset({WEBUI}),
+    ReadStatement: frozenset({WEBUI}),
     EraseCall: frozenset({WEBUI}),
     AskNow: frozenset({WEBUI}),
     Unlock: frozenset({WEBUI, CONSOLE}),
@@ -371,6 +429,8 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     ListCalls: CallPage,
     OpenCall: OpenedCall,
     Read: ReadBytes,
+    ExportEvidence: ExportedEvidence,
+    ReadStatement: SignedStatement,
     EraseCall: Done,
     AskNow: Now,
     Unlock: Done,

@@ -20,8 +20,8 @@ from appliance.recordings.container import OPENING_BYTES, ClosingRecord, Opening
 from appliance.recordings.sealing import HEADER_BYTES, SEGMENT_BYTES, SegmentOpener
 from appliance.terms import CallId, DamagedRecording, SettingsTrouble
 
-_VERIFY_BYTES = 64 * container.SEGMENT_PLAINTEXT_BYTES
-"""Audio held at a time while verifying: enough to make the calls few, nothing beside a Pi's memory."""
+_SEGMENTS_AT_ONCE = 64
+"""Held at a time while verifying: enough to make the calls few, nothing beside a Pi's memory."""
 
 
 class RecordingCutOff(DamagedRecording):
@@ -51,7 +51,8 @@ class RecordingReader:
         try:
             with disk.storage_errors("a recording is opened"):
                 self._file_bytes = os.fstat(self._descriptor).st_size
-            self._opener = SegmentOpener(key, call.encode("ascii"), self._pread(0, HEADER_BYTES))
+            self._header = self._pread(0, HEADER_BYTES)
+            self._opener = SegmentOpener(key, call.encode("ascii"), self._header)
             self._opening = self._read_opening()
             self._plaintext_bytes = self._find_end()
             self._closing = self._read_closing()
@@ -77,6 +78,11 @@ class RecordingReader:
         return self._closing
 
     @property
+    def file_bytes(self) -> int:
+        """The length of the whole file."""
+        return self._file_bytes
+
+    @property
     def audio_bytes(self) -> int:
         """The length of the Ogg Opus stream."""
         return self._closing.audio_bytes
@@ -93,14 +99,22 @@ class RecordingReader:
         length = min(length, self.audio_bytes - offset)
         return self._read_plaintext(OPENING_BYTES + offset, length) if length > 0 else b""
 
-    def verify(self) -> None:
-        """Authenticate every segment and compare the audio's hash. Raises DamagedRecording."""
-        computed = hashlib.sha256()
-        for piece in self._audio_pieces():
-            computed.update(piece)
-        # The closing record may be longer than a segment; all of it was authenticated when the reader was made.
-        if computed.hexdigest() != self._closing.audio_sha256:
+    def verify(self) -> str:
+        """Authenticate every segment and compare the audio's hash, in one pass over the file.
+
+        Returns: SHA-256 of the whole file as it was authenticated, in hexadecimal.
+        Raises: DamagedRecording.
+        """
+        file, audio = hashlib.sha256(self._header), hashlib.sha256()
+        first, end = OPENING_BYTES, OPENING_BYTES + self.audio_bytes
+        place = 0
+        for sealed, plaintext in self._all_segments():
+            file.update(sealed)
+            audio.update(plaintext[max(0, first - place) : max(0, end - place)])
+            place += len(plaintext)
+        if audio.hexdigest() != self._closing.audio_sha256:
             raise DamagedRecording("The audio is not the audio that the closing record describes.")
+        return file.hexdigest()
 
     def close(self) -> None:
         """Close the file; may be repeated, but not while another thread reads."""
@@ -108,9 +122,12 @@ class RecordingReader:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def _audio_pieces(self) -> Iterator[bytes]:
-        for offset in range(0, self.audio_bytes, _VERIFY_BYTES):
-            yield self.read_audio(offset, _VERIFY_BYTES)
+    def _all_segments(self) -> Iterator[tuple[bytes, bytes]]:
+        """The file behind its header, and what it opens to, piece by piece."""
+        count = container.segments_in(self._file_bytes)
+        for first in range(0, count, _SEGMENTS_AT_ONCE):
+            sealed = self._read_sealed(first, min(first + _SEGMENTS_AT_ONCE, count) - 1)
+            yield sealed, self._open_all(first, sealed)
 
     def _read_opening(self) -> OpeningRecord:
         sealed = self._pread(HEADER_BYTES, SEGMENT_BYTES - HEADER_BYTES)
@@ -144,9 +161,15 @@ class RecordingReader:
         return self._read_segments(first, last)[skip : skip + length]
 
     def _read_segments(self, first: int, last: int) -> bytes:
+        return self._open_all(first, self._read_sealed(first, last))
+
+    def _read_sealed(self, first: int, last: int) -> bytes:
         start, end = container.file_start(first), (last + 1) * SEGMENT_BYTES
-        sealed = self._pread(start, min(end, self._file_bytes) - start)
-        return b"".join(self._open_each(first, sealed, SEGMENT_BYTES - start % SEGMENT_BYTES))
+        return self._pread(start, min(end, self._file_bytes) - start)
+
+    def _open_all(self, first: int, sealed: bytes) -> bytes:
+        size = SEGMENT_BYTES - container.file_start(first) % SEGMENT_BYTES
+        return b"".join(self._open_each(first, sealed, size))
 
     def _open_each(self, number: int, sealed: bytes, size: int) -> Iterator[bytes]:
         """Open consecutive segments; the first may be the one that the header has made shorter."""

@@ -10,8 +10,8 @@ Left to others: where keys come from and when they are forgotten (the vault), an
 Why a nonce never repeats:
 - A recording has a fresh salt of 32 random bytes, hence its own AES key; within it the segment number is part
   of the nonce, and a `SegmentSealer` gives each number away once, in order, and nothing after the last one.
-- Wrapped keys and cards carry 96 random bits each. A bucket key wraps the calls of one day, a card key seals
-  one card's revisions: far below the 2^32 of SP 800-38D, 8.3.
+- Wrapped keys, cards and statements carry 96 random bits each. A bucket key wraps the calls of one day, a card key
+  seals one card's revisions, a statement's key one statement: far below the 2^32 of SP 800-38D, 8.3.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ CARD_STEP_BYTES = 256
 _NONCE_BYTES = 12
 _CARD_LENGTH = struct.Struct(">I")
 _CARD_INFO = b"linekeep card 1"
+_EVIDENCE_INFO = b"linekeep evidence 1"
 _TOKEN_INFO = b"linekeep number tokens 1"
 _WRAP_LABEL = b"linekeep call key 1"
 
@@ -139,21 +140,22 @@ def unwrap_key(bucket_key: bytes, call: CallId, bucket_id: str, wrapped: bytes) 
 
 def seal_card(call_key: bytes, call: CallId, plaintext: bytes) -> bytes:
     """Seal a call's card under the call key: 12 bytes nonce, the padded card, 16 bytes tag."""
-    nonce = _fresh_bytes(_NONCE_BYTES)
-    return nonce + _card_cipher(call_key).encrypt(nonce, _padded(plaintext), call.encode("ascii"))
+    return _seal_padded(_CARD_INFO, call_key, call, plaintext)
 
 
 def open_card(call_key: bytes, call: CallId, sealed: bytes) -> bytes:
     """The card as it was sealed. Raises DamagedRecording: another call's, another key's, or damaged."""
-    nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-    # The shortest card is one step; below that AESGCM would complain about its arguments, not the tag.
-    if len(ciphertext) < CARD_STEP_BYTES + TAG_BYTES:
-        raise DamagedRecording("The card of this call is too short to be one.")
-    try:
-        padded = _card_cipher(call_key).decrypt(nonce, ciphertext, call.encode("ascii"))
-    except InvalidTag as error:
-        raise DamagedRecording("The card of this call is not what was sealed.") from error
-    return _unpadded(padded)
+    return _open_padded(_CARD_INFO, call_key, call, sealed, "The card")
+
+
+def seal_evidence(call_key: bytes, call: CallId, plaintext: bytes) -> bytes:
+    """Seal the signed statement about a call as a card is sealed, under a key of its own."""
+    return _seal_padded(_EVIDENCE_INFO, call_key, call, plaintext)
+
+
+def open_evidence(call_key: bytes, call: CallId, sealed: bytes) -> bytes:
+    """The statement as it was sealed. Raises DamagedRecording."""
+    return _open_padded(_EVIDENCE_INFO, call_key, call, sealed, "The signed statement")
 
 
 def number_token(bucket_key: bytes, digits: str) -> bytes:
@@ -204,8 +206,25 @@ def _wrap_associated(call: CallId, bucket_id: str) -> bytes:
     return b"\0".join((_WRAP_LABEL, call.encode("ascii"), bucket_id.encode()))
 
 
-def _card_cipher(call_key: bytes) -> AESGCM:
-    return AESGCM(_derive(call_key, salt=None, info=_CARD_INFO))
+def _seal_padded(info: bytes, call_key: bytes, call: CallId, plaintext: bytes) -> bytes:
+    nonce = _fresh_bytes(_NONCE_BYTES)
+    return nonce + _cipher_for(info, call_key).encrypt(nonce, _padded(plaintext), call.encode("ascii"))
+
+
+def _open_padded(info: bytes, call_key: bytes, call: CallId, sealed: bytes, what: str) -> bytes:
+    nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    # The shortest one is one step; below that AESGCM would complain about its arguments, not the tag.
+    if len(ciphertext) < CARD_STEP_BYTES + TAG_BYTES:
+        raise DamagedRecording(f"{what} of this call is too short to be one.")
+    try:
+        padded = _cipher_for(info, call_key).decrypt(nonce, ciphertext, call.encode("ascii"))
+    except InvalidTag as error:
+        raise DamagedRecording(f"{what} of this call is not what was sealed.") from error
+    return _unpadded(padded, what)
+
+
+def _cipher_for(info: bytes, call_key: bytes) -> AESGCM:
+    return AESGCM(_derive(call_key, salt=None, info=info))
 
 
 def _padded(plaintext: bytes) -> bytes:
@@ -213,11 +232,11 @@ def _padded(plaintext: bytes) -> bytes:
     return framed + bytes(-len(framed) % CARD_STEP_BYTES)
 
 
-def _unpadded(padded: bytes) -> bytes:
+def _unpadded(padded: bytes, what: str) -> bytes:
     (length,) = _CARD_LENGTH.unpack_from(padded)
     plaintext = padded[_CARD_LENGTH.size : _CARD_LENGTH.size + length]
     if _padded(plaintext) != padded:
-        raise DamagedRecording("The card of this call is padded as no card is.")
+        raise DamagedRecording(f"{what} of this call is padded as nothing of ours is.")
     return plaintext
 
 
@@ -228,7 +247,7 @@ def _known_container() -> bytes:
 
 def _known_card() -> bytes:
     nonce = _KNOWN_HEADER[:_NONCE_BYTES]
-    return _card_cipher(_KNOWN_KEY).encrypt(nonce, _padded(b"card"), _KNOWN_CALL.encode())
+    return _cipher_for(_CARD_INFO, _KNOWN_KEY).encrypt(nonce, _padded(b"card"), _KNOWN_CALL.encode())
 
 
 # Made once with this file; container and card confirmed by the tink package, the token by HKDF written out

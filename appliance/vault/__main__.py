@@ -17,6 +17,7 @@ from appliance.terms import LinekeepError, SettingsTrouble
 from appliance.vault.backup.keeper import LOOK_EVERY_S, STEP_EVERY_S
 from appliance.vault.box import Box
 from appliance.vault.door import Door
+from appliance.vault.evidence.run import RUN_EVERY_S
 from appliance.vault.retention.run import interval_s
 from appliance.vault.schedule import Schedule
 from appliance.vault.service import Service, fault_reporter
@@ -130,6 +131,7 @@ def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
     schedule = Schedule(trouble)
     schedule.every(interval_s(settings.vault.keep_s), "retention", box.retention.run)
     schedule.every(_SWEEP_S, _TAKE_OVER, box.intake.take_over_what_was_left)
+    schedule.every(RUN_EVERY_S, "evidence", box.evidence.run)
     schedule.every(_DAY_S, "certificate", box.make_front_certificate)
     schedule.every(_DAY_S, "empty_buckets", box.call_keys.drop_empty_buckets)
     schedule.every(_HEAD_S, "journal_head", box.sign_journal_head)

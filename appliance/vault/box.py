@@ -31,9 +31,12 @@ from appliance.vault.boot_policies import read_boot_policies
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import Catalogue
 from appliance.vault.clock_watch import ClockWatch
+from appliance.vault.evidence.day_book import DayBook
+from appliance.vault.evidence.export import EvidenceDesk
 from appliance.vault.evidence.identity import ensure_identity
 from appliance.vault.evidence.journal_heads import JournalHeads, SignedHead
 from appliance.vault.evidence.notary import Notary
+from appliance.vault.evidence.run import EvidenceRun
 from appliance.vault.front_certificate import ensure_front_certificate, new_authority_key
 from appliance.vault.intake import Intake
 from appliance.vault.line_board import LineBoard
@@ -177,6 +180,28 @@ class Box:
             watch=self.watch,
             keep_s=settings.vault.keep_s,
         )
+        self.day_book = DayBook(self.store)
+        self.evidence = EvidenceRun(
+            book=self.day_book,
+            call_keys=self.call_keys,
+            folder=self.folder,
+            notary=self.notary,
+            clock=clock,
+            watch=self.watch,
+            lines=[line.line for line in settings.recorder.lines],
+            log=self.log,
+        )
+        self.evidence_desk = EvidenceDesk(
+            book=self.day_book,
+            catalogue=self.catalogue,
+            erasures=self.erasures,
+            call_keys=self.call_keys,
+            journal=self.journal,
+            playback=self.playback,
+            notary=self.notary,
+            clock=clock,
+            identity=settings.state / "identity",
+        )
         self.intake = Intake(
             catalogue=self.catalogue,
             call_keys=self.call_keys,
@@ -185,6 +210,7 @@ class Box:
             journal=self.journal,
             clock=clock,
             watch=self.watch,
+            day_book=self.day_book,
             keep_s=settings.vault.keep_s,
             log=self.log,
         )

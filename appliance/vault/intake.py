@@ -1,20 +1,22 @@
 """Takes calls over from the recorder: issued, begun, finished; and what a crash left lying.
 
 A finished recording is authenticated whole before it counts, and every fact about it comes from its own closing
-record: the file is the truth, the catalogue its index. A recording that a crash cut off goes the same way after
+record: the file is the truth, the catalogue its index. Each call that began has its number in its line's day before
+it counts. A recording that a crash cut off goes the same way after
 `recover` has written it anew. Whether somebody still writes a file the kernel says (its lock).
 """
 
 from __future__ import annotations
 
 import threading
+from datetime import date
 from typing import Any
 
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.clock import EARLIEST_MS, Clock
 from appliance.recordings.closing import NothingToRecover, recover
-from appliance.recordings.container import Gap
+from appliance.recordings.container import EndReason, Gap
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingCutOff, RecordingReader
 from appliance.recordings.sealing import SEGMENT_BYTES
@@ -23,6 +25,7 @@ from appliance.vault import card as cards
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import CallRow, CallState, Catalogue
 from appliance.vault.clock_watch import ClockWatch
+from appliance.vault.evidence.day_book import DayBook, Outcome, day_of
 from appliance.vault.retention.erasure import Eraser
 from appliance.vault.retention.verdict import due_at
 
@@ -43,6 +46,7 @@ class Intake:
         journal: Journal,
         clock: Clock,
         watch: ClockWatch,
+        day_book: DayBook,
         keep_s: int,
         log: Any,
     ) -> None:
@@ -53,6 +57,7 @@ class Intake:
         self._journal = journal
         self._clock = clock
         self._watch = watch
+        self._day_book = day_book
         self._keep_s = keep_s
         self._log = log
         self._one_at_a_time = threading.Lock()
@@ -64,6 +69,8 @@ class Intake:
         row = self._catalogue.find(call)
         if row is None or row.line != line:
             raise NotAllowed("This call was not issued for this line.")
+        if row.state in (CallState.ISSUED, CallState.RUNNING):
+            self._day_book.number(call, line, started_at_ms, self._today())
         if self._catalogue.begin(call, started_at_ms):
             self._log.info("call_begun", call=call, line=line)
 
@@ -150,6 +157,7 @@ class Intake:
             if nothing.unauthenticated_bytes > SEGMENT_BYTES:
                 # More than the one segment that a cut may tear: damage. Keep it for whoever looks into that.
                 raise
+            self._settle(row, Outcome.NOT_KEPT, why="nothing_recorded")
             self._journal.append(Act.CALL_NOT_KEPT, by="vault", ids=(call,), notes={"why": "nothing_recorded"})
             self._log.info("call_ended", call=call, seconds=0, kept=False)
             self._erasure.erase([call], by="vault", why="nothing_recorded")
@@ -172,6 +180,13 @@ class Intake:
             peaks=closing.peaks,
             gaps=tuple((gap.at_frame, gap.frames, gap.why) for gap in closing.gaps),
         )
+        self._settle(
+            row,
+            Outcome.RECOVERED if closing.ended is EndReason.CUT_OFF else Outcome.KEPT,
+            started_at_ms=opening.started_at_ms,
+            frames=closing.frames,
+            frames_lost=sum(gap.frames for gap in closing.gaps),
+        )
         self._journal.append(Act.CALL_KEPT, by="vault", ids=(call,))
         with self._call_keys.holding_still():
             self._catalogue.keep(
@@ -183,6 +198,31 @@ class Intake:
                 tokens=self._call_keys.tokens_for(call, card.number),
             )
         self._log.info("call_ended", call=call, seconds=length_ms / 1000, kept=True)
+
+    def _settle(
+        self,
+        row: CallRow,
+        outcome: Outcome,
+        *,
+        started_at_ms: int | None = None,
+        why: str = "",
+        frames: int = 0,
+        frames_lost: int = 0,
+    ) -> None:
+        begun_at_ms = started_at_ms or row.started_at_ms or row.issued_at_ms
+        self._day_book.settle(
+            row.call_id,
+            row.line,
+            begun_at_ms,
+            self._today(),
+            outcome=outcome,
+            why=why,
+            frames=frames,
+            frames_lost=frames_lost,
+        )
+
+    def _today(self) -> date | None:
+        return day_of(self._clock.now_ms()) if self._watch.trouble() is None else None
 
     def _due_at(self, started_at_ms: int, length_ms: int) -> int | None:
         if self._watch.trouble() is not None or started_at_ms < EARLIEST_MS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -34,6 +34,12 @@ OPENING_LASTS_S = 15 * 60
 
 LOOK_LASTS_S = 3600
 """Looking at the same list or call again within this time is the same look."""
+
+_ACTS = {
+    verbs.Purpose.LISTEN: Act.CALL_OPENED,
+    verbs.Purpose.DOWNLOAD: Act.CALL_DOWNLOADED,
+    verbs.Purpose.EVIDENCE: Act.EVIDENCE_EXPORTED,
+}
 
 
 @dataclass(slots=True)
@@ -118,6 +124,26 @@ class Playback:
         with self._borrowed(request.call) as reader:
             audio = reader.read_audio(request.offset, request.length)
             return verbs.ReadBytes(audio=audio, total_bytes=reader.audio_bytes)
+
+    def note_export(self, visitor: Visitor, calls: Sequence[CallId], *, scope: str) -> None:
+        """Journal that the evidence of these calls is handed out, and let each of them be read.
+
+        A whole day may go out at once; it counts as so many openings all the same, and the next one waits for it.
+        """
+        visitor.require(Right.HEAR_CALLS)
+        now_s = self._steady_s()
+        with self._lock:
+            self._pace(visitor, now_s, openings=len(calls))
+            self._journal.append(
+                Act.EVIDENCE_EXPORTED, by=visitor.account, ids=tuple(calls), notes={"scope": scope, "count": len(calls)}
+            )
+            self._openings |= {(visitor.account, call, verbs.Purpose.EVIDENCE): now_s for call in calls}
+
+    def note_reading(self, visitor: Visitor, call: CallId) -> None:
+        """What is read of a call belongs to an export, or is noted as one. Raises NoSuchCall, TooManyOpenings."""
+        visitor.require(Right.HEAR_CALLS)
+        self._kept(call)
+        self._note_opening(visitor, call, verbs.Purpose.EVIDENCE)
 
     def let_go(self, call: CallId) -> None:
         """Forget what is held of a call in memory: it is about to be erased."""
@@ -216,17 +242,17 @@ class Playback:
                 return
             self._pace(visitor, now_s)
             self._openings = {o: at for o, at in self._openings.items() if now_s - at < OPENING_LASTS_S}
-            act = Act.CALL_OPENED if purpose is verbs.Purpose.LISTEN else Act.CALL_DOWNLOADED
-            self._journal.append(act, by=visitor.account, ids=(call,))
+            self._journal.append(_ACTS[purpose], by=visitor.account, ids=(call,))
             self._openings[opening] = now_s
 
-    def _pace(self, visitor: Visitor, now_s: float) -> None:
+    def _pace(self, visitor: Visitor, now_s: float, openings: int = 1) -> None:
         recent = self._opened_at_s.setdefault(visitor.account, deque())
         while recent and now_s - recent[0] >= 60:
             recent.popleft()
         if len(recent) >= OPENINGS_A_MINUTE:
-            raise TooManyOpenings(int(60 - (now_s - recent[0])) + 1)
-        recent.append(now_s)
+            raise TooManyOpenings(int(60 - (now_s - recent[-OPENINGS_A_MINUTE])) + 1)
+        # More than a minute's worth at once is borrowed from the minutes to come.
+        recent.extend(now_s + 60 * (nth // OPENINGS_A_MINUTE) for nth in range(openings))
 
 
 def _drop(held: _OpenReader) -> None:

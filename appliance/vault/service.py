@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler
@@ -40,6 +42,8 @@ class Service:
             verbs.ListCalls: self.answer_list_calls,
             verbs.OpenCall: self.answer_open_call,
             verbs.Read: self.answer_read,
+            verbs.ExportEvidence: self.answer_export_evidence,
+            verbs.ReadStatement: self.answer_read_statement,
             verbs.EraseCall: self.answer_erase_call,
             verbs.AskNow: self.answer_ask_now,
             verbs.Unlock: self.answer_unlock,
@@ -99,10 +103,17 @@ class Service:
         return self._box.playback.page(visitor, request)
 
     def answer_open_call(self, request: verbs.OpenCall) -> verbs.OpenedCall:
-        return self._box.playback.open_call(self._box.accounts.visitor(request.login), request.call)
+        opened = self._box.playback.open_call(self._box.accounts.visitor(request.login), request.call)
+        return msgspec.structs.replace(opened, evidence=self._box.evidence_desk.about(request.call))
 
     def answer_read(self, request: verbs.Read) -> verbs.ReadBytes:
         return self._box.playback.read(self._box.accounts.visitor(request.login), request)
+
+    def answer_export_evidence(self, request: verbs.ExportEvidence) -> verbs.ExportedEvidence:
+        return self._box.evidence_desk.export(self._box.accounts.visitor(request.login), request)
+
+    def answer_read_statement(self, request: verbs.ReadStatement) -> verbs.SignedStatement:
+        return self._box.evidence_desk.read_statement(self._box.accounts.visitor(request.login), request.call)
 
     def answer_erase_call(self, request: verbs.EraseCall) -> verbs.Done:
         visitor = self._box.accounts.visitor(request.login)

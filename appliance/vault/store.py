@@ -92,6 +92,33 @@ erasures = sa.Table(
     sa.Column("receipt", sa.LargeBinary),
     sa.Index("erasures_by_time", "asked_at_ms", "erasure_id"),
 )
+call_evidence = sa.Table(
+    "call_evidence",
+    metadata,
+    sa.Column("call_id", sa.String(32), primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+numbered_calls = sa.Table(
+    "numbered_calls",
+    metadata,
+    sa.Column("line", sa.String(32), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("call_id", sa.String(32), nullable=False, unique=True),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("why", sa.String(32), nullable=False),
+    sa.Column("frames", sa.BigInteger, nullable=False),
+    sa.Column("frames_lost", sa.BigInteger, nullable=False),
+    sa.Column("frames_paused", sa.BigInteger, nullable=False),
+    sa.Column("statement_sha256", sa.String(64)),
+)
+line_days = sa.Table(
+    "line_days",
+    metadata,
+    sa.Column("line", sa.String(32), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("signed", sa.LargeBinary, nullable=False),
+)
 accounts = sa.Table(
     "accounts",
     metadata,

@@ -40,6 +40,8 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.ListCalls: {"login": LOGIN},
     verbs.OpenCall: {"login": LOGIN, "call": CALL},
     verbs.Read: {"login": LOGIN, "call": CALL, "offset": 0, "length": 1, "purpose": verbs.Purpose.LISTEN},
+    verbs.ExportEvidence: {"login": LOGIN, "call": CALL, "whole_day": True},
+    verbs.ReadStatement: {"login": LOGIN, "call": CALL},
     verbs.EraseCall: {"login": LOGIN, "call": CALL},
     verbs.AskNow: {"login": LOGIN},
     verbs.Unlock: {"pin": "P"},

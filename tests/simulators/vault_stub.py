@@ -30,6 +30,7 @@ NOW_MS = int(datetime(2026, 11, 22, 13, 5, tzinfo=UTC).timestamp() * 1000)
 KEEP_S = 30 * 86_400
 BIG_ENOUGH_BYTES = 40 * 2**30
 COLUMNS = 800
+SIGNED = verbs.Evidence(root="0f" * 32, is_signed=True, day="2026-11-22", number=3, day_is_signed=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class StubCall:
     frames: int
     peaks: bytes = b""
     gaps: tuple[tuple[int, int, str], ...] = ()
+    evidence: verbs.Evidence = SIGNED
 
 
 def trouble(kind: str, sentence: str = "No.", **facts: str | int) -> LinekeepError:
@@ -117,6 +119,8 @@ class VaultStub:
             verbs.ListCalls: self._noted(self._for_logged_in(self._answer_list)),
             verbs.OpenCall: self._noted(self._for_logged_in(self._answer_open)),
             verbs.Read: self._noted(self._for_logged_in(self._answer_read)),
+            verbs.ExportEvidence: self._noted(self._for_logged_in(self._answer_export)),
+            verbs.ReadStatement: self._noted(self._for_logged_in(self._answer_statement)),
             verbs.EraseCall: self._noted(self._for_logged_in(self._answer_erase)),
             verbs.AskNow: self._noted(self._for_logged_in(lambda _: self.now)),
         }
@@ -182,12 +186,49 @@ class VaultStub:
             frames=call.frames,
             peaks=call.peaks,
             gaps=call.gaps,
+            evidence=call.evidence,
         )
 
     def _answer_read(self, request: verbs.Read) -> verbs.Answer:
         audio = self._find(request.call).audio
         piece = audio[request.offset : request.offset + request.length]
         return verbs.ReadBytes(audio=piece, total_bytes=len(audio))
+
+    def _answer_export(self, request: verbs.ExportEvidence) -> verbs.Answer:
+        asked = self._find(request.call)
+        chosen = [*self.calls.values()] if request.whole_day else [asked]
+        log = {
+            "box": asked.evidence.root,
+            "scope": "day" if request.whole_day else "call",
+            "exported_at_ms": NOW_MS,
+            "entries": [
+                {"at_ms": NOW_MS, "act": act, "by": by, "call": request.call, "number": 7}
+                for act, by in (("call:kept", "vault"), ("call:opened", "0123456789abcdef"), ("something:new", "x"))
+            ],
+        }
+        files = {"verify.py": b"print()", "access-log.json": msgspec.json.encode(log)}
+        if asked.evidence.day_is_signed:
+            files["day.json"] = msgspec.json.encode(_stated_day(chosen))
+        return verbs.ExportedEvidence(
+            line=asked.facts.line,
+            day=asked.evidence.day,
+            calls=tuple(
+                verbs.ExportedCall(call=call.facts.call, folder=f"call-{nth}", audio_bytes=len(call.audio))
+                for nth, call in enumerate(chosen, start=1)
+            ),
+            files=files,
+        )
+
+    def _answer_statement(self, request: verbs.ReadStatement) -> verbs.Answer:
+        call = self._find(request.call)
+        gaps = [{"at_frame": at, "frames": frames, "why": why} for at, frames, why in call.gaps]
+        statement = {
+            "call": call.facts.call,
+            "number": call.evidence.number,
+            "opening": {"started_at_ms": call.facts.started_at_ms, "ground": "Agreed <in writing>"},
+            "closing": {"frames": call.frames, "ended": call.facts.ended, "gaps": gaps, "audio_sha256": "ab" * 32},
+        }
+        return verbs.SignedStatement(statement=msgspec.json.encode(statement), attest=b"attest", signature=b"sig")
 
     def _answer_erase(self, request: verbs.EraseCall) -> verbs.Answer:
         self._find(request.call)
@@ -199,6 +240,17 @@ class VaultStub:
         if call not in self.calls:
             raise trouble("NoSuchCall")
         return self.calls[call]
+
+
+def _stated_day(kept: list[StubCall]) -> dict[str, object]:
+    outcomes = [*((call.facts.call, "kept") for call in kept), ("d" * 32, "kept"), ("e" * 32, "not_kept")]
+    return {
+        "calls": [{"number": nth, "call": call, "outcome": how} for nth, (call, how) in enumerate(outcomes, start=1)],
+        "captured_ms": 187_000,
+        "paused_ms": 0,
+        "refused_ms": 0,
+        "lost_ms": 1000,
+    }
 
 
 def _answer_who(_request: verbs.AskWho) -> verbs.Answer:

@@ -39,6 +39,7 @@ class CallPages:
             gaps=[_gap_facts(gap) for gap in opened.gaps],
             peaks=base64.b64encode(opened.peaks).decode("ascii"),
             seconds=opened.frames / RATE_HZ,
+            evidence=opened.evidence,
         )
 
     def ask_before_deleting(self, call: str) -> Page:

@@ -52,6 +52,16 @@ def ensure_identity(folder: Path, signing_point: bytes, now_ms: int) -> Chain:
     return _chain(present)
 
 
+def chain_of(folder: Path, root_fingerprint: str) -> Chain:
+    """The certificates with this root: those of today's TPM, or of a former one. Raises KeyTrouble, StorageTrouble."""
+    former = folder / f"former-{root_fingerprint[:16]}.pem"
+    with storage_errors("the box's certificates are read"):
+        chain = _chain(former if former.exists() else folder / CHAIN_NAME)
+    if chain.root_fingerprint != root_fingerprint:
+        raise KeyTrouble("The certificates of the TPM that signed this are missing. Put the folder 'identity' back.")
+    return chain
+
+
 def _chain(path: Path) -> Chain:
     try:
         return Chain(path.read_bytes())

@@ -1,5 +1,9 @@
 """Checks what a Linekeep box has signed. Needs Python 3.11 and the package `cryptography`, and nothing of Linekeep.
 
+    python verify.py FILE.zip [--root FINGERPRINT ...]
+
+Exit codes: 0 all of it is proven, 1 something is not (each finding is a sentence), 2 it could not be looked at.
+
 Promise: imports no other file of the product, so that this one file can be handed to a court with what it checks.
 Everything it reads is untrusted; a check that fails raises `NotProven` with a sentence for a person.
 
@@ -10,16 +14,27 @@ What a statement is worth rests on four things, each checked by itself:
    SHA-256 of the statement when one of its indices had a certain value, and what its own clock was;
 3. the signature over it, by a key that signs nothing but what the TPM itself says;
 4. the certificate of that key, issued by the box's root, whose fingerprint stands on the box's label.
+
+An export of evidence is a ZIP; nothing of it is unpacked to the disk. It is longer than other files of its kind
+because it is handed out as one.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import binascii
 import hashlib
 import json
 import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -123,6 +138,14 @@ class Chain:
                 f"{shown_fingerprint(self.root_fingerprint)}, and not the one from the label."
             )
 
+    @property
+    def device_pem(self) -> bytes:
+        return self.device.public_bytes(Encoding.PEM)
+
+    @property
+    def root_pem(self) -> bytes:
+        return self.root.public_bytes(Encoding.PEM)
+
     def check(self, signed: SignedStatement) -> Checked:
         """See that this box's TPM has signed this statement. Raises NotProven."""
         try:
@@ -182,3 +205,375 @@ def _read_statement(statement: bytes) -> dict[str, Any]:
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise NotProven("A statement is of a later format. Use the verifier of a newer version.")
     return facts
+
+
+# --- an export of evidence ------------------------------------------------------------------------------
+
+ACCESS_LOG, DAY = "access-log", "day"
+"""Names of statements in an export; each is three files: .json, .attest and .sig."""
+
+_EXPLAINING = ("verify.py", "HOW-TO-VERIFY.txt", "REPORT.de.html", "REPORT.en.html")
+_SUFFIXES = (".json", ".attest", ".sig")
+_MOST_BYTES = 64 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
+_RATE_HZ = 8000
+_KEPT = ("kept", "recovered")
+_TOTALS = ("captured", "paused", "refused", "lost")
+_OTHERS = {
+    "not_kept": "nothing was recorded",
+    "refused": "there was no consent, so nothing was written",
+    "unfinished": "its recording had not been taken over when the day was signed",
+}
+_BROKEN = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
+
+
+class Unreadable(Exception):
+    """The file is not an export, or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """said: what is proven, line by line.  findings: what is not.  roots: whose certificates vouch for it."""
+
+    said: list[str]
+    findings: list[str]
+    roots: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A statement as it stands in an export. holds: False if it is not proven; its facts are then a mere claim."""
+
+    facts: dict[str, Any]
+    sha256: str
+    holds: bool
+
+
+def check_export(path: Path, roots: Sequence[str] = ()) -> Verdict:
+    """Check an export of evidence, all of it.
+
+    Args:
+        roots: fingerprints from labels; every certificate must lead to one of them. None: the certificates are
+            taken as they are.
+    Raises:
+        Unreadable: not a ZIP, or the disk does not give it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check = _ExportCheck(archive, [plain_fingerprint(root) for root in roots])
+            check.run()
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise Unreadable(
+            f"{path.name} cannot be read as an export of evidence: it is no ZIP file, or cut off."
+        ) from error
+    return Verdict(said=check.said, findings=check.findings, roots=[*check.chains])
+
+
+class _ExportCheck:
+    """One pass over an export. Finds as much as can be found: one finding does not hide the next."""
+
+    def __init__(self, archive: zipfile.ZipFile, roots: Sequence[str]) -> None:
+        self._archive = archive
+        self._roots = roots
+        self._names = archive.namelist()
+        self._seen: set[str] = set()
+        self._calls: dict[str, _Found] = {}
+        self.chains: dict[str, Chain] = {}
+        self.said: list[str] = []
+        self.findings: list[str] = []
+
+    def run(self) -> None:
+        self._read_chains()
+        log = self._statement(ACCESS_LOG, "access_log", "The access log")
+        day = self._statement(DAY, "line_day", "The day's statement") if self._has(DAY) else None
+        for folder in sorted({name.split("/")[1] for name in self._names if name.startswith("calls/")}):
+            self._check_call(folder)
+        receipts = self._check_receipts()
+        if log is not None:
+            self._guarded("The access log", lambda: self._check_log(log.facts, day))
+        if day is not None:
+            whole = log is not None and log.facts.get("scope") == "day"
+            self._guarded("The day's statement", lambda: self._check_day(day.facts, receipts, whole=whole))
+        self._check_names()
+
+    # certificates and statements
+
+    def _read_chains(self) -> None:
+        folders = sorted({name.rpartition("device.pem")[0] for name in self._names if name.endswith("device.pem")})
+        if not folders:
+            self.findings.append("The box's certificates are missing: device.pem and root.pem.")
+        for folder in folders:
+            with self._noting(f"Certificates in {folder or 'the export'}"):
+                chain = Chain(self._read(folder + "device.pem") + self._read(folder + "root.pem"))
+                self.chains[chain.root_fingerprint] = chain
+                if self._roots and chain.root_fingerprint not in self._roots:
+                    raise NotProven(
+                        "These certificates are another box's: the root's fingerprint is "
+                        f"{shown_fingerprint(chain.root_fingerprint)}, and not the one from the label."
+                    )
+
+    def _statement(self, stem: str, kind: str, what: str) -> _Found | None:
+        """A statement of an export; what is wrong with it becomes a finding."""
+        parts: list[bytes] = []
+        with self._noting(what):
+            parts = [self._read(stem + suffix) for suffix in _SUFFIXES]
+        if not parts:
+            return None
+        signed = SignedStatement(statement=parts[0], attest=parts[1], signature=parts[2])
+        holds, facts = False, {}
+        with self._noting(what):
+            facts = _read_statement(signed.statement)
+            self._chain_for(facts).check(signed)
+            if facts.get("kind") != kind:
+                raise NotProven("This is a statement about something else.")
+            holds = True
+        return _Found(facts=facts, sha256=hashlib.sha256(signed.statement).hexdigest(), holds=holds)
+
+    def _chain_for(self, facts: dict[str, Any]) -> Chain:
+        chain = self.chains.get(str(facts.get("box")))
+        if chain is None:
+            raise NotProven(
+                "It names another box than the certificates in this file do: one of them is another box's. "
+                f"It names {shown_fingerprint(str(facts.get('box'))[:64])}."
+            )
+        return chain
+
+    # calls
+
+    def _check_call(self, folder: str) -> None:
+        place = f"calls/{folder}/"
+        found = self._statement(place + "recording", "recording", f"The statement about {folder}")
+        if found is None:
+            return
+        self._guarded(f"The statement about {folder}", lambda: self._check_recording(place, found))
+
+    def _check_recording(self, place: str, found: _Found) -> None:
+        facts, before = found.facts, len(self.findings)
+        opening, closing, who = facts["opening"], facts["closing"], _who(facts)
+        self._calls[facts["call"]] = found
+        self._check_audio(place + "audio.ogg", closing, who)
+        with self._noting(who):
+            _check_gaps(closing, facts["frames_lost"])
+            if not facts["call"] == opening["call"] == closing["call"] or facts["line"] != opening["line"]:
+                raise NotProven("Its statement is put together from two calls'.")
+        if found.holds and len(self.findings) == before:
+            self.said += _about(facts, who)
+
+    def _check_audio(self, name: str, closing: dict[str, Any], who: str) -> None:
+        if name not in self._names:
+            self.findings.append(f"{who}: its audio is missing.")
+            return
+        with self._noting(who):
+            if self._sha256(name) != closing["audio_sha256"]:
+                raise NotProven("The audio was changed: it is not the audio that was recorded.")
+
+    # the export, the day, receipts
+
+    def _check_log(self, facts: dict[str, Any], day: _Found | None) -> None:
+        named, here = list(facts["calls"]), set(self._calls)
+        self.findings += [
+            f"Call {call} was exported, and is missing from this file." for call in named if call not in here
+        ]
+        self.findings += [f"Call {call} is in this file, and was not exported with it." for call in here - set(named)]
+        if facts["day_sha256"] is None:
+            self.said.append("The day was not finished when this was exported: nothing is said about other calls.")
+        elif day is None:
+            self.findings.append("The day's statement was exported, and is missing from this file.")
+        elif day.sha256 != facts["day_sha256"]:
+            self.findings.append("The day's statement is not the one that was exported.")
+        if "verify.py" in self._names and self._sha256("verify.py") != facts["verifier_sha256"]:
+            self.findings.append("The program verify.py was changed. Take it from the box, or from another export.")
+        exported = f"Exported {_moment(facts['exported_at_ms'])} by account {facts['exported_by']}."
+        self.said.append(f"{exported} The box's journal has {len(facts['entries'])} entries about what is in here.")
+
+    def _check_day(self, facts: dict[str, Any], receipts: set[str], *, whole: bool) -> None:
+        calls = facts["calls"]
+        numbers = [call["number"] for call in calls]
+        for expected, number in enumerate(numbers, start=1):
+            if number != expected:
+                self.findings.append(f"The calls of the day are not numbered without a hole: {expected} is missing.")
+                break
+        if facts["lost_ms"] != sum(_captured(calls, "frames_lost")) * 1000 // _RATE_HZ:
+            self.findings.append("The day's lost seconds do not add up to what its calls lost.")
+        by_call = {call["call"]: call for call in calls}
+        for call, found in self._calls.items():
+            self._check_in_day(found, by_call.get(call), facts)
+        if whole:
+            self.findings += _missing(calls, set(self._calls), receipts)
+        self.said += _about_day(facts)
+
+    def _check_in_day(self, found: _Found, counted: dict[str, Any] | None, day: dict[str, Any]) -> None:
+        who = _who(found.facts)
+        if counted is None or (found.facts["line"], found.facts["day"]) != (day["line"], day["day"]):
+            self.findings.append(f"{who}: it is not among the calls of the day.")
+        elif counted["statement_sha256"] != found.sha256:
+            self.findings.append(f"{who}: the day counts another statement about this call than the one in this file.")
+
+    def _check_receipts(self) -> set[str]:
+        """The calls whose deletion is proven."""
+        gone: set[str] = set()
+        for name in sorted(
+            {name[:-5] for name in self._names if name.startswith("receipts/") and name.endswith(".json")}
+        ):
+            found = self._statement(name, "deletion_receipt", f"The receipt {name.removeprefix('receipts/')}")
+            if found is not None and found.holds:
+                self._guarded(name, lambda facts=found.facts: gone.update(facts["calls"]))  # type: ignore[misc]
+        return gone
+
+    def _check_names(self) -> None:
+        known = self._seen | set(_EXPLAINING)
+        for name in sorted(set(self._names) - known):
+            self.findings.append(f"The file '{name}' does not belong to this export.")
+        for name in sorted({name for name in self._names if self._names.count(name) > 1}):
+            self.findings.append(f"The file '{name}' is there twice.")
+
+    # reading
+
+    def _has(self, stem: str) -> bool:
+        return any(stem + suffix in self._names for suffix in _SUFFIXES)
+
+    def _read(self, name: str) -> bytes:
+        if name not in self._names:
+            raise NotProven(f"The file {name} is missing.")
+        return b"".join(self._pieces(name))
+
+    def _sha256(self, name: str) -> str:
+        computed = hashlib.sha256()
+        for piece in self._pieces(name, most_bytes=None):
+            computed.update(piece)
+        return computed.hexdigest()
+
+    def _pieces(self, name: str, most_bytes: int | None = _MOST_BYTES) -> Iterator[bytes]:
+        self._seen.add(name)
+        taken = 0
+        try:
+            with self._archive.open(name) as file:
+                while piece := file.read(_PIECE_BYTES):
+                    taken += len(piece)
+                    if most_bytes is not None and taken > most_bytes:
+                        raise NotProven(f"The file {name} is larger than any that a box makes.")
+                    yield piece
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            raise NotProven(f"The file {name} is damaged: it was changed, or the ZIP is cut off.") from error
+
+    @contextmanager
+    def _noting(self, what: str) -> Iterator[None]:
+        """Whatever is not proven in here becomes a finding about `what`."""
+        try:
+            yield
+        except NotProven as error:
+            self.findings.append(f"{what}: {error}")
+        except _BROKEN:
+            self.findings.append(f"{what}: parts of it are missing, or are not what they must be.")
+
+    def _guarded(self, what: str, check: Callable[[], None]) -> None:
+        with self._noting(what):
+            check()
+
+
+def _check_gaps(closing: dict[str, Any], frames_lost: int) -> None:
+    end = 0
+    for gap in closing["gaps"]:
+        if gap["at_frame"] < end or gap["frames"] < 1 or gap["at_frame"] + gap["frames"] > closing["frames"]:
+            raise NotProven("Its list of gaps is not in order: a gap lies outside the call or over another one.")
+        end = gap["at_frame"] + gap["frames"]
+    listed = sum(gap["frames"] for gap in closing["gaps"])
+    if listed != frames_lost:
+        raise NotProven(
+            f"Its list of gaps was changed: the gaps listed add up to {_seconds(listed)}, but "
+            f"{_seconds(frames_lost)} are stated as lost."
+        )
+
+
+def _missing(calls: Iterable[dict[str, Any]], here: set[str], receipts: set[str]) -> list[str]:
+    return [
+        f"Call {call['number']} of the day is missing from this file: neither its recording is here nor a receipt "
+        "for its deletion."
+        for call in calls
+        if call["outcome"] in _KEPT and call["call"] not in here | receipts
+    ]
+
+
+def _captured(calls: Iterable[dict[str, Any]], name: str) -> list[int]:
+    return [call[name] for call in calls if call["outcome"] != "refused"]
+
+
+def _about(facts: dict[str, Any], who: str) -> list[str]:
+    opening, closing = facts["opening"], facts["closing"]
+    lines = [
+        f"{who}, begun {_moment(opening['started_at_ms'])}, {_seconds(closing['frames'])} long: its audio is the one "
+        "that was recorded."
+    ]
+    lines += [
+        f"  At {_seconds(gap['at_frame'])}: {_seconds(gap['frames'])} are missing ({gap['why']})."
+        for gap in closing["gaps"]
+    ] or ["  Nothing is missing in it."]
+    if closing["ended"] == "cut_off":
+        lines.append("  It was cut off by a power cut or a fault; what came after its end is lost.")
+    lines.append(f"  Recorded because: {opening['ground']}")
+    lines.append(f"  Sealed on the box and in its backups as the file with SHA-256 {facts['container']['sha256']}.")
+    return lines
+
+
+def _about_day(facts: dict[str, Any]) -> list[str]:
+    calls = facts["calls"]
+    kept = sum(call["outcome"] in _KEPT for call in calls)
+    totals = ", ".join(
+        f"{facts[f'{name}_ms'] / 1000:.1f} s {name}" for name in ("captured", "paused", "refused", "lost")
+    )
+    lines = [f"Line {facts['line']} on {facts['day']} (UTC): {len(calls)} calls began, {kept} were kept; {totals}."]
+    lines += [
+        f"  Call {call['number']} was not kept: {_OTHERS.get(call['outcome'], call['outcome'])}."
+        for call in calls
+        if call["outcome"] not in _KEPT
+    ]
+    return lines
+
+
+def _who(facts: dict[str, Any]) -> str:
+    return f"Call {facts['number']} of line {facts['line']} on {facts['day']}"
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _seconds(frames: int) -> str:
+    return f"{frames / _RATE_HZ:.2f} s"
+
+
+def tell(verdict: Verdict, *, asked: bool) -> list[str]:
+    """A verdict for people. `asked`: the roots were compared with given ones."""
+    lines = [*verdict.said]
+    for root in verdict.roots:
+        compared = "as you gave it" if asked else "compare it with the label on the box"
+        lines.append(f"Root of the box's certificates: {shown_fingerprint(root)} ({compared}).")
+    if verdict.findings:
+        lines += [f"NOT PROVEN: {finding}" for finding in verdict.findings]
+    else:
+        lines.append("All that is in this file is proven. The REPORT files only explain it, and are not signed.")
+    # What an export says is untrusted; a terminal must not obey it.
+    return ["".join(sign if sign.isprintable() else "?" for sign in line) for line in lines]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="verify.py", description="Checks an export of evidence of a Linekeep box.")
+    parser.add_argument("file", type=Path, metavar="FILE.zip")
+    parser.add_argument("--root", action="append", default=[], metavar="FINGERPRINT", help="from the box's label")
+    parsed = parser.parse_args(arguments)
+    return report(parsed.file, parsed.root)
+
+
+def report(path: Path, roots: Sequence[str]) -> int:
+    """Check an export and print the verdict. Returns the exit code."""
+    try:
+        verdict = check_export(path, roots)
+    except Unreadable as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a program's own output
+        return 2
+    print("\n".join(tell(verdict, asked=bool(roots))))  # noqa: T201
+    return 1 if verdict.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from appliance.terms import CallId
 from appliance.vault.catalogue import CallState, Catalogue, batches
 from appliance.vault.retention.receipt import Erasure, ErasureId
-from appliance.vault.store import Store, call_keys, calls, erasures, forgotten, gaps, number_tokens
+from appliance.vault.store import Store, call_evidence, call_keys, calls, erasures, forgotten, gaps, number_tokens
 
 _FACTS = [column for column in erasures.c if column is not erasures.c.receipt]
 
@@ -89,7 +89,7 @@ class ErasureBook:
                 .from_select(["call_id", "forgotten_at_ms", "erasure_id"], told)
                 .on_conflict_do_nothing()
             )
-            for table in (call_keys, number_tokens, gaps):
+            for table in (call_keys, number_tokens, gaps, call_evidence):
                 connection.execute(table.delete().where(table.c.call_id.in_(gone)))
             connection.execute(calls.delete().where(_of(of)))
 
@@ -119,6 +119,17 @@ class ErasureBook:
         with self._store.reading() as connection:
             found: Any = connection.execute(query).scalar()
             return None if found is None else bytes(found)
+
+    def receipts_about(self, gone: Collection[CallId]) -> dict[ErasureId, bytes]:
+        """The receipts that there are for these forgotten calls, as they are handed out."""
+        found: dict[ErasureId, bytes] = {}
+        query = sa.select(erasures.c.erasure_id, erasures.c.receipt).where(erasures.c.receipt.is_not(None))
+        with self._store.reading() as connection:
+            for batch in batches(list(gone)):
+                about = sa.select(forgotten.c.erasure_id).where(forgotten.c.call_id.in_(batch))
+                for row in connection.execute(query.where(erasures.c.erasure_id.in_(about))):
+                    found[ErasureId(row.erasure_id)] = bytes(row.receipt)
+        return found
 
 
 def _of(wanted: Collection[Erasure]) -> sa.ColumnElement[bool]:
