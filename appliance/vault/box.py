@@ -334,10 +334,15 @@ def _has_ring(state: Path) -> bool:
     return ring.is_dir() and any(entry.suffix in {".a", ".b"} for entry in ring.iterdir())
 
 
+def _holds_something(folder: Path) -> bool:
+    with os.scandir(folder) as entries:  # not `iterdir`, which reads all names first: a million of them
+        return any(True for _ in entries)
+
+
 def _refuse_half_a_box(state: Path) -> None:
     has_catalogue = (state / "catalogue.sqlite").exists()
     folders = [state / "recordings" / name for name in ("finished", "growing")]
-    has_recordings = any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
+    has_recordings = any(folder.is_dir() and _holds_something(folder) for folder in folders)
     if not _has_ring(state) and (has_catalogue or has_recordings):
         raise StorageTrouble(
             f"The ring of keys is missing from {state}, so no recording can be opened. Nothing was changed; "

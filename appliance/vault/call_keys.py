@@ -21,7 +21,7 @@ from appliance.clock import Clock
 from appliance.recordings.sealing import KEY_BYTES, unwrap_key, wrap_key
 from appliance.terms import CallId, DamagedRecording, KeyForgotten, KeyTrouble, LineName
 from appliance.vault import card as cards
-from appliance.vault.catalogue import CallState, Catalogue, NumberToken, Wrap
+from appliance.vault.catalogue import Catalogue, NumberToken, Wrap
 from appliance.vault.ring import Ring, RingCommit
 from appliance.vault.ring_file import Bucket, BucketId, RingContents, fresh_bucket_id
 
@@ -36,6 +36,8 @@ class CallKeys:
         # One change of buckets at a time: a key issued into a bucket while that bucket is being replaced would
         # be wrapped under a key that is about to be forgotten.
         self._changing = threading.RLock()
+        self.lost = 0
+        """Calls whose key turned out to be damaged since the start."""
 
     def issue(self, line: LineName) -> tuple[CallId, bytes]:
         """Make a fresh call and its key; the wrapped key is committed before this returns."""
@@ -88,7 +90,7 @@ class CallKeys:
         """
         with self._changing:
             ring = self._ring.contents.buckets
-            old = {BucketId(wrap.bucket_id) for wrap in self._catalogue.wraps_of(gone)} & set(ring)
+            old = {BucketId(name) for name in self._catalogue.buckets_of(gone)} & set(ring)
             if not old:
                 return None
             fresh = self._wrap_survivors(old, frozenset(gone), ring)
@@ -112,39 +114,37 @@ class CallKeys:
     def _wrap_survivors(
         self, old: set[BucketId], gone: frozenset[CallId], ring: Mapping[BucketId, Bucket]
     ) -> dict[BucketId, Bucket]:
-        survivors = [wrap for wrap in self._catalogue.wraps_in(old) if wrap.call_id not in gone]
-        numbered = self._catalogue.calls_with_tokens(old)
-        fresh: dict[BucketId, tuple[BucketId, Bucket]] = {}
+        fresh: dict[BucketId, Bucket] = {}
+        for source in old:
+            # One bucket after the other, since the wraps of all may be more than the memory holds.
+            survivors = self._catalogue.calls_in(source) - gone
+            if survivors:
+                target, bucket = fresh_bucket_id(), Bucket.fresh(ring[source].day)
+                self._wrap_again(survivors, (source, ring[source]), (target, bucket))
+                fresh[target] = bucket
+        return fresh
+
+    def _wrap_again(
+        self, survivors: set[CallId], source: tuple[BucketId, Bucket], target: tuple[BucketId, Bucket]
+    ) -> None:
+        (old_id, old), (new_id, new) = source, target
+        numbered = self._catalogue.cards_with_tokens(old_id)
         wraps: list[Wrap] = []
         tokens: list[NumberToken] = []
-        for wrap in survivors:
-            source = BucketId(wrap.bucket_id)
-            if source not in fresh:
-                fresh[source] = (fresh_bucket_id(), Bucket.fresh(ring[source].day))
-            target, bucket = fresh[source]
+        for wrap in self._catalogue.wraps_in(old_id):
+            call = wrap.call_id
+            if call not in survivors:
+                continue
             try:
-                key = unwrap_key(ring[source].key, wrap.call_id, source, wrap.wrapped)
+                key = unwrap_key(old.key, call, old_id, wrap.wrapped)
             except KeyTrouble:
                 # Damaged: it opens nothing today and never will. It must not keep the others from being forgotten.
+                self.lost += 1
                 continue
-            wrapped = wrap_key(bucket.key, wrap.call_id, target, key)
-            wraps.append(Wrap(call_id=wrap.call_id, bucket_id=target, wrapped=wrapped))
-            if wrap.call_id in numbered:
-                tokens += self._tokens_again(wrap.call_id, key, target, bucket)
+            wraps.append(Wrap(call_id=call, bucket_id=new_id, wrapped=wrap_key(new.key, call, new_id, key)))
+            if call in numbered:
+                tokens += _tokens_again(numbered[call], call, key, target)
         self._catalogue.add_wraps(wraps, tokens)
-        return dict(fresh.values())
-
-    def _tokens_again(self, call: CallId, key: bytes, bucket_id: BucketId, bucket: Bucket) -> list[NumberToken]:
-        row = self._catalogue.find(call)
-        if row is None or row.card is None or row.state is not CallState.KEPT:
-            return []
-        try:
-            number = cards.unseal(row.card, call, key).number
-        except DamagedRecording:
-            return []  # `check` names the call; its audio may still be good, and the erasure must go on
-        return [
-            NumberToken(token=token, call_id=call, bucket_id=bucket_id) for token in cards.tokens_of(number, bucket.key)
-        ]
 
     def _bucket_of_today(self) -> tuple[BucketId, Bucket]:
         today = self._today()
@@ -158,3 +158,14 @@ class CallKeys:
 
     def _today(self) -> str:
         return datetime.fromtimestamp(self._clock.now_ms() / 1000, tz=UTC).date().isoformat()
+
+
+def _tokens_again(sealed_card: bytes, call: CallId, key: bytes, target: tuple[BucketId, Bucket]) -> list[NumberToken]:
+    bucket_id, bucket = target
+    try:
+        number = cards.unseal(sealed_card, call, key).number
+    except DamagedRecording:
+        return []  # `check` names the call; its audio may still be good, and the erasure must go on
+    return [
+        NumberToken(token=token, call_id=call, bucket_id=bucket_id) for token in cards.tokens_of(number, bucket.key)
+    ]

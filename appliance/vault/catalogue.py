@@ -5,8 +5,10 @@ Every method is one transaction. Knows no key and no rule: it stores what it is 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -19,6 +21,10 @@ from appliance.vault.store import Store, call_keys, calls, forgotten, gaps, mark
 
 BATCH = 500
 """Ids in one statement; SQLite's own limit on parameters is higher, PostgreSQL plans better below."""
+
+
+_PERIOD = "period_ms"
+"""Mark: the period under which the vault last started."""
 
 
 class CallState(StrEnum):
@@ -49,6 +55,21 @@ class CallRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DueCall:
+    """As much of a call as a verdict needs."""
+
+    call_id: CallId
+    due_at_ms: int | None
+
+
+@dataclass(slots=True)
+class KeptChange:
+    """By how many calls a transaction changes what is kept."""
+
+    by: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wrap:
     """A call's key, wrapped under a bucket's key."""
 
@@ -76,10 +97,23 @@ class Catalogue:
         """Grows whenever the list of kept calls changes."""
         self.when_wrapped: Callable[[Sequence[Wrap], str], None] = lambda _wraps, _line: None
         """Told of each wrapped key that is new, before anything depends on it; the line if it is known."""
+        self._kept: int | None = None
+        self._changing_kept = threading.Lock()
 
-    def note_change(self) -> None:
-        """The list of kept calls has changed by another hand."""
-        self.changes += 1
+    @contextmanager
+    def changing_kept(self) -> Iterator[KeptChange]:
+        """To be held around every transaction that makes kept calls more or fewer; it says by how many."""
+        with self._changing_kept:
+            change = KeptChange()
+            try:
+                yield change
+            except BaseException:
+                self._kept = None  # committed or not: counted anew when next asked for
+                raise
+            if self._kept is not None:
+                self._kept += change.by
+            if change.by:
+                self.changes += 1
 
     def issue(self, call: CallId, line: LineName, now_ms: int, wrap: Wrap) -> None:
         with self._store.transaction() as connection:
@@ -130,7 +164,7 @@ class Catalogue:
 
         Returns: False, and nothing is changed, if the call is kept already, condemned or forgotten.
         """
-        with self._store.transaction() as connection:
+        with self.changing_kept() as kept, self._store.transaction() as connection:
             changed = connection.execute(
                 calls.update()
                 .where(calls.c.call_id == call, calls.c.state.in_((CallState.ISSUED, CallState.RUNNING)))
@@ -146,7 +180,7 @@ class Catalogue:
                 return False
             connection.execute(gaps.delete().where(gaps.c.call_id == call))
             _insert_all(connection, number_tokens, tokens)
-        self.note_change()
+            kept.by = 1
         return True
 
     def find(self, call: CallId) -> CallRow | None:
@@ -180,26 +214,31 @@ class Catalogue:
         with self._store.reading() as connection:
             return [_call_row(row) for row in connection.execute(query)]
 
-    def count_kept(self, *, due_before_ms: int | None = None) -> int:
-        query = sa.select(sa.func.count()).select_from(calls).where(calls.c.state == CallState.KEPT)
-        if due_before_ms is not None:
-            query = query.where(calls.c.due_at_ms < due_before_ms)
+    def count_kept(self) -> int:
+        """Counted once, then kept in step: a page asks every few seconds, and a million rows take 0.1 s."""
+        kept = self._kept
+        if kept is None:
+            with self._changing_kept, self._store.reading() as connection:
+                kept = self._kept = _count(connection, calls.c.state == CallState.KEPT)
+        return kept
+
+    def count_overdue(self, due_before_ms: int) -> int:
+        """Kept calls that were due before this moment."""
         with self._store.reading() as connection:
-            return int(connection.execute(query).scalar_one())
+            return _count(connection, calls.c.state == CallState.KEPT, calls.c.due_at_ms < due_before_ms)
 
     def count_kept_outside(self, buckets: Collection[str]) -> int:
-        """Kept calls that have no wrapped key in any of these buckets."""
-        openable = sa.select(call_keys.c.call_id).where(call_keys.c.bucket_id.in_(list(buckets)))
-        query = sa.select(sa.func.count()).select_from(calls)
-        query = query.where(calls.c.state == CallState.KEPT, calls.c.call_id.not_in(openable))
+        """Kept calls that have no wrapped key in any of these buckets. Looks at every kept call."""
+        openable = sa.exists().where(call_keys.c.call_id == calls.c.call_id, call_keys.c.bucket_id.in_(list(buckets)))
         with self._store.reading() as connection:
-            return int(connection.execute(query).scalar_one())
+            return _count(connection, calls.c.state == CallState.KEPT, ~openable)
 
-    def due(self, now_ms: int) -> list[CallRow]:
+    def due(self, now_ms: int) -> list[DueCall]:
         """Kept calls whose time may have come; the verdict decides."""
-        query = sa.select(calls).where(calls.c.state == CallState.KEPT, calls.c.due_at_ms <= now_ms)
+        query = sa.select(calls.c.call_id, calls.c.due_at_ms)
+        query = query.where(calls.c.state == CallState.KEPT, calls.c.due_at_ms <= now_ms)
         with self._store.reading() as connection:
-            return [_call_row(row) for row in connection.execute(query)]
+            return [DueCall(call_id=CallId(call), due_at_ms=due) for call, due in connection.execute(query)]
 
     def set_missing_due(self, due_at_ms: int) -> None:
         """Calls recorded on an untrusted clock get their due date once the clock is trusted."""
@@ -211,14 +250,17 @@ class Catalogue:
             )
 
     def shorten_due(self, keep_ms: int) -> None:
-        """The period became shorter: due dates move nearer. A longer one never moves them away."""
-        sooner = calls.c.started_at_ms + calls.c.length_ms + keep_ms
+        """The vault starts under this period. If it became shorter, due dates move nearer; a longer one moves none.
+
+        A million calls are looked at for seconds, so the period is remembered, and the same one has nothing to move.
+        """
+        before_ms = self.mark(_PERIOD)
+        if keep_ms == before_ms:
+            return
         with self._store.transaction() as connection:
-            connection.execute(
-                calls.update()
-                .where(calls.c.state == CallState.KEPT, calls.c.due_at_ms > sooner)
-                .values(due_at_ms=sooner)
-            )
+            if keep_ms < before_ms or not before_ms:
+                _shorten_due(connection, keep_ms, before_ms)
+            _set_mark(connection, _PERIOD, keep_ms)
 
     def drop_unused(self, unused: Iterable[CallId]) -> None:
         """Strike those of these spare calls that are still spare: nothing was ever sealed under their keys."""
@@ -252,23 +294,43 @@ class Catalogue:
             for row in connection.execute(query):
                 yield Wrap(call_id=row.call_id, bucket_id=row.bucket_id, wrapped=row.wrapped), row.line
 
-    def wraps_in(self, buckets: Iterable[str]) -> list[Wrap]:
-        found: list[Wrap] = []
+    def buckets_of(self, wanted: Iterable[CallId]) -> set[str]:
+        """The buckets in which any of these calls has a wrapped key."""
+        found: set[str] = set()
         with self._store.reading() as connection:
-            for batch in batches(list(buckets)):
-                rows = connection.execute(sa.select(call_keys).where(call_keys.c.bucket_id.in_(batch)))
-                found += [Wrap(call_id=row.call_id, bucket_id=row.bucket_id, wrapped=row.wrapped) for row in rows]
+            for batch in batches(list(wanted)):
+                query = sa.select(call_keys.c.bucket_id).distinct().where(call_keys.c.call_id.in_(batch))
+                found.update(connection.execute(query).scalars())
         return found
+
+    def calls_in(self, bucket: str) -> set[CallId]:
+        query = sa.select(call_keys.c.call_id).where(call_keys.c.bucket_id == bucket)
+        with self._store.reading() as connection:
+            return set(connection.execute(query).scalars())
+
+    def wraps_in(self, bucket: str) -> list[Wrap]:
+        with self._store.reading() as connection:
+            rows = connection.execute(sa.select(call_keys).where(call_keys.c.bucket_id == bucket))
+            return [Wrap(call_id=row.call_id, bucket_id=row.bucket_id, wrapped=row.wrapped) for row in rows]
 
     def bucket_ids(self) -> set[str]:
         """Every bucket that a wrapped key names."""
+        # From one to the next by the index: there are few of them, and a million wrapped keys.
+        least = sa.func.min(call_keys.c.bucket_id)
+        steps = sa.select(least.label("bucket_id")).cte("steps", recursive=True)
+        following = sa.select(least).where(call_keys.c.bucket_id > steps.c.bucket_id).scalar_subquery()
+        steps = steps.union_all(sa.select(following).where(steps.c.bucket_id.is_not(None)))
         with self._store.reading() as connection:
-            return set(connection.execute(sa.select(call_keys.c.bucket_id).distinct()).scalars())
+            found = connection.execute(sa.select(steps.c.bucket_id).where(steps.c.bucket_id.is_not(None)))
+            return set(found.scalars())
 
-    def calls_with_tokens(self, buckets: Iterable[str]) -> set[CallId]:
-        query = sa.select(number_tokens.c.call_id).where(number_tokens.c.bucket_id.in_(list(buckets)))
+    def cards_with_tokens(self, bucket: str) -> dict[CallId, bytes]:
+        """The sealed cards of those kept calls that are found by a number under this bucket."""
+        numbered = sa.select(number_tokens.c.call_id).where(number_tokens.c.bucket_id == bucket)
+        query = sa.select(calls.c.call_id, calls.c.card)
+        query = query.where(calls.c.call_id.in_(numbered), calls.c.state == CallState.KEPT, calls.c.card.is_not(None))
         with self._store.reading() as connection:
-            return {CallId(call) for call in connection.execute(query.distinct()).scalars()}
+            return {CallId(call): card for call, card in connection.execute(query)}
 
     def add_wraps(self, wraps: Sequence[Wrap], tokens: Sequence[NumberToken]) -> None:
         with self._store.transaction() as connection:
@@ -291,9 +353,26 @@ class Catalogue:
             return connection.execute(sa.select(marks.c.value).where(marks.c.name == name)).scalar() or 0
 
     def set_mark(self, name: str, value: int) -> None:
-        insert = upsert(marks).values(name=name, value=value)
         with self._store.transaction() as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+            _set_mark(connection, name, value)
+
+
+def _count(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(calls).where(*conditions)).scalar_one())
+
+
+def _shorten_due(connection: sa.Connection, keep_ms: int, before_ms: int) -> None:
+    by_end = calls.c.started_at_ms + calls.c.length_ms + keep_ms
+    # Where a wrong clock told the end, the period runs from the day on which it was put right: that day stays.
+    by_period = calls.c.due_at_ms - (before_ms - keep_ms)
+    sooner = sa.case((by_end < by_period, by_period), else_=by_end) if before_ms else by_end
+    is_later = sa.and_(calls.c.state == CallState.KEPT, calls.c.due_at_ms > sooner)
+    connection.execute(calls.update().where(is_later).values(due_at_ms=sooner))
+
+
+def _set_mark(connection: sa.Connection, name: str, value: int) -> None:
+    insert = upsert(marks).values(name=name, value=value)
+    connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
 def _call_row(row: Any) -> CallRow:

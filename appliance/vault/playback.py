@@ -69,6 +69,15 @@ class TooManyOpenings(NotAllowed):
         self.facts: dict[str, str | int] = {"wait_s": wait_s}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unreadable:
+    """A count, and how many keys had been lost and changes been made when it was taken."""
+
+    count: int
+    lost: int
+    changes: int
+
+
 class Playback:
     """Safe for use by several threads. `steady_s` gives seconds of a clock that never steps."""
 
@@ -87,6 +96,7 @@ class Playback:
         self._journal = journal
         self._steady_s = steady_s
         self._lock = threading.Lock()
+        self._unreadable: _Unreadable | None = None
         self._readers: OrderedDict[CallId, _OpenReader] = OrderedDict()
         self._openings: dict[tuple[str, CallId, verbs.Purpose], float] = {}
         self._looks: dict[tuple[Act, str, str], float] = {}
@@ -162,9 +172,17 @@ class Playback:
         self._kept(call)
 
     def unreadable(self) -> int:
-        """Listed calls whose keys the ring does not hold: they came back with an old copy of the catalogue."""
-        buckets = self._call_keys.bucket_ids()
-        return self._catalogue.count_kept_outside(buckets)
+        """Listed calls whose keys the ring does not hold: they came back with an old copy of the catalogue.
+
+        That happens while the box is off, or to a key that is damaged; none comes about by itself. So none stays
+        none, and only where there are some, or a key was lost, each call is looked at again (a second for a million).
+        """
+        seen = self._call_keys.lost, self._catalogue.changes
+        known = self._unreadable
+        if known is None or known.lost != seen[0] or (known.count and known.changes != seen[1]):
+            count = self._catalogue.count_kept_outside(self._call_keys.bucket_ids())
+            self._unreadable = known = _Unreadable(count=count, lost=seen[0], changes=seen[1])
+        return known.count
 
     def _kept(self, call: CallId) -> CallRow:
         row = self._catalogue.find(call)

@@ -68,7 +68,7 @@ def test_only_calls_still_spare_are_struck(catalogue: Catalogue) -> None:
     catalogue.drop_unused([spare, begun])
     assert catalogue.find(spare) is None
     assert catalogue.find(begun) is not None
-    assert [wrap.call_id for wrap in catalogue.wraps_in(["b1"])] == [begun]
+    assert [wrap.call_id for wrap in catalogue.wraps_in("b1")] == [begun]
 
 
 def test_more_ids_than_a_statement_takes_are_all_found(catalogue: Catalogue) -> None:

@@ -38,6 +38,10 @@ _SETTLED = "erasures_settled"
 """Mark: up to this byte of the journal every request is in the book, and every entry about its end is written."""
 
 
+_NAMED_IN_LOG = 100
+"""The log names no more calls than that at once: the journal has them all, and 10,000 lines take half a second."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What whoever asked gets. `signed`: the receipt as JSON; None if the TPM has yet to sign it."""
@@ -136,7 +140,13 @@ class Eraser:
         for erasure in self._book.unfinished():
             if erasure.done_at_ms is not None:
                 self._tell(erasure)
-        for call in condemned:
+        self._log_forgotten(condemned)
+
+    def _log_forgotten(self, forgotten: Sequence[CallId]) -> None:
+        if len(forgotten) > _NAMED_IN_LOG:
+            self._log.info("many_forgotten", count=len(forgotten))
+            return
+        for call in forgotten:
             self._log.info("forgotten", call=call)
 
     def _forget_keys(self, unfinished: Sequence[Erasure], condemned: Collection[CallId]) -> None:

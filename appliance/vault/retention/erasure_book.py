@@ -33,14 +33,15 @@ class ErasureBook:
         Returns: False, and nothing is noted, if all are unknown, forgotten, or condemned by an earlier request.
         """
         counts: dict[str, int] = {}
-        with self._store.transaction() as connection:
+        with self._catalogue.changing_kept() as kept, self._store.transaction() as connection:
             for batch in batches(list(condemned)):
                 chosen = sa.and_(calls.c.call_id.in_(batch), calls.c.state != CallState.CONDEMNED)
-                query = (
-                    sa.select(calls.c.deletion_class, sa.func.count()).where(chosen).group_by(calls.c.deletion_class)
-                )
-                for name, count in connection.execute(query):
+                kinds = (calls.c.deletion_class, calls.c.state)
+                for name, state, count in connection.execute(
+                    sa.select(*kinds, sa.func.count()).where(chosen).group_by(*kinds)
+                ):
                     counts[name] = counts.get(name, 0) + count
+                    kept.by -= count if state == CallState.KEPT else 0
                 connection.execute(
                     calls.update()
                     .where(chosen)
@@ -50,7 +51,6 @@ class ErasureBook:
                 return False
             row = {"erasure_id": erasure_id, "asked_at_ms": now_ms, "asked_by": by, "why": why, "classes": counts}
             connection.execute(erasures.insert().values(row))
-        self._catalogue.note_change()
         return True
 
     def knows(self, erasure_id: ErasureId) -> bool:

@@ -42,4 +42,4 @@ class RetentionRun:
     def overdue(self) -> int:
         """Calls that should have been gone two runs ago. Must read 0."""
         grace_ms = 2000 * interval_s(self._keep_s)
-        return self._catalogue.count_kept(due_before_ms=self._clock.now_ms() - grace_ms)
+        return self._catalogue.count_overdue(self._clock.now_ms() - grace_ms)
