@@ -12,7 +12,9 @@ from webui.places import STATIC
 from webui.static_files import StaticFiles
 
 TEMPLATES = STATIC.parent / "templates"
-HTML = sorted(TEMPLATES.rglob("*.html"))
+TAKEN_AWAY = "evidence_report.html"
+"""Goes into an export, where it must stand alone: the page is never served."""
+HTML = sorted(path for path in TEMPLATES.rglob("*.html") if path.name != TAKEN_AWAY)
 SCRIPTS = sorted(STATIC.glob("*.js"))
 
 
