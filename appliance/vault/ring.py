@@ -45,6 +45,10 @@ more before the extend: after a kill, what was read may be in the page cache onl
 A policy session that was satisfied at x still unseals once at H(x || r). Sessions are flushed before the
 extend and after it; the second time is the one that counts, for until then one could be satisfied anew.
 
+With a recovery key a third file goes with them: what the ring holds, sealed to words on paper (recovery/copy.py). It
+is renamed after copy B and before the extend, so it too has lost a key before that is called forgotten, and has got
+one before a call is recorded under it; where it is not the ring's own copy, opening writes it again.
+
 Nothing is believed on the way: what gets renamed was read back from the disk, unsealed by the TPM and
 decrypted; the extend counts when the TPM shows the expected state under an HMAC that nobody else can make.
 """
@@ -55,10 +59,12 @@ import secrets
 import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.terms import KeyForgotten, KeyTrouble
+from appliance.vault.recovery.copy import is_in_step, seal_copy
 from appliance.vault.ring_file import (
     KEY_BYTES,
     Bucket,
@@ -76,7 +82,17 @@ from appliance.vault.ring_file import (
     seal_ring,
 )
 from appliance.vault.ring_folder import REAL_DISK, Disk, RingCopy, RingFolder
-from appliance.vault.tpm import BootChanged, PolicyNotMet, SealDamaged, SealedSecret, Tpm, TpmForeign
+from appliance.vault.tpm import (
+    BootChanged,
+    PinLocked,
+    PinNeeded,
+    PinWrong,
+    PolicyNotMet,
+    SealDamaged,
+    SealedSecret,
+    Tpm,
+    TpmForeign,
+)
 from appliance.vault.tpm_policy import RING_INDEX_NAME, STATE_BYTES, next_state
 
 __all__ = [
@@ -116,6 +132,12 @@ class RingForeign(KeyTrouble):
 
 class RingOld(KeyTrouble):
     """The TPM has moved on since this ring was made: it is dead, as it should be."""
+
+
+_RECOVERABLE = (
+    RingMissing, RingForeign, RingOld, RingDamaged, BootChanged, PinNeeded, PinWrong, PinLocked, SealDamaged,
+)  # fmt: skip
+"""What words on paper help against: everything that keeps a ring shut, but not a TPM or a disk that fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +194,22 @@ class Ring:
             ring._settle()
         return ring
 
+    @classmethod
+    def recover(cls, folder: Path, tpm: Tpm, contents: RingContents, *, disk: Disk = REAL_DISK) -> Ring:
+        """Make a ring of what a recovery copy held, in place of files that this TPM does not open.
+
+        After a cut either nothing has changed, or `open` opens it. Trusts the storage key that the TPM has now.
+        Raises:
+            RingExists: the ring that is there opens; nothing needs to be recovered.
+        """
+        ring = cls(RingFolder(folder, disk), tpm)
+        with ring._lock:
+            with suppress(*_RECOVERABLE):
+                ring._settle()
+                raise RingExists("The ring of keys opens with this TPM. Nothing was changed: nothing needs recovering.")
+            ring._make(contents)
+        return ring
+
     @property
     def contents(self) -> RingContents:
         """What the ring keeps. After a failed commit: what disk and TPM say now; raises as `open` does."""
@@ -219,10 +257,13 @@ class Ring:
         with self._lock:
             if any(self._folder.read(copy) is not None for copy in RingCopy):
                 raise RingExists("There is a ring already. Nothing was changed.")
-            self._folder.make()
-            self._tpm.check_storage_key(self._tpm.storage_key_name())
-            self._state = self._tpm.ring_state()
-            self._commit_or_doubt(RingContents(buckets={}, secrets={}))
+            self._make(RingContents(buckets={}, secrets={}))
+
+    def _make(self, contents: RingContents) -> None:
+        self._folder.make()
+        self._tpm.check_storage_key(self._tpm.storage_key_name())
+        self._state = self._tpm.ring_state()
+        self._commit_or_doubt(contents)
 
     def _commit_or_doubt(self, contents: RingContents) -> RingCommit:
         try:
@@ -250,7 +291,7 @@ class Ring:
         name = self._tpm.storage_key_name()
         header = make_header(sealed, storage_key_name=name, index_name=RING_INDEX_NAME)
         self._sealed = sealed
-        kept = self._folder.stage(seal_ring(ring_key, header, wanted))
+        kept = self._folder.stage(seal_ring(ring_key, header, wanted), seal_copy(wanted, states))
         if self._opened(parse_ring(kept)) != wanted:
             raise RingDamaged("The new ring does not hold what was put in; the old one is in its place still.")
         self._folder.replace()
@@ -281,10 +322,12 @@ class Ring:
         self._sealed = header.sealed_key
         state = self._tpm.ring_state()
         if state == made_at:
-            self._roll_forward(chosen, opened.r, (made_at, after))
+            self._roll_forward(chosen, opened, (made_at, after))
         else:
-            if any(content != chosen for content in copies.values()):
-                self._store(chosen)
+            has_copy = is_in_step(self._folder.read_recovery(), opened.contents, header.states)
+            if not has_copy or any(content != chosen for content in copies.values()):
+                self._store(chosen, seal_copy(opened, header.states))
+            self.repaired = self.repaired or not has_copy
             # The last commit may have been cut between its extend and the flush that makes it final.
             self._tpm.flush_sessions()
         self._folder.clean()
@@ -321,13 +364,13 @@ class Ring:
             raise RingDamaged("A copy of the ring contradicts itself.")
         return opened
 
-    def _roll_forward(self, chosen: bytes, r: bytes, states: tuple[bytes, bytes]) -> None:
+    def _roll_forward(self, chosen: bytes, opened: OpenedRing, states: tuple[bytes, bytes]) -> None:
         """Finish a commit that was cut before its extend."""
-        self._store(chosen)
-        self._move_on(r, *states)
+        self._store(chosen, seal_copy(opened, states))
+        self._move_on(opened.r, *states)
 
-    def _store(self, content: bytes) -> None:
-        self._folder.stage(content)
+    def _store(self, content: bytes, recovery: bytes | None) -> None:
+        self._folder.stage(content, recovery)
         self._folder.replace()
 
     def _adopt(self, contents: RingContents, states: tuple[bytes, bytes]) -> RingContents:

@@ -47,6 +47,8 @@ _NONCE_BYTES = 12
 _LENGTH = struct.Struct(">I")
 _BUCKET_ID = re.compile(r"[0-9a-f]{16}")
 
+_TAMPERED = "A copy of the ring does not open with its own key; it was tampered with."
+
 _Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 _Name = Annotated[bytes, Meta(min_length=34, max_length=34)]
 _Pcrs = tuple[Annotated[int, Meta(ge=0, le=23)], ...]
@@ -195,7 +197,7 @@ def seal_ring(ring_key: bytes, header: RingHeader, opened: OpenedRing) -> bytes:
     """The bytes of a ring file, under a ring key that nothing else was sealed with."""
     header_bytes = msgspec.msgpack.encode(header)
     nonce = os.urandom(_NONCE_BYTES)
-    ciphertext = AESGCM(ring_key).encrypt(nonce, _padded(_encoded(opened)), header_bytes)
+    ciphertext = AESGCM(ring_key).encrypt(nonce, pack(opened), header_bytes)
     checksum = _checksum(header_bytes, nonce, ciphertext)
     return msgspec.msgpack.encode(_Outer(header=header_bytes, nonce=nonce, ciphertext=ciphertext, checksum=checksum))
 
@@ -221,10 +223,25 @@ def parse_ring(untrusted_bytes: bytes) -> RingFile:
 def open_ring(ring_key: bytes, ring: RingFile) -> OpenedRing:
     """Decrypt a ring file. Raises RingDamaged: not sealed under this key, with this header."""
     try:
-        padded = AESGCM(ring_key).decrypt(ring.nonce, ring.ciphertext, ring.header_bytes)
-        return _decoded(_unpadded(padded))
-    except (InvalidTag, msgspec.MsgspecError, struct.error) as error:
-        raise RingDamaged("A copy of the ring does not open with its own key; it was tampered with.") from error
+        return unpack(AESGCM(ring_key).decrypt(ring.nonce, ring.ciphertext, ring.header_bytes))
+    except InvalidTag as error:
+        raise RingDamaged(_TAMPERED) from error
+
+
+def pack(opened: OpenedRing) -> bytes:
+    """What a ring holds, as bytes to be sealed: their number says little, as they are padded."""
+    encoded = _encoded(opened)
+    framed = _LENGTH.pack(len(encoded)) + encoded
+    return framed + bytes(-len(framed) % PADDING_STEP_BYTES)
+
+
+def unpack(padded: bytes) -> OpenedRing:
+    """The reverse of `pack`. Raises RingDamaged."""
+    try:
+        (length,) = _LENGTH.unpack_from(padded)
+        return _decoded(padded[_LENGTH.size : _LENGTH.size + length])
+    except (msgspec.MsgspecError, UnicodeDecodeError, struct.error) as error:
+        raise RingDamaged(_TAMPERED) from error
 
 
 def _encoded(opened: OpenedRing) -> bytes:
@@ -237,16 +254,6 @@ def _decoded(encoded: bytes) -> OpenedRing:
     inner = _DECODE_INNER.decode(encoded)
     buckets = {BucketId(each.bucket_id): Bucket(day=each.day, key=each.key) for each in inner.buckets}
     return OpenedRing(r=inner.r, contents=RingContents(buckets=buckets, secrets=inner.secrets))
-
-
-def _padded(encoded: bytes) -> bytes:
-    framed = _LENGTH.pack(len(encoded)) + encoded
-    return framed + bytes(-len(framed) % PADDING_STEP_BYTES)
-
-
-def _unpadded(padded: bytes) -> bytes:
-    (length,) = _LENGTH.unpack_from(padded)
-    return padded[_LENGTH.size : _LENGTH.size + length]
 
 
 def _checksum(*parts: bytes) -> bytes:

@@ -1,8 +1,9 @@
-"""The ring's two files on a disk: written whole, kept through a power cut, read back before they count.
+"""The ring's files on a disk: written whole, kept through a power cut, read back before they count.
 
-Promise: after `stage` and `replace` both copies hold the given bytes durably, and at each moment on the way
-each name holds what it held before or the given bytes, never something between. Copy A is always renamed, and
-its new name made durable, before copy B: of two that differ, A is newer. Left to ring.py: what the bytes are.
+Two copies of the ring, and the recovery copy if there is a recovery key. Promise: after `stage` and `replace` each
+holds the given bytes durably, and at each moment on the way each name holds what it held before or the given bytes,
+never something between. Copy A is always renamed, and its new name made durable, before copy B: of two that differ, A
+is newer; the recovery copy comes last. Left to ring.py: what the bytes are.
 
 Every single step that a power cut could follow is a method of `Disk`, so that tests stop after each of them.
 """
@@ -26,6 +27,10 @@ class RingCopy(Enum):
 
     A = "ring.a"
     B = "ring.b"
+
+
+RECOVERY_COPY: Final = "ring.recovery"
+"""What the ring holds, sealed to the recovery key."""
 
 
 class Disk:
@@ -75,6 +80,7 @@ class RingFolder:
     def __init__(self, folder: Path, disk: Disk) -> None:
         self._folder = folder
         self._disk = disk
+        self._has_recovery = False
 
     def make(self) -> None:
         with storage_errors("the ring's folder is made"):
@@ -82,9 +88,52 @@ class RingFolder:
 
     def read(self, copy: RingCopy) -> bytes | None:
         """A copy's bytes; None if there is no such file; none at all from a place that cannot be read."""
+        return self._read(copy.value)
+
+    def read_recovery(self) -> bytes | None:
+        """The recovery copy's bytes, as for `read`."""
+        return self._read(RECOVERY_COPY)
+
+    def stage(self, content: bytes, recovery: bytes | None) -> bytes:
+        """Write the copies under temporary names, durably; what the disk gave back of the ring.
+
+        Args:
+            recovery: the recovery copy; None: there is to be none.
+        """
+        wanted = {copy.value: content for copy in RingCopy}
+        if recovery is not None:
+            wanted[RECOVERY_COPY] = recovery
+        self._has_recovery = recovery is not None
+        with storage_errors("the ring is written"):
+            for name, each in wanted.items():
+                self._disk.write(self._new(name), each)
+                self._disk.sync(self._new(name))
+            kept = {name: self._disk.read_back(self._new(name)) for name in wanted}
+        if kept != wanted:
+            raise StorageTrouble("The disk did not keep what was written; the ring is as it was.")
+        return kept[RingCopy.A.value]
+
+    def replace(self) -> None:
+        """Put what was staged in place of what is there, one after the other."""
+        with storage_errors("the ring is put in place"):
+            for copy in RingCopy:
+                self._put_in_place(copy.value)
+            if self._has_recovery:
+                self._put_in_place(RECOVERY_COPY)
+            elif self.read_recovery() is not None:
+                self._disk.remove(self._folder / RECOVERY_COPY)
+                self._disk.sync_folder(self._folder)
+
+    def clean(self) -> None:
+        """Remove what aborted attempts left. For order's sake: they die with the next commit anyway."""
+        with storage_errors("the ring's folder is tidied"):
+            for name in (*(copy.value for copy in RingCopy), RECOVERY_COPY):
+                self._disk.remove(self._new(name))
+
+    def _read(self, name: str) -> bytes | None:
         with storage_errors("the ring is read"):
             try:
-                return self._disk.read(self._folder / copy.value)
+                return self._disk.read(self._folder / name)
             except FileNotFoundError:
                 return None
             except OSError as error:
@@ -92,32 +141,12 @@ class RingFolder:
                     raise
                 return b""
 
-    def stage(self, content: bytes) -> bytes:
-        """Write both copies under temporary names, durably; what the disk gave back."""
-        with storage_errors("the ring is written"):
-            for copy in RingCopy:
-                self._disk.write(self._new(copy), content)
-                self._disk.sync(self._new(copy))
-            kept = [self._disk.read_back(self._new(copy)) for copy in RingCopy]
-        if any(each != content for each in kept):
-            raise StorageTrouble("The disk did not keep what was written; the ring is as it was.")
-        return kept[0]
+    def _put_in_place(self, name: str) -> None:
+        self._disk.rename(self._new(name), self._folder / name)
+        self._disk.sync_folder(self._folder)
 
-    def replace(self) -> None:
-        """Put what was staged in place of both copies, one after the other."""
-        with storage_errors("the ring is put in place"):
-            for copy in RingCopy:
-                self._disk.rename(self._new(copy), self._folder / copy.value)
-                self._disk.sync_folder(self._folder)
-
-    def clean(self) -> None:
-        """Remove what aborted attempts left. For order's sake: they die with the next commit anyway."""
-        with storage_errors("the ring's folder is tidied"):
-            for copy in RingCopy:
-                self._disk.remove(self._new(copy))
-
-    def _new(self, copy: RingCopy) -> Path:
-        return self._folder / f"{copy.value}.new"
+    def _new(self, name: str) -> Path:
+        return self._folder / f"{name}.new"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ PRODUCT = Path(appliance.__file__).parent
 PARTS = {"vault", "webui", "console", "retention"}
 """What may have done something, beside an account."""
 
-ACCOUNTS = re.compile(r"(visitor\.account|account|by|entry\.by|erasure\.asked_by|asked\.by|facts\['asked_by'\])")
+ACCOUNTS = re.compile(r"(visitor\.account|account|by|entry\.by|erasure\.asked_by|asked\.by|_BY|facts\['asked_by'\])")
 NOTES = {
     # Counts, and what is on or off.
     "bytes", "count", "findings", "before_s", "after_s", "keep_s", "by_line", "by_number", "unauthenticated_bytes",

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from appliance.vault.ring import Ring, RingContents, RingMissing
+from appliance.vault.ring_file import OpenedRing
 from appliance.vault.tpm import Tpm
 from appliance.vault.tpm_connection import TpmConnection
 from appliance.vault.tpm_policy import SealedSecret, policy_pcr_digest
@@ -32,7 +33,9 @@ from tests.simulators.ring_world import (
     Scheme,
     with_fresh_bucket,
     with_many_buckets,
+    with_recovery_key,
     without,
+    without_recovery_key,
 )
 from tests.simulators.software_tpm import NV_EXTEND, SoftwareTpm
 
@@ -54,14 +57,16 @@ def make_world(tmp_path: Path, run_dir: Path) -> MakeWorld:
     return make
 
 
-_AROUND_THE_COMMIT = ("rename ring.a", "sync folder ring", "rename ring.b", f"command {NV_EXTEND:x}")
+_AROUND_THE_COMMIT = (
+    "rename ring.a", "sync folder ring", "rename ring.b", "rename ring.recovery", f"command {NV_EXTEND:x}",
+)  # fmt: skip
 
 
 def some_cut(chance: random.Random) -> int | str | None:
     """None for two of three; else any step, or one of those where most is at stake."""
     if chance.random() < 0.67:
         return None
-    steps: list[int | str] = [*_AROUND_THE_COMMIT, *(chance.randrange(1, 44) for _ in _AROUND_THE_COMMIT)]
+    steps: list[int | str] = [*_AROUND_THE_COMMIT, *(chance.randrange(1, 52) for _ in _AROUND_THE_COMMIT)]
     return chance.choice(steps)
 
 
@@ -69,6 +74,7 @@ def live_through(world: RingWorld, operations: int, seed: int) -> None:
     """Random commits, forgettings and restarts, a third of them cut somewhere; the thief tries all along."""
     chance = random.Random(seed)
     world.create()
+    world.change(with_recovery_key(world.truth))
     for _ in range(operations):
         cut_after, power = some_cut(chance), chance.random() < 0.5
         match chance.choice(("add", "add", "forget one", "forget many", "restart")):
@@ -113,11 +119,31 @@ def test_forgetting_survives_a_power_cut_after_every_step_on_the_disk(make_world
     with make_world() as world:
         world.create()
         world.change(with_many_buckets())
-        steps = [f"{verb} ring.{copy}.new" for copy in "ab" for verb in ("write", "sync", "read back")]
+        steps = [
+            f"{verb} ring.{copy}.new" for copy in ("a", "b", "recovery") for verb in ("write", "sync", "read back")
+        ]
         for cut_after in (*steps, *_AROUND_THE_COMMIT):
             assert not world.change(without(world.truth, 1), cut_after=cut_after)
             world.reopen(power=True)
             world.rob()
+
+
+@pytest.mark.parametrize("power", [True, False], ids=["power cut", "kill"])
+def test_a_recovery_key_is_set_up_or_given_up_wholly_or_not_at_all_after_a_cut_at_any_step(
+    make_world: MakeWorld, power: bool
+) -> None:
+    with make_world() as world:
+        world.create()
+        for change in (with_recovery_key, without_recovery_key):
+            for cut_after in itertools.count(1):
+                before = world.truth
+                done = world.change(change(before), cut_after=cut_after)
+                world.reopen(power=power)  # checks the copy against the ring, or that there is none
+                if done:
+                    break
+                if world.truth != before:
+                    world.change(before)
+            assert cut_after > 25
 
 
 def test_rolling_forward_survives_a_cut_after_every_single_step(make_world: MakeWorld) -> None:
@@ -200,7 +226,7 @@ class _WithoutExtend(_AnyState):
 
 
 class _WithoutRollForward(_AnyState):
-    def _roll_forward(self, chosen: bytes, r: bytes, states: tuple[bytes, bytes]) -> None:
+    def _roll_forward(self, chosen: bytes, opened: OpenedRing, states: tuple[bytes, bytes]) -> None:
         """It opens, so all seems well."""
 
 

@@ -14,11 +14,17 @@ from types import TracebackType
 from typing import Self
 
 from appliance.terms import LinekeepError
+from appliance.vault.recovery.copy import Choice, choice_of, open_copy, parse_copy, with_choice
+from appliance.vault.recovery.words import RecoveryKey
 from appliance.vault.ring import Bucket, Ring, RingContents, RingMissing, fresh_bucket_id
+from appliance.vault.ring_folder import RECOVERY_COPY
 from appliance.vault.tpm import Tpm
 from tests.simulators.ring_disk import CutDisk, PowerCut, Steps
 from tests.simulators.ring_thief import RingThief
 from tests.simulators.software_tpm import FINE, Fault, FaultyTpm, SoftwareTpm, Verdict
+
+RECOVERY_KEY = RecoveryKey(bytes(range(32)))
+"""Of all worlds: on paper only, so the thief has not got it."""
 
 
 class KeyLost(AssertionError):
@@ -136,8 +142,16 @@ class RingWorld:
         """What is there now must be all of the old or all of the new; what is there no more is forgotten."""
         if found not in (self.truth, wished):
             raise KeyLost("The ring holds neither what it held before nor what was committed.")
+        self._check_recovery_copy(found)
         self.forgotten |= _keys(self.truth) - _keys(found)
         self.truth = self._wished = found
+
+    def _check_recovery_copy(self, found: RingContents) -> None:
+        path = self._folder / RECOVERY_COPY
+        if path.exists() != bool(choice_of(found)):
+            raise KeyLost("There is a recovery copy and no recovery key, or the other way round.")
+        if path.exists() and open_copy(parse_copy(path.read_bytes()), RECOVERY_KEY) != found:
+            raise KeyLost("The recovery copy holds something else than the ring.")
 
     def _count_command(self, code: int) -> Verdict:
         # A cut before a command is the cut after the step before it; so the one after it is what is left to try.
@@ -153,10 +167,17 @@ def with_fresh_bucket(contents: RingContents, day: str) -> RingContents:
 
 
 def with_many_buckets() -> RingContents:
-    """Enough to forget one after every step."""
-    return RingContents(
-        buckets={fresh_bucket_id(): Bucket.fresh("2026-01-29") for _ in range(60)}, secrets={"mail": b"secret"}
-    )
+    """Enough to forget one after every step, with a recovery key."""
+    buckets = {fresh_bucket_id(): Bucket.fresh("2026-01-29") for _ in range(80)}
+    return with_recovery_key(RingContents(buckets=buckets, secrets={"mail": b"secret"}))
+
+
+def with_recovery_key(contents: RingContents) -> RingContents:
+    return with_choice(contents, Choice(public_key=RECOVERY_KEY.public, needed=1, sheets=1, at_ms=1))
+
+
+def without_recovery_key(contents: RingContents) -> RingContents:
+    return with_choice(contents, Choice(at_ms=2))
 
 
 def without(contents: RingContents, count: int) -> RingContents:
