@@ -15,7 +15,19 @@ from importlib.metadata import version
 from appliance.commands.arguments import CANNOT, Parser
 from appliance.terms import LinekeepError
 
-_COMMANDS = ("demo", "replay", "check", "journal", "evidence", "backup", "restore", "pin", "boot_policy", "run")
+_COMMANDS = (
+    "demo",
+    "replay",
+    "check",
+    "journal",
+    "evidence",
+    "backup",
+    "restore",
+    "recover",
+    "pin",
+    "boot_policy",
+    "run",
+)
 """Each a file in appliance/commands."""
 
 

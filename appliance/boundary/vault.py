@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
 from appliance.boundary import message, verbs
 from appliance.terms import (
+    CallId,
     DamagedRecording,
     DiskFull,
     KeyForgotten,
@@ -165,6 +167,23 @@ class VaultClient:
         self.ask(verbs.Unlock(pin=pin), verbs.Done)
 
     # the console's
+
+    def recovery(self, login: str) -> verbs.RecoveryState:
+        return self.ask(verbs.AskRecovery(login=login), verbs.RecoveryState)
+
+    def begin_recovery(self, login: str, password: str, *, needed: int, sheets: int) -> tuple[str, ...]:
+        """The sheets of words, to be shown once."""
+        request = verbs.BeginRecovery(login=login, password=password, needed=needed, sheets=sheets)
+        return self.ask(request, verbs.RecoverySheets).sheets
+
+    def confirm_recovery(self, login: str, words: Sequence[str]) -> None:
+        self.ask(verbs.ConfirmRecovery(login=login, words=tuple(words)), verbs.Done)
+
+    def decline_recovery(self, login: str, password: str) -> None:
+        self.ask(verbs.DeclineRecovery(login=login, password=password), verbs.Done)
+
+    def note_drill(self, call: CallId) -> None:
+        self.ask(verbs.NoteDrill(call=call), verbs.Done)
 
     def set_pin(self, pin: str | None) -> None:
         self.ask(verbs.SetPin(pin=pin), verbs.Done)

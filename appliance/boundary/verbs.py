@@ -311,6 +311,15 @@ class BackupFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     waiting: Count
 
 
+class RecoveryChoice(StrEnum):
+    """What the owner decided."""
+
+    OPEN = "open"
+    """Nothing yet."""
+    KEY = "key"
+    NONE = "none"
+
+
 class Now(Answer, frozen=True):
     lines: tuple[LineNow, ...]
     recorder_alive: bool
@@ -322,7 +331,67 @@ class Now(Answer, frozen=True):
     keep_s: int
     free_bytes: int
     unreadable_calls: int
+    recovery: RecoveryChoice
     backup: BackupFacts | None = None
+
+
+class AskRecovery(Request, frozen=True):
+    """Is there a recovery key, and which words are still asked for?"""
+
+    login: Token
+
+
+class AskedWord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Both counted from 1."""
+
+    sheet: Count
+    word: Count
+
+
+class RecoveryState(Answer, frozen=True):
+    """needed of sheets open it; at_ms: decided then; drilled_at_ms: last tried since, 0: never.
+
+    asked: words to be typed before a key that was shown becomes the box's own; none: none waits.
+    """
+
+    choice: RecoveryChoice
+    needed: Count = 0
+    sheets: Count = 0
+    at_ms: Count = 0
+    drilled_at_ms: Count = 0
+    asked: tuple[AskedWord, ...] = ()
+
+
+class BeginRecovery(Request, frozen=True):
+    """Make a recovery key and show me its words: this once."""
+
+    login: Token
+    password: Password
+    needed: Annotated[int, Meta(ge=1, le=16)]
+    sheets: Annotated[int, Meta(ge=1, le=16)]
+
+
+class RecoverySheets(Answer, frozen=True):
+    """A sheet: 33 words with a blank between them."""
+
+    sheets: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "RecoverySheets(<secret>)"
+
+
+class ConfirmRecovery(Request, frozen=True):
+    """The words that were asked for, in that order. Right ones make the key the box's own."""
+
+    login: Token
+    words: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=32)]
+
+
+class DeclineRecovery(Request, frozen=True):
+    """No recovery key: when the box is dead, its recordings are."""
+
+    login: Token
+    password: Password
 
 
 # --- the console's verbs --------------------------------------------------------------------------------
@@ -376,6 +445,12 @@ class BackupState(Answer, frozen=True):
     not_copied: tuple[str, ...] = ()
 
 
+class NoteDrill(Request, frozen=True):
+    """This call was opened with the recovery words, for a trial."""
+
+    call: ACall
+
+
 class ExportJournal(Request, frozen=True):
     """Journal that it is exported, and have the TPM sign that as its head. Whoever asks may read the files."""
 
@@ -408,6 +483,11 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     EraseCall: frozenset({WEBUI}),
     AskNow: frozenset({WEBUI}),
     Unlock: frozenset({WEBUI, CONSOLE}),
+    AskRecovery: frozenset({WEBUI}),
+    BeginRecovery: frozenset({WEBUI}),
+    ConfirmRecovery: frozenset({WEBUI}),
+    DeclineRecovery: frozenset({WEBUI}),
+    NoteDrill: frozenset({CONSOLE}),
     SetPin: frozenset({CONSOLE}),
     Check: frozenset({CONSOLE}),
     ExportJournal: frozenset({CONSOLE}),
@@ -434,6 +514,11 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     EraseCall: Done,
     AskNow: Now,
     Unlock: Done,
+    AskRecovery: RecoveryState,
+    BeginRecovery: RecoverySheets,
+    ConfirmRecovery: Done,
+    DeclineRecovery: Done,
+    NoteDrill: Done,
     SetPin: Done,
     Check: CheckFindings,
     ExportJournal: ExportedJournal,

@@ -46,6 +46,10 @@ class WrongLogin(NotAllowed):
     """Name or password wrong; which of the two is not said."""
 
 
+class WrongPassword(NotAllowed):
+    """Not the password of who is logged in."""
+
+
 class LoginEnded(NotAllowed):
     """No such login, logged out, idle for too long, or too old."""
 
@@ -134,6 +138,18 @@ class Accounts:
             raise WrongLogin("Name or password is wrong.")
         self._forget_failures(subject)
         return self._begin_login(AccountId(row.account_id))
+
+    def check_password(self, visitor: Visitor, password: str) -> None:
+        """For what a login alone is not enough for. Raises WrongPassword, TooManyTries."""
+        subject = f"login:{visitor.account}"
+        self._charge_try(subject)
+        with self._store.reading() as connection:
+            query = sa.select(accounts.c.password_hash).where(accounts.c.account_id == visitor.account)
+            stored = connection.execute(query).scalar_one()
+        if not self._is_password(stored, password):
+            self._journal.append(Act.LOGIN_REFUSED, by=visitor.account)
+            raise WrongPassword("That is not your password. Nothing was changed.")
+        self._forget_failures(subject)
 
     def log_out(self, token: str) -> None:
         """End a login; it is dead at once, wherever its cookie was copied to."""

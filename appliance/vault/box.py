@@ -21,7 +21,7 @@ from appliance.clock import Clock
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.sealing import check_known_answers
 from appliance.settings import SOFTWARE_TPM, Settings
-from appliance.terms import KeyTrouble, SettingsTrouble, StorageTrouble
+from appliance.terms import SettingsTrouble, StorageTrouble
 from appliance.vault.accounts import Accounts
 from appliance.vault.backup.copying import Copying
 from appliance.vault.backup.keeper import BackupKeeper
@@ -41,6 +41,9 @@ from appliance.vault.front_certificate import ensure_front_certificate, new_auth
 from appliance.vault.intake import Intake
 from appliance.vault.line_board import LineBoard
 from appliance.vault.playback import Playback
+from appliance.vault.provisioning import own, provision
+from appliance.vault.recovery.recovering import finish_recovery
+from appliance.vault.recovery.set_up import RecoverySetUp
 from appliance.vault.retention.erasure import Eraser
 from appliance.vault.retention.erasure_book import ErasureBook
 from appliance.vault.retention.run import RetentionRun
@@ -49,11 +52,9 @@ from appliance.vault.ring_file import RingContents
 from appliance.vault.ring_moves import RingMoves
 from appliance.vault.state_lock import lock_state
 from appliance.vault.store import Store
-from appliance.vault.tpm import Ownership, Tpm, TpmFault
+from appliance.vault.tpm import Ownership, Tpm
 
 AUTHORITY_SECRET = "tls_authority"  # noqa: S105 - the name of a secret
-OWNER_SECRET, LOCKOUT_SECRET = "tpm_owner", "tpm_lockout"
-"""Secrets of this TPM: another one has others."""
 
 
 class Box:
@@ -90,37 +91,17 @@ class Box:
             raise
 
     def _create_ring(self, state: Path) -> Ring:
-        self._provision()
+        provision(self.tpm)
         ring = Ring.create(state / "ring", self.tpm)
-        self._own_tpm(ring)
+        self._ownership = own(self.tpm, ring)
         return ring
 
     def _open_ring(self, state: Path) -> Ring:
         ring = Ring.open(state / "ring", self.tpm)
-        # It is this ring's TPM. What a later version needs in it is made now, by the owner, so after `_own_tpm`.
-        self._own_tpm(ring)
-        self._provision()
+        # It is this ring's TPM. What a later version needs in it is made now, by the owner, so after `own`.
+        self._ownership = own(self.tpm, ring)
+        provision(self.tpm)
         return ring
-
-    def _provision(self) -> None:
-        try:
-            self.tpm.provision()
-        except TpmFault as error:
-            if not self.tpm.has_owner():
-                raise
-            raise KeyTrouble(
-                "This TPM has an owner already, a Linekeep whose ring of keys is not here. Nothing was changed. Put "
-                "the folder 'ring' back, or clear the TPM to begin anew; what was recorded with it is lost then."
-            ) from error
-
-    def _own_tpm(self, ring: Ring) -> None:
-        """The ring first: a secret that only the TPM has would lock us out for good."""
-        secrets = ring.contents.secrets
-        missing = {name: os.urandom(32) for name in (OWNER_SECRET, LOCKOUT_SECRET) if name not in secrets}
-        if missing:
-            ring.commit(RingContents(buckets=ring.contents.buckets, secrets={**secrets, **missing}))
-        secrets = ring.contents.secrets
-        self._ownership = self.tpm.take_ownership(secrets[OWNER_SECRET], secrets[LOCKOUT_SECRET])
 
     def _assemble(self) -> None:
         settings, clock = self.settings, self.clock
@@ -132,7 +113,7 @@ class Box:
         self.ring_moves = RingMoves(self.ring, self.journal, self.log)
         self._note_ownership()
         if not self.ring.is_sealed_as_now:
-            self.ring.commit(self.ring.contents)
+            self.ring.change(lambda now: now)
             self.journal.append(Act.RING_SEALED_ANEW, by="vault")
         self.notary = Notary(
             self.tpm, ensure_identity(settings.state / "identity", self.tpm.signing_point(), clock.now_ms())
@@ -152,6 +133,10 @@ class Box:
         self.accounts = Accounts(self.store, self.journal, clock, settings.state / "claim-code")
         self.watch = ClockWatch(clock, self.catalogue, self.journal)
         self.call_keys = CallKeys(self.ring, self.catalogue, clock)
+        finish_recovery(self)
+        self.recovery = RecoverySetUp(
+            ring=self.ring, accounts=self.accounts, journal=self.journal, clock=clock, steady_s=time.monotonic
+        )
         self.playback = Playback(
             catalogue=self.catalogue,
             call_keys=self.call_keys,
@@ -272,10 +257,10 @@ class Box:
 
     def set_pin(self, pin: str | None) -> None:
         """Seal the ring with this PIN, or with none; rings that are sealed otherwise die by it. Raises KeyTrouble."""
-        contents, before = self.ring.contents, self.tpm.pin
+        before = self.tpm.pin
         self.tpm.use_pin(pin)
         try:
-            self.ring.commit(contents)
+            self.ring.change(lambda now: now)
         except BaseException:
             self.tpm.use_pin(before)
             raise
@@ -283,10 +268,9 @@ class Box:
 
     def make_front_certificate(self) -> None:
         """Have a certificate for the page, its authority's key in the ring."""
-        contents = self.ring.contents
-        if AUTHORITY_SECRET not in contents.secrets:
-            secrets = {**contents.secrets, AUTHORITY_SECRET: new_authority_key()}
-            self.ring.commit(RingContents(buckets=contents.buckets, secrets=secrets))
+        if AUTHORITY_SECRET not in self.ring.contents.secrets:
+            added = {AUTHORITY_SECRET: new_authority_key()}
+            self.ring.change(lambda now: RingContents(buckets=now.buckets, secrets={**now.secrets, **added}))
         is_new = ensure_front_certificate(
             self.settings.state / "tls",
             self.ring.contents.secrets[AUTHORITY_SECRET],

@@ -89,15 +89,16 @@ class CallKeys:
         Raises: KeyTrouble if the TPM did not confirm; then nothing may be called forgotten.
         """
         with self._changing:
-            ring = self._ring.contents.buckets
-            old = {BucketId(name) for name in self._catalogue.buckets_of(gone)} & set(ring)
-            if not old:
-                return None
-            fresh = self._wrap_survivors(old, frozenset(gone), ring)
-            buckets = {name: bucket for name, bucket in ring.items() if name not in old} | fresh
-            commit = self._ring.commit(RingContents(buckets=buckets, secrets=self._ring.contents.secrets))
-            self._catalogue.drop_buckets(old)
-            return commit
+            old = {BucketId(name) for name in self._catalogue.buckets_of(gone)} & set(self._ring.contents.buckets)
+            return self._replace(old, frozenset(gone)) if old else None
+
+    def renew(self, *, without_secret: str) -> RingCommit:
+        """Wrap every call again, so that no copy of the ring from before opens any; a secret goes with the same commit.
+
+        Raises: KeyTrouble; then everything opens as before.
+        """
+        with self._changing:
+            return self._replace(set(self._ring.contents.buckets), frozenset(), without_secret)
 
     def last_commit(self) -> RingCommit:
         """The ring's states around its last commit, whatever that was for."""
@@ -109,7 +110,20 @@ class CallKeys:
             ring, used, today = self._ring.contents.buckets, self._catalogue.bucket_ids(), self._today()
             buckets = {name: bucket for name, bucket in ring.items() if name in used or bucket.day == today}
             if len(buckets) < len(ring):
-                self._ring.commit(RingContents(buckets=buckets, secrets=self._ring.contents.secrets))
+                self._ring.change(lambda now: RingContents(buckets=buckets, secrets=now.secrets))
+
+    def _replace(self, old: set[BucketId], gone: frozenset[CallId], without_secret: str = "") -> RingCommit:
+        fresh = self._wrap_survivors(old, gone, self._ring.contents.buckets)
+
+        def replaced(now: RingContents) -> RingContents:
+            return RingContents(
+                buckets={name: bucket for name, bucket in now.buckets.items() if name not in old} | fresh,
+                secrets={name: secret for name, secret in now.secrets.items() if name != without_secret},
+            )
+
+        commit = self._ring.change(replaced)
+        self._catalogue.drop_buckets(old)
+        return commit
 
     def _wrap_survivors(
         self, old: set[BucketId], gone: frozenset[CallId], ring: Mapping[BucketId, Bucket]
@@ -152,8 +166,7 @@ class CallKeys:
             if bucket.day == today:
                 return bucket_id, bucket
         bucket_id, bucket = fresh_bucket_id(), Bucket.fresh(today)
-        contents = self._ring.contents
-        self._ring.commit(RingContents(buckets={**contents.buckets, bucket_id: bucket}, secrets=contents.secrets))
+        self._ring.change(lambda now: RingContents(buckets={**now.buckets, bucket_id: bucket}, secrets=now.secrets))
         return bucket_id, bucket
 
     def _today(self) -> str:

@@ -9,6 +9,7 @@ class Right(StrEnum):
     SEE_CALLS = "see_calls"
     HEAR_CALLS = "hear_calls"
     ERASE_CALLS = "erase_calls"
+    SET_UP_RECOVERY = "set_up_recovery"
 
 
 class Role(StrEnum):
@@ -16,5 +17,5 @@ class Role(StrEnum):
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.OWNER: frozenset({Right.SEE_CALLS, Right.HEAR_CALLS, Right.ERASE_CALLS}),
+    Role.OWNER: frozenset({Right.SEE_CALLS, Right.HEAR_CALLS, Right.ERASE_CALLS, Right.SET_UP_RECOVERY}),
 }

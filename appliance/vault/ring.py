@@ -5,8 +5,7 @@ root on this box, brings back a key that the committed contents do not have; and
 moment, `open` afterwards finds either all keys from before the commit or all the committed ones.
 
 Left to others: which keys to drop and when (retention), bytes (ring_file.py), the disk (ring_folder.py), the
-TPM (tpm.py). The caller commits one change at a time, made from `contents` as they are; it writes re-wrapped
-call keys before the commit, and deletes the old wraps after it.
+TPM (tpm.py). The caller writes re-wrapped call keys before the commit, and deletes the old wraps after it.
 
 The theory
 ----------
@@ -252,6 +251,11 @@ class Ring:
             if not self._forgotten.isdisjoint(contents.buckets):
                 raise KeyForgotten("A day's key that was forgotten cannot be put back. Nothing was changed.")
             return self._commit_or_doubt(contents)
+
+    def change(self, change: Callable[[RingContents], RingContents]) -> RingCommit:
+        """Commit what `change` makes of the contents, with no other commit in between. As `commit` otherwise."""
+        with self._lock:
+            return self.commit(change(self.contents))
 
     def _begin(self) -> None:
         with self._lock:

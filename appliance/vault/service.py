@@ -47,6 +47,11 @@ class Service:
             verbs.EraseCall: self.answer_erase_call,
             verbs.AskNow: self.answer_ask_now,
             verbs.Unlock: self.answer_unlock,
+            verbs.AskRecovery: self.answer_ask_recovery,
+            verbs.BeginRecovery: self.answer_begin_recovery,
+            verbs.ConfirmRecovery: self.answer_confirm_recovery,
+            verbs.DeclineRecovery: self.answer_decline_recovery,
+            verbs.NoteDrill: self.answer_note_drill,
             verbs.SetPin: self.answer_set_pin,
             verbs.Check: self.answer_check,
             verbs.ExportJournal: self.answer_export_journal,
@@ -139,8 +144,27 @@ class Service:
             keep_s=box.settings.vault.keep_s,
             free_bytes=box.folder.free_bytes(),
             unreadable_calls=counts.unreadable,
+            recovery=box.recovery.choice(),
             backup=counts.backup,
         )
+
+    def answer_ask_recovery(self, request: verbs.AskRecovery) -> verbs.RecoveryState:
+        return self._box.recovery.state(self._box.accounts.visitor(request.login))
+
+    def answer_begin_recovery(self, request: verbs.BeginRecovery) -> verbs.RecoverySheets:
+        return self._box.recovery.begin(self._box.accounts.visitor(request.login), request)
+
+    def answer_confirm_recovery(self, request: verbs.ConfirmRecovery) -> verbs.Done:
+        self._box.recovery.confirm(self._box.accounts.visitor(request.login), request.words)
+        return verbs.Done()
+
+    def answer_decline_recovery(self, request: verbs.DeclineRecovery) -> verbs.Done:
+        self._box.recovery.decline(self._box.accounts.visitor(request.login), request.password)
+        return verbs.Done()
+
+    def answer_note_drill(self, request: verbs.NoteDrill) -> verbs.Done:
+        self._box.recovery.note_drill(request.call)
+        return verbs.Done()
 
     def answer_unlock(self, _request: verbs.Unlock) -> verbs.Done:
         return verbs.Done()  # it is: see door.py

@@ -65,16 +65,18 @@ def take_ownership(connection: TpmConnection, owner: bytes, lockout: bytes) -> O
 
 
 def has_owner(connection: TpmConnection) -> bool:
-    """Is the owner's authorisation set, by whomever?"""
-    return bool(_permanent_flags(connection) & tss.TPMA_PERMANENT.OWNERAUTHSET)
+    """Is the owner's authorisation set, by whomever? A fresh TPM has no key to make that answer sure with."""
+    return bool(_flags_of(connection) & tss.TPMA_PERMANENT.OWNERAUTHSET)
 
 
 def _permanent_flags(connection: TpmConnection) -> tss.TPMA_PERMANENT:
     with connection.hmac_session() as session:
-        _, capability = connection.esys.get_capability(
-            tss.TPM2_CAP.TPM_PROPERTIES, tss.TPM2_PT.PERMANENT, 1, session1=connection.auditing(session)
-        )
-        return tss.TPMA_PERMANENT(int(capability.data.tpmProperties[0].value))
+        return _flags_of(connection, session1=connection.auditing(session))
+
+
+def _flags_of(connection: TpmConnection, **sessions: tss.ESYS_TR) -> tss.TPMA_PERMANENT:
+    _, capability = connection.esys.get_capability(tss.TPM2_CAP.TPM_PROPERTIES, tss.TPM2_PT.PERMANENT, 1, **sessions)
+    return tss.TPMA_PERMANENT(int(capability.data.tpmProperties[0].value))
 
 
 def _set(connection: TpmConnection, hierarchy: tss.ESYS_TR, secret: bytes) -> None:

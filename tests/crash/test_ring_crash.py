@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from appliance.vault.recovery.copy import seal_copy
 from appliance.vault.ring import Ring, RingContents, RingMissing
 from appliance.vault.ring_file import OpenedRing
 from appliance.vault.tpm import Tpm
@@ -57,6 +58,7 @@ def make_world(tmp_path: Path, run_dir: Path) -> MakeWorld:
     return make
 
 
+_FILES = ("a", "b", "recovery")
 _AROUND_THE_COMMIT = (
     "rename ring.a", "sync folder ring", "rename ring.b", "rename ring.recovery", f"command {NV_EXTEND:x}",
 )  # fmt: skip
@@ -228,6 +230,7 @@ class _WithoutExtend(_AnyState):
 class _WithoutRollForward(_AnyState):
     def _roll_forward(self, chosen: bytes, opened: OpenedRing, states: tuple[bytes, bytes]) -> None:
         """It opens, so all seems well."""
+        self._store(chosen, seal_copy(opened, states))
 
 
 class _SealedWithoutState(Tpm):

@@ -16,6 +16,7 @@ from secrets import token_urlsafe
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from shamir_mnemonic.wordlist import WORDLIST
 
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler, Listener
@@ -71,6 +72,7 @@ class VaultStub:
         """What the box is locked with; None once it is unlocked."""
         self.calls: dict[CallId, StubCall] = {}
         self.now = quiet_box("front-desk")
+        self.recovery = verbs.RecoveryState(choice=verbs.RecoveryChoice.OPEN)
         self.troubles: dict[type[verbs.Request], LinekeepError] = {}
         self.asked: list[verbs.Request] = []
         self.faults: list[BaseException] = []
@@ -122,6 +124,10 @@ class VaultStub:
             verbs.ExportEvidence: self._noted(self._for_logged_in(self._answer_export)),
             verbs.ReadStatement: self._noted(self._for_logged_in(self._answer_statement)),
             verbs.EraseCall: self._noted(self._for_logged_in(self._answer_erase)),
+            verbs.AskRecovery: self._noted(self._for_logged_in(lambda _: self.recovery)),
+            verbs.BeginRecovery: self._noted(self._for_logged_in(self._answer_begin_recovery)),
+            verbs.ConfirmRecovery: self._noted(self._for_logged_in(self._answer_confirm_recovery)),
+            verbs.DeclineRecovery: self._noted(self._for_logged_in(self._answer_decline_recovery)),
             verbs.AskNow: self._noted(self._for_logged_in(lambda _: self.now)),
         }
 
@@ -236,6 +242,28 @@ class VaultStub:
         self.now = msgspec.structs.replace(self.now, newest_change=self.now.newest_change + 1)
         return verbs.Done()
 
+    def _answer_begin_recovery(self, request: verbs.BeginRecovery) -> verbs.Answer:
+        if request.password != PASSWORD:
+            raise trouble("WrongPassword")
+        words = [WORDLIST[n : n + 33] for n in range(0, 33 * request.sheets, 33)]
+        asked = tuple(verbs.AskedWord(sheet=sheet, word=7) for sheet in range(1, request.sheets + 1))
+        self.recovery = msgspec.structs.replace(
+            self.recovery, asked=asked, needed=request.needed, sheets=request.sheets
+        )
+        return verbs.RecoverySheets(sheets=tuple(" ".join(sheet) for sheet in words))
+
+    def _answer_confirm_recovery(self, request: verbs.ConfirmRecovery) -> verbs.Answer:
+        if list(request.words) != [WORDLIST[33 * (asked.sheet - 1) + 6] for asked in self.recovery.asked]:
+            raise trouble("WordsDiffer")
+        self.recovery = msgspec.structs.replace(self.recovery, choice=verbs.RecoveryChoice.KEY, asked=(), at_ms=NOW_MS)
+        return verbs.Done()
+
+    def _answer_decline_recovery(self, request: verbs.DeclineRecovery) -> verbs.Answer:
+        if request.password != PASSWORD:
+            raise trouble("WrongPassword")
+        self.recovery = verbs.RecoveryState(choice=verbs.RecoveryChoice.NONE, at_ms=NOW_MS)
+        return verbs.Done()
+
     def _find(self, call: CallId) -> StubCall:
         if call not in self.calls:
             raise trouble("NoSuchCall")
@@ -279,6 +307,7 @@ def quiet_box(*lines: str, **changed: object) -> verbs.Now:
         keep_s=KEEP_S,
         free_bytes=BIG_ENOUGH_BYTES,
         unreadable_calls=0,
+        recovery=verbs.RecoveryChoice.KEY,
     )
     return msgspec.structs.replace(quiet, **changed)
 

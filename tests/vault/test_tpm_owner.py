@@ -11,7 +11,7 @@ import pytest
 import tpm2_pytss as tss
 
 from appliance.terms import KeyTrouble
-from appliance.vault.box import LOCKOUT_SECRET, OWNER_SECRET
+from appliance.vault.provisioning import LOCKOUT_SECRET, OWNER_SECRET
 from appliance.vault.tpm import Ownership, Tpm
 from appliance.vault.tpm_policy import JOURNAL_INDEX_HANDLE, RING_INDEX_HANDLE, SIGNING_KEY_HANDLE
 from tests.simulators.software_tpm import FINE, Fault, FaultyTpm, SoftwareTpm, Verdict

@@ -29,7 +29,7 @@ from appliance.terms import KeyTrouble
 from appliance.vault.recovery.words import RecoveryKey, WordsWrong
 from appliance.vault.ring_file import OpenedRing, RingContents, RingDamaged, pack, unpack
 
-CHOICE_SECRET: Final = "recovery"
+CHOICE_SECRET: Final = "recovery"  # noqa: S105 - the name of a secret
 """The ring's secret that holds the choice; a secret of every TPM, since it comes with the recordings."""
 
 _FORMAT = 1

@@ -95,15 +95,15 @@ def key_of(untrusted_sheets: Sequence[str]) -> RecoveryKey:
     by_number = {share.index: line for share, line in zip(shares, lines, strict=True)}
     if (missing := shares[0].member_threshold - len(by_number)) > 0:
         raise SheetsMissing(
-            f"{shares[0].member_threshold} different sheets are needed, and {len(by_number)} were typed. Nothing was "
-            f"changed; {missing} more of the same set would do."
+            f"{shares[0].member_threshold} different sheets of the set are needed; {missing} more must be typed. "
+            "Nothing was changed."
         )
     return _combined(list(by_number.values())[: shares[0].member_threshold])
 
 
 def sheets_needed(untrusted_sheet: str) -> int:
     """How many sheets this one says are needed. Raises WordsWrong."""
-    return _share_of(1, " ".join(untrusted_sheet.lower().split())).member_threshold
+    return int(_share_of(1, " ".join(untrusted_sheet.lower().split())).member_threshold)
 
 
 def _share_of(number: int, line: str) -> Share:

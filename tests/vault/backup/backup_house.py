@@ -15,9 +15,9 @@ from appliance.settings import Settings
 from appliance.terms import CallId, LinekeepError
 from appliance.vault.backup.place import REAL_BACKUP_DISK, BackupDisk, BackupFolder
 from appliance.vault.backup.restoring import Outcome, Restoring
-from appliance.vault.box import LOCKOUT_SECRET, OWNER_SECRET, Box, reach_tpm
+from appliance.vault.box import Box, reach_tpm
 from appliance.vault.catalogue import CallState
-from appliance.vault.ring import Ring
+from appliance.vault.recovery.recovering import recover_ring
 from appliance.vault.ring_file import RingContents
 from tests.simulators.software_tpm import SoftwareTpm
 from tests.vault.box_house import BoxHouse
@@ -83,22 +83,13 @@ def plays(box: Box, call: CallId) -> bool:
 def recovered_elsewhere(backed_up: BackedUp, contents: RingContents) -> Iterator[Settings]:
     """Another machine with another TPM: the backup restored there, and a ring with these keys in it.
 
-    `contents` is what the recovery key of the time of the backup opens; making a ring of it for the new TPM is what
-    `linekeep recover` is for.
+    `contents` is what the recovery key of the time of the backup opens.
     """
     state = backed_up.house.folder / f"{backed_up.state.name}-elsewhere"
     backed_up.restore(state)
     with TemporaryDirectory(prefix="lk-") as run, SoftwareTpm(state / "tpm", Path(run)):
         settings = msgspec.structs.replace(backed_up.settings, state_dir=str(state), run_dir=run)
-        for path in (state / "ring").glob("ring.*"):
-            path.unlink()
         with closing(reach_tpm(settings)) as tpm:
-            tpm.provision()
-            ring = Ring.create(state / "ring", tpm)
-            kept = {name: value for name, value in contents.secrets.items() if name not in _OF_THE_TPM}
-            ring.commit(RingContents(buckets=contents.buckets, secrets=kept))
+            recover_ring(state / "ring", tpm, contents, now_ms=backed_up.house.hands.wall_ms)
         yield settings
         shutil.rmtree(state)
-
-
-_OF_THE_TPM = {OWNER_SECRET, LOCKOUT_SECRET}
