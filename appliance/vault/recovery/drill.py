@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,13 +18,14 @@ from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingReader
 from appliance.recordings.sealing import unwrap_key
 from appliance.terms import CallId, KeyForgotten, StorageTrouble
-from appliance.vault.backup.place import CATALOGUE, MANIFEST, WRAPS, recording_name
+from appliance.vault.backup.forgotten_list import decoded
+from appliance.vault.backup.place import CATALOGUE, FORGOTTEN, MANIFEST, WRAPS, BackupFolder, recording_name
 from appliance.vault.backup.wrap_log import records_in
-from appliance.vault.catalogue import CallState
+from appliance.vault.catalogue import CallState, Wrap
 from appliance.vault.ring_file import BucketId, RingContents
 
 _PIECE_BYTES = 256 * 1024
-_NEWEST = "SELECT call_id FROM calls WHERE state = ? ORDER BY started_at_ms DESC LIMIT 1"
+_NEWEST_FIRST = "SELECT call_id FROM calls WHERE state = ? ORDER BY started_at_ms DESC"
 _EVERY_BUCKET = "SELECT calls.call_id, bucket_id FROM calls LEFT JOIN call_keys USING (call_id) WHERE state = ?"
 _WRAPS = "SELECT bucket_id, wrapped FROM call_keys WHERE call_id = ?"
 
@@ -36,6 +38,8 @@ class DrillGround:
     catalogue: str
     wraps: Path
     recording: Callable[[CallId], Path]
+    forgotten: frozenset[CallId] = frozenset()
+    """Calls that a backup's catalogue has still, and its list no longer."""
 
 
 def ground_in(directory: Path) -> DrillGround:
@@ -47,6 +51,7 @@ def ground_in(directory: Path) -> DrillGround:
             catalogue=f"file:{directory / CATALOGUE}?immutable=1",
             wraps=directory / WRAPS,
             recording=lambda call: directory / recording_name(call),
+            forgotten=frozenset(decoded(BackupFolder(directory).read(FORGOTTEN) or b"")),
         )
     folder = RecordingsFolder(directory / "recordings")
     return DrillGround(
@@ -95,25 +100,31 @@ def count_opening(ground: DrillGround, contents: RingContents) -> tuple[int, int
     """For how many of the kept calls the copy has a key, and how many there are. Raises StorageTrouble."""
     with _reading(ground.catalogue) as catalogue:
         rows = catalogue.execute(_EVERY_BUCKET, (CallState.KEPT,)).fetchall()
+    kept = {call for call, _bucket in rows} - ground.forgotten
     opening = {call for call, bucket in rows if bucket in contents.buckets}
-    if len(opening) < len({call for call, _bucket in rows}) and ground.wraps.exists():
-        noted = (record.wrap for record in records_in(ground.wraps.read_bytes()))
-        opening |= {wrap.call_id for wrap in noted if wrap.bucket_id in contents.buckets} & {row[0] for row in rows}
-    return len(opening), len({call for call, _bucket in rows})
+    opening |= {wrap.call_id for wrap in _noted_since(ground.wraps) if wrap.bucket_id in contents.buckets}
+    return len(kept & opening), len(kept)
 
 
-def _call_and_key(ground: DrillGround, contents: RingContents, call: CallId | None) -> tuple[CallId, bytes]:
+def _call_and_key(ground: DrillGround, contents: RingContents, wanted: CallId | None) -> tuple[CallId, bytes]:
+    noted = _noted_since(ground.wraps)
     with _reading(ground.catalogue) as catalogue:
-        if call is None:
-            call = _newest(catalogue)
-        wraps = [(str(bucket), bytes(wrapped)) for bucket, wrapped in catalogue.execute(_WRAPS, (call,))]
-    for bucket_id, wrapped in [*wraps, *_noted_since(ground.wraps, call)]:
-        bucket = contents.buckets.get(BucketId(bucket_id))
-        if bucket is not None:
-            return call, unwrap_key(bucket.key, call, bucket_id, wrapped)
+        newest_first = [CallId(call) for (call,) in catalogue.execute(_NEWEST_FIRST, (CallState.KEPT,))]
+        calls = [call for call in newest_first if call not in ground.forgotten] if wanted is None else [wanted]
+        for call in calls:
+            in_catalogue = (
+                Wrap(call_id=call, bucket_id=bucket, wrapped=wrapped)
+                for bucket, wrapped in catalogue.execute(_WRAPS, (call,))
+            )
+            for wrap in chain(in_catalogue, (wrap for wrap in noted if wrap.call_id == call)):
+                bucket = contents.buckets.get(BucketId(wrap.bucket_id))
+                if bucket is not None:
+                    return call, unwrap_key(bucket.key, call, wrap.bucket_id, wrap.wrapped)
+    if not calls:
+        raise StorageTrouble("There is no recording to try it on yet. Nothing was changed; record a call first.")
     raise KeyForgotten(
-        f"The recovery copy has no key for call {call}: it was forgotten, or never here. Nothing was changed; name "
-        "another with --call."
+        f"The recovery copy has no key for call {calls[0]}: it was forgotten, or never here, or is newer than the "
+        "copy. Nothing was changed; name another with --call."
     )
 
 
@@ -126,15 +137,6 @@ def _reading(catalogue: str) -> Iterator[sqlite3.Connection]:
         raise StorageTrouble(f"The catalogue cannot be read: {error}. Nothing was changed.") from error
 
 
-def _newest(catalogue: sqlite3.Connection) -> CallId:
-    row = catalogue.execute(_NEWEST, (CallState.KEPT,)).fetchone()
-    if row is None:
-        raise StorageTrouble("There is no recording to try it on yet. Nothing was changed; record a call first.")
-    return CallId(row[0])
-
-
-def _noted_since(wraps: Path, call: CallId) -> list[tuple[str, bytes]]:
-    if not wraps.exists():
-        return []
-    records = (record.wrap for record in records_in(wraps.read_bytes()))
-    return [(wrap.bucket_id, wrap.wrapped) for wrap in records if wrap.call_id == call]
+def _noted_since(wraps: Path) -> list[Wrap]:
+    """Keys that were wrapped again since the catalogue beside them was copied."""
+    return [record.wrap for record in records_in(wraps.read_bytes())] if wraps.exists() else []
