@@ -12,6 +12,9 @@ The model is a journaling file system on flash that keeps the promises of POSIX 
 - A file's content goes to the disk in pages of 4096 bytes, each at some moment since the last sync, as it was then; a
   page that is being written when the power goes may be torn between sectors of 512. Its length is one that it had
   since the last sync. The write during which the power goes has done any number of its bytes.
+- A truncation is one entry of the file system's journal (ext4 keeps a list of files that are being cut, and ends at the
+  next mount what was begun): what lay behind it is there as before, or is not. Nobody finds zeros in a file of the old
+  length; SQLite, which cuts its log with one, relies on that. What is written after it is not seen without it.
 - Names change one at a time: created, linked, removed, renamed whole. A rename between two folders may show the new
   name and the old one, never none; syncing the new one's folder is enough for the new, syncing the old one's for both.
 - After a sync that was refused, what it was to make durable may never reach the disk, though it is read back well as
@@ -133,7 +136,8 @@ class _File:
             case Loss.ALL:
                 kept = bytearray(versions[0])
             case _:
-                kept = _mixed(versions, chance)
+                cuts = {n: at for n, (at, written) in enumerate(self.pending, start=1) if written is None}
+                kept = _mixed(versions, cuts, chance)
         for page, old in self.lost.items():
             start = page * PAGE_BYTES
             end = min(start + PAGE_BYTES, len(kept))
@@ -321,13 +325,25 @@ def _apply(content: bytearray, change: tuple[int, bytes | None]) -> None:
         content[offset : offset + len(written)] = written
 
 
-def _mixed(versions: list[bytes], chance: random.Random) -> bytearray:
-    """One of the lengths, and of each page one of the versions, or two when it was torn."""
-    length = len(chance.choice(versions))
+def _mixed(versions: list[bytes], cuts: dict[int, int], chance: random.Random) -> bytearray:
+    """One of the lengths, and of each page one of the versions, or two when it was torn.
+
+    Args:
+        cuts: which versions came of a truncation, and the length that it left.
+    """
+    shown = chance.randrange(len(versions))
+    before = [at for at in cuts if at <= shown]
+    after = [at for at in cuts if at > shown]
+    # Older pages than the last truncation may be there still, but nothing that one since then has cut off.
+    candidates = [
+        version[: min((cuts[at] for at in before if at > number), default=len(version))]
+        for number, version in enumerate(versions[: min(after, default=len(versions))])
+    ]
+    length = len(versions[shown])
     mixed = bytearray()
     while len(mixed) < length:
         at = len(mixed)
-        first, second = (v[at : at + PAGE_BYTES].ljust(PAGE_BYTES, b"\0") for v in chance.choices(versions, k=2))
+        first, second = (v[at : at + PAGE_BYTES].ljust(PAGE_BYTES, b"\0") for v in chance.choices(candidates, k=2))
         torn = chance.randrange(0, PAGE_BYTES, SECTOR_BYTES) if chance.random() < 0.3 else 0
         mixed += second[:torn] + first[torn:]
     return mixed[:length]
