@@ -17,6 +17,7 @@ from webui.pages.errors import Errors
 from webui.pages.evidence import EvidencePages
 from webui.pages.live import LivePages
 from webui.pages.login import LoginPages
+from webui.pages.recovery import RecoveryPages
 from webui.pages.unlock import UnlockPages
 from webui.static_files import StaticFiles
 from webui.vault_client import ThreadVault
@@ -42,6 +43,7 @@ def create_app(webui: WebuiSettings, vault: ThreadVault, log: BoundLogger, clock
     app.register_blueprint(CallPages(vault, clock).blueprint())
     app.register_blueprint(AudioPages(vault).blueprint())
     app.register_blueprint(EvidencePages(vault, clock).blueprint())
+    app.register_blueprint(RecoveryPages(vault).blueprint())
     app.register_blueprint(LivePages(vault, clock).blueprint())
     return app
 

@@ -196,6 +196,24 @@ TROUBLES = {
         safe=mark("Nothing was opened or changed."),
         to_do=mark("Go back to the list of calls and try again from there."),
     ),
+    "WrongPassword": Trouble(
+        status=403,
+        happened=mark("That is not your password"),
+        safe=mark("Nothing was changed."),
+        to_do=mark("Type the password that you log in with."),
+    ),
+    "WordsDiffer": Trouble(
+        status=422,
+        happened=mark("Not all of these words are right"),
+        safe=mark("Nothing was changed. The words on your sheets still wait to be confirmed."),
+        to_do=mark("Compare each word with its sheet. If one was written down wrongly, begin again with other words."),
+    ),
+    "NothingPending": Trouble(
+        status=409,
+        happened=mark("These words no longer wait to be confirmed"),
+        safe=mark("Nothing was changed. Too much time went by, the box was restarted, or other words were made."),
+        to_do=mark("Throw those sheets away and begin again."),
+    ),
     "TooBusy": Trouble(
         status=429,
         happened=mark("Too many requests at once"),
@@ -223,6 +241,8 @@ _OTHER_NAMES = {
     "RingForeign": "KeyTrouble",
     "RingOld": "KeyTrouble",
     "RingDamaged": "KeyTrouble",
+    "CopyDamaged": "KeyTrouble",
+    "WordsWrong": "KeyTrouble",
     "BackupTrouble": "StorageTrouble",
     "SourceUnreadable": "StorageTrouble",
 }

@@ -57,13 +57,14 @@ class LineView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """One figure of the first page; `note` says what to do if it is not good."""
+    """One figure of the first page; `note` says what to do if it is not good, `address` where there is more of it."""
 
     name: str
     label: str
     value: str
     tone: Tone
     note: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +153,7 @@ def _chips(now: verbs.Now, now_ms: int) -> Iterator[Chip]:
     yield _room_chip(now.free_bytes)
     if now.backup is not None:
         yield _backup_chip(now.backup, now_ms)
+    yield _recovery_chip(now.recovery)
     yield Chip(name="keep", label=gettext("Kept for"), value=period_text(now.keep_s), tone=Tone.PLAIN)
     yield Chip(name="kept", label=gettext("Calls kept"), value=figure_text(now.kept_calls), tone=Tone.PLAIN)
 
@@ -222,3 +224,19 @@ def _backup_chip(backup: verbs.BackupFacts, now_ms: int) -> Chip:
         )
         return Chip(name="backup", label=label, value=value, tone=Tone.WARN, note=note)
     return Chip(name="backup", label=label, value=value, tone=Tone.PLAIN)
+
+
+def _recovery_chip(choice: verbs.RecoveryChoice) -> Chip:
+    label, address = gettext("Recovery key"), "/recovery"
+    match choice:
+        case verbs.RecoveryChoice.KEY:
+            return Chip(name="recovery", label=label, value=gettext("on paper"), tone=Tone.GOOD, address=address)
+        case verbs.RecoveryChoice.NONE:
+            return Chip(name="recovery", label=label, value=gettext("none"), tone=Tone.PLAIN, address=address)
+        case verbs.RecoveryChoice.OPEN:
+            note = gettext(
+                "Nobody has decided yet whether there is to be a recovery key. Without one, nobody can open the "
+                "recordings if this box breaks. See 'Recovery key' above."
+            )
+            value = gettext("not decided")
+            return Chip(name="recovery", label=label, value=value, tone=Tone.WARN, note=note, address=address)

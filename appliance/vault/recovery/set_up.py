@@ -73,6 +73,7 @@ class RecoverySetUp:
         self._steady_s = steady_s
         self._lock = threading.Lock()
         self._pending: _Pending | None = None
+        self._confirmed: tuple[AccountId, tuple[str, ...]] | None = None
         drilled = journal.last(Act.RECOVERY_DRILLED)
         self._drilled_at_ms = 0 if drilled is None else drilled.at_ms
 
@@ -118,6 +119,8 @@ class RecoverySetUp:
         visitor.require(Right.SET_UP_RECOVERY)
         with self._lock:
             pending = self._pending_of(visitor)
+            if pending is None and self._confirmed == (visitor.account, tuple(untrusted_words)):
+                return  # asked twice, since the first answer was lost
             if pending is None:
                 raise NothingPending
             if not _are_right(pending, untrusted_words):
@@ -129,7 +132,7 @@ class RecoverySetUp:
                 at_ms=self._clock.now_ms(),
             )
             self._ring.change(lambda now: with_choice(now, choice))
-            self._pending = None
+            self._pending, self._confirmed = None, (visitor.account, tuple(untrusted_words))
         notes: dict[str, str | int] = {"needed": choice.needed, "sheets": choice.sheets}
         self._journal.append(Act.RECOVERY_SET_UP, by=visitor.account, notes=notes)
 
