@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from appliance.terms import RATE_HZ
 from tests.browser.chromium import chromium_that_trusts
-from tests.system.house import NAME, PASSWORD, House
+from tests.system.house import NAME, PASSWORD, House, run_linekeep
 from tests.system.sounds import conversation, decoded_ogg, read_wav, write_wav
 from webui.gate import LOGIN_COOKIE
 
@@ -80,6 +80,8 @@ def test_first_day_from_the_claim_to_the_last_logout(chromium: Browser, house: H
     seconds = open_the_call(page)
     listen(page, seconds)
     download(page, seconds, tmp_path)
+    sheets = write_the_recovery_key_down(page)
+    try_it(house, sheets[1:])
     delete(page)
     thief = copy_login(window, chromium, house)
     page.get_by_role("button", name="Log out").click()
@@ -169,6 +171,33 @@ def save(page: Page, link: str) -> bytes:
         page.get_by_role("link", name=link).click()
     assert re.fullmatch(r"line1_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.(wav|ogg)", waiting.value.suggested_filename)
     return waiting.value.path().read_bytes()
+
+
+def write_the_recovery_key_down(page: Page) -> list[str]:
+    """On three sheets, of which two will do; ends where it began."""
+    address = page.url
+    page.goto("/")
+    page.get_by_role("link", name="Recovery key").click()
+    page.get_by_label("Three sheets").check()
+    page.locator("#password-make").fill(PASSWORD)
+    page.get_by_role("button", name="Show the words").click()
+    sheets = [" ".join(sheet.locator("li").all_inner_texts()) for sheet in page.locator(".sheet").all()]
+    page.get_by_role("link", name="They are on paper").click()
+    for label in page.locator("form[action='/recovery/confirm'] label").all():
+        sheet, word = map(int, re.findall(r"\d+", label.inner_text()))
+        page.get_by_label(label.inner_text(), exact=True).fill(sheets[sheet - 1].split()[word - 1])
+    page.get_by_role("button", name="Use this key from now on").click()
+    expect(page.get_by_text("any 2 of 3 sheets open it")).to_be_visible()
+    page.goto(address)
+    return sheets
+
+
+def try_it(house: House, sheets: list[str]) -> None:
+    """What is on paper opens the call, beside the running box and without its TPM."""
+    done = run_linekeep("recover", "--drill", "--state", str(house.state), typed="\n".join(sheets))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The words open call" in done.stdout
+    assert "does not say so" not in done.stdout
 
 
 def delete(page: Page) -> None:

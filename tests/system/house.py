@@ -308,10 +308,16 @@ def _is_daemon(command: Sequence[str], name: str) -> bool:
     return any("nginx: master" in part or part.endswith("/nginx") for part in command)
 
 
-def run_linekeep(*arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def run_linekeep(*arguments: str, typed: str = "", timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
     """A command of Linekeep, to its end."""
     return subprocess.run(
-        [*LINEKEEP, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False
+        [*LINEKEEP, *arguments],
+        cwd=ROOT,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
 
 
