@@ -6,12 +6,13 @@ STATE ?= build/demo
 PORT ?= 8443
 KILLS ?= 50
 RUNS ?= 2000
+OPERATIONS ?= 5000
 
 RUN_READY := .venv/.run-ready
 DEVELOP_READY := .venv/.develop-ready
 GERMAN := webui/translations/de/LC_MESSAGES/messages
 
-.PHONY: help run test lint bench soak crash lock clean
+.PHONY: help run test lint bench soak crash attack lock clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -35,6 +36,9 @@ soak: $(DEVELOP_READY) ## kill each daemon KILLS times during calls (long)
 
 crash: $(DEVELOP_READY) ## cut the power RUNS times on a disk that loses what was not synced (long)
 	LINEKEEP_CRASH_RUNS=$(RUNS) .venv/bin/python -m pytest tests/crash/test_disk_crash.py -rP --timeout 7200
+
+attack: $(DEVELOP_READY) ## live OPERATIONS acts under attack, against a thief who keeps every byte (long)
+	LINEKEEP_ATTACK_OPERATIONS=$(OPERATIONS) .venv/bin/python -m pytest tests/crash/test_attack.py -rP --timeout 7200
 
 lock: $(DEVELOP_READY) ## renew the hash-locked requirements from the .in files
 	for list in build run develop; do \

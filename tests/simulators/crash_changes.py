@@ -21,6 +21,7 @@ from alembic.config import Config
 
 from appliance.recordings.disk import sync_folder
 from appliance.vault import migrations
+from tests.simulators.attack_mutants import ATTACK_MUTANTS
 
 FIRST_REVISION = "0001"
 NEXT_SCHEMA = "the schema goes one step further"
@@ -79,7 +80,7 @@ def apply_change(name: str) -> Iterator[None]:
             shutil.copytree(Path(migrations.__file__).parent, folder)
             (folder / "versions" / "next.py").write_text(_NEXT_STEP)
             stack.enter_context(mock.patch.multiple(migrations, __file__=str(folder / "__init__.py"), HEAD="next"))
-        for target, stand_in in MUTANTS.get(name, {}).items():
+        for target, stand_in in (MUTANTS | ATTACK_MUTANTS).get(name, {}).items():
             stack.enter_context(mock.patch(target, stand_in))
         yield
 

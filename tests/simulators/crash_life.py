@@ -16,7 +16,7 @@ import random
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,15 @@ from appliance.recordings.container import EndReason
 from appliance.recordings.reader import RecordingReader
 from appliance.settings import SOFTWARE_TPM, Settings, VaultSettings
 from appliance.terms import BLOCK_FRAMES, CallId, LinekeepError, LineName
-from appliance.vault.box import AUTHORITY_SECRET, Box
+from appliance.vault.box import AUTHORITY_SECRET, Box, reach_tpm
 from appliance.vault.catalogue import CallState
+from appliance.vault.recovery.copy import choice_of, open_copy
+from appliance.vault.recovery.recovering import copy_in, recover_ring
 from tests.recorder.heard_log import HeardLog
 from tests.simulators.crash_changes import apply_change, go_back_to_the_first_schema
 from tests.simulators.crash_disk import Kind, encode
 from tests.simulators.disk_tap import DiskTap, Fault
+from tests.simulators.ring_world import RECOVERY_KEY, with_recovery_key
 from tests.vault.box_house import NOON_MS, PASSWORD, Hands
 
 LINE = LineName("front-desk")
@@ -56,6 +59,8 @@ class Life:
             trace), where the TPM is reached, the time at which the life begins.
         change: the name of a change to the product, see crash_changes.py; "": none.
         old_catalogue: it finds a catalogue of the first version.
+        seal_anew: how often the ring is sealed anew with what it holds, as after an update; 1 is as often as a restart.
+        recover: before all else somebody types the words of the recovery key.
         fault, at: what the tap does, from the start of the process on (`early`) or once all stands.
     """
 
@@ -69,6 +74,8 @@ class Life:
     at: int = 0
     early: bool = False
     old_catalogue: bool = False
+    recover: bool = False
+    seal_anew: int = 0
 
 
 def settings_of(disk: Path, run_dir: Path) -> Settings:
@@ -101,6 +108,14 @@ def start_as_the_daemons_do(box: Box) -> None:
     box.intake.take_over_what_was_left()
 
 
+def recover(settings: Settings) -> None:
+    """As the command does, with the right words."""
+    folder = settings.state / "ring"
+    contents = open_copy(copy_in(folder), RECOVERY_KEY)
+    with closing(reach_tpm(settings)) as tpm:
+        recover_ring(folder, tpm, contents, now_ms=NOON_MS)
+
+
 class _Killed(BaseException):
     """The recorder is no more; the vault lives on."""
 
@@ -122,9 +137,11 @@ class _Living:
     def run(self) -> None:
         if self._life.old_catalogue:
             go_back_to_the_first_schema(self._settings.state / "catalogue.sqlite")
-        self._tell("born", fault=self._life.fault)
+        self._tell("born", fault=self._life.fault, process=os.getpid())
         if self._life.early:
             self._tap.fail(Fault(self._life.fault), self._life.at)
+        if self._life.recover:
+            recover(self._settings)
         self._bear(self._start)
         if not self._life.early:
             self._tap.fail(Fault(self._life.fault), self._life.at)
@@ -161,6 +178,8 @@ class _Living:
             code = box.accounts.claim_code() or ""
             self._tell("labelled", code=code)
             box.accounts.claim(code, "Owner", PASSWORD)
+        if choice_of(box.ring.contents) is None:
+            box.ring.change(with_recovery_key)
         with suppress(OSError):
             authority = (self._settings.state / "tls" / "ca.pem").read_bytes()
             key = box.ring.contents.secrets[AUTHORITY_SECRET]
@@ -192,6 +211,7 @@ class _Living:
             self._spare_call: 1,
             self._tidy: 1,
             self._restart: 1,
+            self._seal_anew: self._life.seal_anew,
         }
         return self._chance.choices(list(acts), list(acts.values()))[0]
 
@@ -272,6 +292,9 @@ class _Living:
         self._tell("asked", calls=calls)
         box.retention.run()
         self._tell("forgotten", calls=[call for call in calls if box.catalogue.was_forgotten(call)])
+
+    def _seal_anew(self) -> None:
+        self._the_box().ring.change(lambda now: now)
 
     def _tidy(self) -> None:
         self._the_box().intake.take_over_what_was_left()

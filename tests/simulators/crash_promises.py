@@ -22,10 +22,13 @@ from appliance.terms import RATE_HZ, CallId, KeyForgotten, LinekeepError
 from appliance.vault.box import AUTHORITY_SECRET, Box
 from appliance.vault.catalogue import CallState
 from appliance.vault.check import find_faults
+from appliance.vault.recovery.copy import open_copy, parse_copy
+from appliance.vault.ring_folder import RECOVERY_COPY
 from tests.recorder.heard_log import HeardLog
 from tests.simulators.crash_disk import CrashDisk, Kind, Record
 from tests.simulators.crash_life import audio_digest, digest, settings_of, start_as_the_daemons_do
 from tests.simulators.disk_tap import Fault
+from tests.simulators.ring_world import RECOVERY_KEY
 from tests.vault.box_house import NOON_MS, Hands
 
 _JOURNAL = "state/journal/acts.jsonl"
@@ -134,6 +137,9 @@ def _findings_about_the_box(promises: Promises, box: Box) -> Iterator[str]:
         yield "the owner is gone"
     if digest(box.ring.contents.secrets[AUTHORITY_SECRET]) != promises.started["authority_key"]:
         yield "the authority's key is another"
+    copy = box.settings.state / "ring" / RECOVERY_COPY
+    if open_copy(parse_copy(copy.read_bytes()), RECOVERY_KEY) != box.ring.contents:
+        yield "the recovery copy holds something else than the ring"
     # A certificate that cannot be read is made anew: better another one than none.
     authority = digest((box.settings.state / "tls" / "ca.pem").read_bytes())
     if authority != promises.started["authority"] and not promises.reads_may_fail:

@@ -84,12 +84,11 @@ class _WatchedBus(FaultyTpm):
         return answer
 
 
-class CrashWorld:
-    """Makes recordings, one after the other, and judges cuts of them; all files below one folder."""
+class TappedLives:
+    """A process with the tap under it that lives lives, each in a child of its own. Files below one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._count = 0
         self._lives: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -105,6 +104,27 @@ class CrashWorld:
         if self._lives is not None:
             self._lives.communicate()
 
+    def live(self, life: Life, folder: Path, run_dir: Path) -> str:
+        """Live it, on the disk and trace in `folder`; how it ended. Raises LifeFault."""
+        assert self._lives is not None
+        assert self._lives.stdin is not None
+        assert self._lives.stdout is not None
+        now_ms = _last_told_ms(folder / TRACE) + _BETWEEN_LIVES_MS
+        self._lives.stdin.write(ask_for(replace(life, folder=str(folder), run_dir=str(run_dir), now_ms=now_ms)))
+        self._lives.stdin.flush()
+        ending = json.loads(self._lives.stdout.readline())
+        if ending not in ("ended", "killed"):
+            raise LifeFault(f"{life}\n{ending}")
+        return str(ending)
+
+
+class CrashWorld(TappedLives):
+    """Makes recordings, one after the other, and judges cuts of them; all files below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._count = 0
+
     def record(self, *lives: Life) -> Recording:
         """Live these lives, one after the other, on one new disk and one TPM. Raises LifeFault."""
         self._count += 1
@@ -115,8 +135,8 @@ class CrashWorld:
             SoftwareTpm(folder / "tpm", Path(run) / "chip") as chip,
             _WatchedBus(chip, folder / "tpm", Path(run) / "bus", folder / TRACE) as bus,
         ):
-            _lead_to_the_bus(Path(run) / "bus")
-            endings = tuple(self._live(life, folder, Path(run) / "bus") for life in lives)
+            lead_to_the_bus(Path(run) / "bus")
+            endings = tuple(self.live(life, folder, Path(run) / "bus") for life in lives)
             recording = Recording(records=read_trace(folder / TRACE), chips=bus.copies, endings=endings)
         _check_that_nothing_was_missed(recording, folder / DISK)
         shutil.rmtree(folder)
@@ -133,20 +153,8 @@ class CrashWorld:
             with SoftwareTpm(Path(folder) / "tpm", Path(run)), cheap_passwords(), apply_change(change):
                 return broken_promises(promises, Path(folder) / DISK, Path(run))
 
-    def _live(self, life: Life, folder: Path, run_dir: Path) -> str:
-        assert self._lives is not None
-        assert self._lives.stdin is not None
-        assert self._lives.stdout is not None
-        now_ms = _last_told_ms(folder / TRACE) + _BETWEEN_LIVES_MS
-        self._lives.stdin.write(ask_for(replace(life, folder=str(folder), run_dir=str(run_dir), now_ms=now_ms)))
-        self._lives.stdin.flush()
-        ending = json.loads(self._lives.stdout.readline())
-        if ending not in ("ended", "killed"):
-            raise LifeFault(f"{life}\n{ending}")
-        return str(ending)
 
-
-def _lead_to_the_bus(run_dir: Path) -> None:
+def lead_to_the_bus(run_dir: Path) -> None:
     # The product looks for its TPM under this name.
     (run_dir / "tpm").symlink_to("bus")
     (run_dir / "tpm.ctrl").symlink_to("bus.ctrl")

@@ -30,6 +30,7 @@ NV_READ = 0x14E
 CREATE = 0x153
 UNSEAL = 0x15E
 READ_PUBLIC = 0x173
+NV_CERTIFY = 0x184
 
 
 class SoftwareTpm:
