@@ -13,6 +13,7 @@ from webui.pages.audio import AudioPages
 from webui.pages.call import CallPages
 from webui.pages.calls import CallList
 from webui.pages.claim import ClaimPages
+from webui.pages.deletions import DeletionPages
 from webui.pages.errors import Errors
 from webui.pages.evidence import EvidencePages
 from webui.pages.live import LivePages
@@ -43,6 +44,7 @@ def create_app(webui: WebuiSettings, vault: ThreadVault, log: BoundLogger, clock
     app.register_blueprint(CallPages(vault, clock).blueprint())
     app.register_blueprint(AudioPages(vault).blueprint())
     app.register_blueprint(EvidencePages(vault, clock).blueprint())
+    app.register_blueprint(DeletionPages(vault, clock).blueprint())
     app.register_blueprint(RecoveryPages(vault).blueprint())
     app.register_blueprint(LivePages(vault, clock).blueprint())
     return app

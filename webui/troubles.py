@@ -37,7 +37,7 @@ TROUBLES = {
     "KeyForgotten": Trouble(
         status=410,
         happened=mark("This call has been deleted"),
-        safe=mark("Its key is forgotten. Nobody can listen to it any more, here or in any copy."),
+        safe=mark("Its key is forgotten. Nobody can listen to it any more, here or in any backup."),
         to_do=mark("There is nothing to do. All other calls are as they were."),
     ),
     "KeyTrouble": Trouble(
@@ -147,6 +147,12 @@ TROUBLES = {
         happened=mark("The day of this call is not signed yet"),
         safe=mark("Nothing was handed out."),
         to_do=mark("Export the call by itself, or come back when the day is over."),
+    ),
+    "NoReceipt": Trouble(
+        status=404,
+        happened=mark("There is no such receipt, or not yet"),
+        safe=mark("A deletion does not wait for its receipt: the keys are gone as soon as the list says so."),
+        to_do=mark("Go back to the deletions. A receipt that is missing there follows by itself."),
     ),
     "PasswordTooShort": Trouble(
         status=422,

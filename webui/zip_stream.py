@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
+ZIP = "application/zip"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:

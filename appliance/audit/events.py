@@ -52,6 +52,7 @@ class Act(StrEnum):
     CALL_ERASURE_ASKED = "call:erasure_asked"
     CALLS_CONDEMNED = "calls:condemned"
     CALLS_FORGOTTEN = "calls:forgotten"
+    RECEIPT_EXPORTED = "receipt:exported"
     JOURNAL_EXPORTED = "journal:exported"
     JOURNAL_HEADS_BEGUN = "journal:heads_begun"
     JOURNAL_HEADS_BROKEN = "journal:heads_broken"

@@ -21,7 +21,7 @@ READ_LIMIT_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = READ_LIMIT_BYTES + 64 * 1024
 
 MAX_EVIDENCE_BYTES = 16 * 1024 * 1024
-"""A statement holds a whole closing record, and a line's day names all of its calls."""
+"""A statement holds a whole closing record; a line's day and a receipt name all of their calls."""
 
 _LENGTH = struct.Struct(">I")
 _T = TypeVar("_T")

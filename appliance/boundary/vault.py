@@ -43,6 +43,7 @@ _TROUBLES: dict[str, type[LinekeepError]] = {
 
 _MOST_BYTES: dict[type[verbs.Answer], int] = {
     verbs.ExportedEvidence: message.MAX_EVIDENCE_BYTES,
+    verbs.ExportedReceipt: message.MAX_EVIDENCE_BYTES,
     verbs.SignedStatement: message.MAX_EVIDENCE_BYTES,
 }
 
@@ -157,16 +158,20 @@ class VaultClient:
     def read_statement(self, login: str, call: verbs.ACall) -> verbs.SignedStatement:
         return self.ask(verbs.ReadStatement(login=login, call=call), verbs.SignedStatement)
 
-    def erase_call(self, login: str, call: verbs.ACall) -> None:
-        self.ask(verbs.EraseCall(login=login, call=call), verbs.Done)
+    def erase_call(self, login: str, call: verbs.ACall) -> verbs.Erased:
+        return self.ask(verbs.EraseCall(login=login, call=call), verbs.Erased)
+
+    def list_erasures(self, request: verbs.ListErasures) -> verbs.ErasurePage:
+        return self.ask(request, verbs.ErasurePage)
+
+    def export_receipt(self, login: str, erasure: verbs.AnErasure) -> verbs.ExportedReceipt:
+        return self.ask(verbs.ExportReceipt(login=login, erasure=erasure), verbs.ExportedReceipt)
 
     def now(self, login: str) -> verbs.Now:
         return self.ask(verbs.AskNow(login=login), verbs.Now)
 
     def unlock(self, pin: str) -> None:
         self.ask(verbs.Unlock(pin=pin), verbs.Done)
-
-    # the console's
 
     def recovery(self, login: str) -> verbs.RecoveryState:
         return self.ask(verbs.AskRecovery(login=login), verbs.RecoveryState)
@@ -181,6 +186,8 @@ class VaultClient:
 
     def decline_recovery(self, login: str, password: str) -> None:
         self.ask(verbs.DeclineRecovery(login=login, password=password), verbs.Done)
+
+    # the console's
 
     def note_drill(self, call: CallId) -> None:
         self.ask(verbs.NoteDrill(call=call), verbs.Done)

@@ -19,6 +19,7 @@ Token = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{43}\Z")]
 # \Z and not $, which lets a line end pass.
 ACall = Annotated[CallId, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 ALine = Annotated[LineName, Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
+AnErasure = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -295,6 +296,57 @@ class EraseCall(Request, frozen=True):
     call: ACall
 
 
+class Erased(Answer, frozen=True):
+    """erasure: its name; empty if another request was quicker.  is_signed: whether its receipt is there already."""
+
+    erasure: str
+    is_signed: bool
+
+
+class ListErasures(Request, frozen=True):
+    """A page of requests to forget, newest first; `before_ms`/`before_erasure` come from the page above."""
+
+    login: Token
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    before_ms: Count | None = None
+    before_erasure: AnErasure | None = None
+
+
+class ErasureFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """why: "period", "asked", "nothing_recorded".  done_at_ms: 0 until the keys are gone.
+
+    is_signed: whether there is a receipt.
+    """
+
+    erasure: str
+    asked_at_ms: int
+    done_at_ms: int
+    why: str
+    calls: int
+    is_signed: bool
+
+
+class ErasurePage(Answer, frozen=True):
+    erasures: tuple[ErasureFacts, ...]
+    more: bool
+
+
+class ExportReceipt(Request, frozen=True):
+    """Hand out the signed receipt of an erasure; journalled."""
+
+    login: Token
+    erasure: AnErasure
+
+
+class ExportedReceipt(Answer, frozen=True):
+    """All that goes into the export, by the names that it has there."""
+
+    files: dict[str, bytes]
+
+    def __repr__(self) -> str:
+        return f"ExportedReceipt({len(self.files)} files)"
+
+
 class AskNow(Request, frozen=True):
     """The lines at this moment, and the numbers of the first page."""
 
@@ -481,6 +533,8 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     ExportEvidence: frozenset({WEBUI}),
     ReadStatement: frozenset({WEBUI}),
     EraseCall: frozenset({WEBUI}),
+    ListErasures: frozenset({WEBUI}),
+    ExportReceipt: frozenset({WEBUI}),
     AskNow: frozenset({WEBUI}),
     Unlock: frozenset({WEBUI, CONSOLE}),
     AskRecovery: frozenset({WEBUI}),
@@ -511,7 +565,9 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     Read: ReadBytes,
     ExportEvidence: ExportedEvidence,
     ReadStatement: SignedStatement,
-    EraseCall: Done,
+    EraseCall: Erased,
+    ListErasures: ErasurePage,
+    ExportReceipt: ExportedReceipt,
     AskNow: Now,
     Unlock: Done,
     AskRecovery: RecoveryState,

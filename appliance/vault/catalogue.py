@@ -388,7 +388,7 @@ def _insert_all(connection: sa.Connection, table: sa.Table, rows: Sequence[Wrap]
         connection.execute(upsert(table).on_conflict_do_nothing(), [_columns(row) for row in rows])
 
 
-def batches(ids: list[Any]) -> Iterator[list[Any]]:
-    """Pieces that fit into one statement each."""
-    for start in range(0, len(ids), BATCH):
-        yield ids[start : start + BATCH]
+def batches(ids: list[Any], size: int = BATCH) -> Iterator[list[Any]]:
+    """Pieces of this size; unless it is given, of one that fits into one statement."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

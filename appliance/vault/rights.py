@@ -9,6 +9,7 @@ class Right(StrEnum):
     SEE_CALLS = "see_calls"
     HEAR_CALLS = "hear_calls"
     ERASE_CALLS = "erase_calls"
+    SEE_ERASURES = "see_erasures"
     SET_UP_RECOVERY = "set_up_recovery"
 
 
@@ -17,5 +18,7 @@ class Role(StrEnum):
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.OWNER: frozenset({Right.SEE_CALLS, Right.HEAR_CALLS, Right.ERASE_CALLS, Right.SET_UP_RECOVERY}),
+    Role.OWNER: frozenset(
+        {Right.SEE_CALLS, Right.HEAR_CALLS, Right.ERASE_CALLS, Right.SEE_ERASURES, Right.SET_UP_RECOVERY}
+    ),
 }

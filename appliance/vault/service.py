@@ -45,6 +45,8 @@ class Service:
             verbs.ExportEvidence: self.answer_export_evidence,
             verbs.ReadStatement: self.answer_read_statement,
             verbs.EraseCall: self.answer_erase_call,
+            verbs.ListErasures: self.answer_list_erasures,
+            verbs.ExportReceipt: self.answer_export_receipt,
             verbs.AskNow: self.answer_ask_now,
             verbs.Unlock: self.answer_unlock,
             verbs.AskRecovery: self.answer_ask_recovery,
@@ -120,13 +122,21 @@ class Service:
     def answer_read_statement(self, request: verbs.ReadStatement) -> verbs.SignedStatement:
         return self._box.evidence_desk.read_statement(self._box.accounts.visitor(request.login), request.call)
 
-    def answer_erase_call(self, request: verbs.EraseCall) -> verbs.Done:
+    def answer_erase_call(self, request: verbs.EraseCall) -> verbs.Erased:
         visitor = self._box.accounts.visitor(request.login)
         visitor.require(Right.ERASE_CALLS)
         self._box.playback.must_be_finished(request.call)
         self._box.journal.append(Act.CALL_ERASURE_ASKED, by=visitor.account, ids=(request.call,))
-        self._box.erasure.erase([request.call], by=visitor.account, why="asked")
-        return verbs.Done()
+        receipt = self._box.erasure.erase([request.call], by=visitor.account, why="asked")
+        if receipt is None:
+            return verbs.Erased(erasure="", is_signed=False)
+        return verbs.Erased(erasure=receipt.erasure_id, is_signed=receipt.signed is not None)
+
+    def answer_list_erasures(self, request: verbs.ListErasures) -> verbs.ErasurePage:
+        return self._box.evidence_desk.erasures(self._box.accounts.visitor(request.login), request)
+
+    def answer_export_receipt(self, request: verbs.ExportReceipt) -> verbs.ExportedReceipt:
+        return self._box.evidence_desk.export_receipt(self._box.accounts.visitor(request.login), request)
 
     def answer_ask_now(self, request: verbs.AskNow) -> verbs.Now:
         # A page asks this twice a second by itself: that must not keep a login alive.

@@ -43,6 +43,8 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.ExportEvidence: {"login": LOGIN, "call": CALL, "whole_day": True},
     verbs.ReadStatement: {"login": LOGIN, "call": CALL},
     verbs.EraseCall: {"login": LOGIN, "call": CALL},
+    verbs.ListErasures: {"login": LOGIN},
+    verbs.ExportReceipt: {"login": LOGIN, "erasure": "0f" * 8},
     verbs.AskNow: {"login": LOGIN},
     verbs.Unlock: {"pin": "P"},
     verbs.AskRecovery: {"login": "L" * 43},

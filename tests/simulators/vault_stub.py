@@ -56,6 +56,7 @@ class VaultStub:
         claimed: whether there is an owner. The owner is OWNER with PASSWORD; the claim code is CODE.
         calls: what is kept, by id.
         now: what AskNow answers.
+        erasures, erased: what has been deleted, and what the next deletion is answered with.
         troubles: verb -> what it is refused with, whatever it asks.
         asked: every request that arrived, in order.
     """
@@ -72,6 +73,8 @@ class VaultStub:
         """What the box is locked with; None once it is unlocked."""
         self.calls: dict[CallId, StubCall] = {}
         self.now = quiet_box("front-desk")
+        self.erasures: list[verbs.ErasureFacts] = []
+        self.erased = verbs.Erased(erasure="e0" * 8, is_signed=True)
         self.recovery = verbs.RecoveryState(choice=verbs.RecoveryChoice.OPEN)
         self.troubles: dict[type[verbs.Request], LinekeepError] = {}
         self.asked: list[verbs.Request] = []
@@ -124,6 +127,8 @@ class VaultStub:
             verbs.ExportEvidence: self._noted(self._for_logged_in(self._answer_export)),
             verbs.ReadStatement: self._noted(self._for_logged_in(self._answer_statement)),
             verbs.EraseCall: self._noted(self._for_logged_in(self._answer_erase)),
+            verbs.ListErasures: self._noted(self._for_logged_in(self._answer_list_erasures)),
+            verbs.ExportReceipt: self._noted(self._for_logged_in(self._answer_export_receipt)),
             verbs.AskRecovery: self._noted(self._for_logged_in(lambda _: self.recovery)),
             verbs.BeginRecovery: self._noted(self._for_logged_in(self._answer_begin_recovery)),
             verbs.ConfirmRecovery: self._noted(self._for_logged_in(self._answer_confirm_recovery)),
@@ -240,7 +245,35 @@ class VaultStub:
         self._find(request.call)
         del self.calls[request.call]
         self.now = msgspec.structs.replace(self.now, newest_change=self.now.newest_change + 1)
-        return verbs.Done()
+        return self.erased
+
+    def _answer_list_erasures(self, request: verbs.ListErasures) -> verbs.Answer:
+        def place(facts: verbs.ErasureFacts) -> tuple[int, str]:
+            return facts.asked_at_ms, facts.erasure
+
+        found = sorted(self.erasures, key=place, reverse=True)
+        if request.before_ms is not None:
+            found = [facts for facts in found if place(facts) < (request.before_ms, request.before_erasure or "")]
+        return verbs.ErasurePage(erasures=tuple(found[: request.limit]), more=len(found) > request.limit)
+
+    def _answer_export_receipt(self, request: verbs.ExportReceipt) -> verbs.Answer:
+        found = {facts.erasure: facts for facts in self.erasures if facts.is_signed}.get(request.erasure)
+        if found is None:
+            raise trouble("NoReceipt")
+        receipt = {
+            "box": SIGNED.root,
+            "erasure": found.erasure,
+            "why": found.why,
+            "asked_by": "0123456789abcdef" if found.why == "asked" else "retention",
+            "asked_at_ms": found.asked_at_ms,
+            "done_at_ms": found.done_at_ms,
+            "count": found.calls,
+            "calls": [f"{nth:032x}" for nth in range(found.calls)],
+            "ring_before": "1b" * 32,
+            "ring_after": "2a" * 32,
+        }
+        files = {f"receipts/{found.erasure}.json": msgspec.json.encode(receipt), "verify.py": b"print()"}
+        return verbs.ExportedReceipt(files=files)
 
     def _answer_begin_recovery(self, request: verbs.BeginRecovery) -> verbs.Answer:
         if request.password != PASSWORD:
@@ -325,6 +358,19 @@ def made_up_facts(nth: int, started_at_ms: int, *, seconds: float = 187.0, **cha
         ended="hung_up",
         gaps=0,
         lost_ms=0,
+    )
+    return msgspec.structs.replace(facts, **changed)
+
+
+def made_up_erasure(nth: int, asked_at_ms: int, *, why: str = "period", **changed: object) -> verbs.ErasureFacts:
+    """A deletion that is done and signed; `nth` makes its name."""
+    facts = verbs.ErasureFacts(
+        erasure=f"{nth:016x}",
+        asked_at_ms=asked_at_ms,
+        done_at_ms=asked_at_ms + 700,
+        why=why,
+        calls=1,
+        is_signed=True,
     )
     return msgspec.structs.replace(facts, **changed)
 

@@ -181,7 +181,7 @@ def test_a_cut_keeps_the_kept_and_the_next_start_finishes_the_condemned(house: B
         assert found(box, NUMBER) == {numbered}
         assert box.catalogue.in_state(CallState.CONDEMNED) == []
         assert acts_of(box).count("calls:forgotten") == 1
-        (erasure,) = box.erasures.page(limit=10)
+        ((erasure, _is_signed),) = box.erasures.page(limit=10)
         facts = receipt_of(box, erasure.erasure_id).facts
         assert (facts["calls"], facts["count"], facts["asked_by"], facts["why"]) == ([gone], 1, "test", "test")
 

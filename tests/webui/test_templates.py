@@ -12,7 +12,7 @@ from webui.places import STATIC
 from webui.static_files import StaticFiles
 
 TEMPLATES = STATIC.parent / "templates"
-TAKEN_AWAY = "evidence_report.html"
+TAKEN_AWAY = "report.html"
 """Goes into an export, where it must stand alone: the page is never served."""
 HTML = sorted(path for path in TEMPLATES.rglob("*.html") if path.name != TAKEN_AWAY)
 SCRIPTS = sorted(STATIC.glob("*.js"))

@@ -48,8 +48,8 @@ class CallPages:
 
     def delete(self, call: str) -> Page:
         """Shows the end at once, without a redirect: a page that could be loaded by itself could be forged."""
-        self._vault.erase_call(this_login(), call_of_address(call))
-        return render_template("deleted.html")
+        erased = self._vault.erase_call(this_login(), call_of_address(call))
+        return render_template("deleted.html", erased=erased)
 
 
 def call_of_address(untrusted_call: str) -> CallId:

@@ -21,9 +21,7 @@ from webui.pages.call import call_of_address
 from webui.ranges import RANGE_LIMIT_BYTES
 from webui.vault_client import ThreadVault
 from webui.wording import local_time
-from webui.zip_stream import Member, member, zip_pieces
-
-ZIP = "application/zip"
+from webui.zip_stream import ZIP, Member, member, zip_pieces
 
 
 class EvidencePages:

@@ -1,7 +1,7 @@
-"""Hands out what proves a call, or a line's whole day: everything of an export but its audio and its report.
+"""Hands out what proves a call, a line's whole day, or a deletion: all of an export but its audio and its report.
 
 Whoever may hear calls may export them. An export is journalled before anything goes out, and its last statement says
-what was in it: a call that is taken out afterwards is missed.
+what was in it: a call that is taken out afterwards is missed. A receipt speaks for itself.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 
+from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.boundary import verbs
 from appliance.clock import Clock
 from appliance.recordings.sealing import open_evidence
-from appliance.terms import CallId, DamagedRecording, KeyForgotten, LineName, NotAllowed
+from appliance.terms import CallId, DamagedRecording, KeyForgotten, LineName, NotAllowed, StorageTrouble
 from appliance.vault.accounts import Visitor
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import CallState, Catalogue
@@ -31,6 +32,7 @@ from appliance.vault.evidence.statements import ACCESS_LOG, access_facts
 from appliance.vault.evidence.verifier import NotProven, SignedStatement
 from appliance.vault.playback import Playback
 from appliance.vault.retention.erasure_book import ErasureBook
+from appliance.vault.retention.receipt import Erasure, ErasureId
 from appliance.vault.rights import Right
 
 
@@ -46,6 +48,13 @@ class DayNotOver(NotAllowed):
     def __init__(self) -> None:
         super().__init__(
             "The day of this call is not over, so it is not signed yet. Export the call by itself, or wait."
+        )
+
+
+class NoReceipt(StorageTrouble):
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no such receipt, or not yet: the TPM signs it as soon as it can after the keys are forgotten."
         )
 
 
@@ -111,7 +120,7 @@ class EvidenceDesk:
         if day is not None:
             named[verifier.DAY] = day.signed
             named |= self._receipts(day, chosen) if request.whole_day else {}
-        files = {"verify.py": _program(), "HOW-TO-VERIFY.txt": HOW_TO_VERIFY.encode()}
+        files = _explaining()
         files |= self._certificates([*named.values(), *(each.signed for each in chosen.values())])
         for name, signed in named.items():
             files |= _parts(name, signed)
@@ -123,6 +132,27 @@ class EvidenceDesk:
         self._playback.note_reading(visitor, call)
         signed = self._statement(call).signed
         return verbs.SignedStatement(statement=signed.statement, attest=signed.attest, signature=signed.signature)
+
+    def erasures(self, visitor: Visitor, request: verbs.ListErasures) -> verbs.ErasurePage:
+        """Raises NotAllowed."""
+        visitor.require(Right.SEE_ERASURES)
+        before = None
+        if request.before_ms is not None and request.before_erasure is not None:
+            before = (request.before_ms, request.before_erasure)
+        found = self._erasures.page(limit=request.limit + 1, before=before)
+        facts = tuple(_erasure_facts(erasure, is_signed=is_signed) for erasure, is_signed in found[: request.limit])
+        return verbs.ErasurePage(erasures=facts, more=len(found) > request.limit)
+
+    def export_receipt(self, visitor: Visitor, request: verbs.ExportReceipt) -> verbs.ExportedReceipt:
+        """Raises NotAllowed, NoReceipt."""
+        visitor.require(Right.SEE_ERASURES)
+        receipt = self._erasures.receipt(ErasureId(request.erasure))
+        if receipt is None:
+            raise NoReceipt
+        signed = _opened(receipt).signed
+        self._journal.append(Act.RECEIPT_EXPORTED, by=visitor.account, notes={"erasure": request.erasure})
+        files = _parts(f"receipts/{request.erasure}", signed) | _explaining() | self._certificates([signed])
+        return verbs.ExportedReceipt(files=files)
 
     def _access_log(
         self, visitor: Visitor, scope: str, chosen: Mapping[CallId, _Signed], day: _Signed | None
@@ -178,6 +208,10 @@ class EvidenceDesk:
         return files
 
 
+def _explaining() -> dict[str, bytes]:
+    return {"verify.py": _program(), "HOW-TO-VERIFY.txt": HOW_TO_VERIFY.encode()}
+
+
 def _program() -> bytes:
     return Path(verifier.__file__).read_bytes()
 
@@ -192,6 +226,17 @@ def _opened(signed_json: bytes) -> _Signed:
 
 def _parts(name: str, signed: SignedStatement) -> dict[str, bytes]:
     return {f"{name}.json": signed.statement, f"{name}.attest": signed.attest, f"{name}.sig": signed.signature}
+
+
+def _erasure_facts(erasure: Erasure, *, is_signed: bool) -> verbs.ErasureFacts:
+    return verbs.ErasureFacts(
+        erasure=erasure.erasure_id,
+        asked_at_ms=erasure.asked_at_ms,
+        done_at_ms=erasure.done_at_ms or 0,
+        why=erasure.why,
+        calls=erasure.count,
+        is_signed=is_signed,
+    )
 
 
 def _exported(call: CallId, facts: Mapping[str, Any]) -> verbs.ExportedCall:

@@ -5,13 +5,13 @@ from __future__ import annotations
 HOW_TO_VERIFY = """\
 HOW TO VERIFY THIS EXPORT          (auf Deutsch: REPORT.de.html)
 
-What is in here
+What may be in here
 
   calls/.../audio.ogg       the recording, as it was recorded
   calls/.../recording.json  what the box states about it: hashes, gaps, times, why it was recorded
   day.json                  what the box states about the line's whole day; missing if the day was not over
   access-log.json           who has opened these calls, from the box's journal, and what was exported
-  receipts/...json          receipts for calls of that day that were deleted
+  receipts/...json          what the box states about deletions: which calls, why, when asked for, when done
   device.pem root.pem       the certificate of the key in the box's TPM, and the root that issued it
   *.attest *.sig            what the TPM said when it was shown each statement, and its signature
   verify.py                 checks all of this
@@ -53,6 +53,7 @@ With openssl alone (and a shell), in the folder into which the ZIP was unpacked
    and "counted in the day" for each call (the latter only if there is a day.json).
 
     for call in calls/*; do
+      test -d "$call" || continue
       is=$(openssl dgst -sha256 -r "$call/audio.ogg" | cut -c 1-64)
       result=CHANGED
       grep -q "\\"audio_sha256\\":\\"$is\\"" "$call/recording.json" && result="as recorded"

@@ -224,6 +224,12 @@ _OTHERS = {
     "refused": "there was no consent, so nothing was written",
     "unfinished": "its recording had not been taken over when the day was signed",
 }
+_WHY = {
+    "period": "their time was over",
+    "asked": "a person asked for it",
+    "nothing_recorded": "nothing had been recorded",
+}
+_MOST_NAMED = 20
 _BROKEN = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 
 
@@ -284,7 +290,7 @@ class _ExportCheck:
 
     def run(self) -> None:
         self._read_chains()
-        log = self._statement(ACCESS_LOG, "access_log", "The access log")
+        log = None if self._is_receipts_alone() else self._statement(ACCESS_LOG, "access_log", "The access log")
         day = self._statement(DAY, "line_day", "The day's statement") if self._has(DAY) else None
         for folder in sorted({name.split("/")[1] for name in self._names if name.startswith("calls/")}):
             self._check_call(folder)
@@ -295,6 +301,11 @@ class _ExportCheck:
             whole = log is not None and log.facts.get("scope") == "day"
             self._guarded("The day's statement", lambda: self._check_day(day.facts, receipts, whole=whole))
         self._check_names()
+
+    def _is_receipts_alone(self) -> bool:
+        """An export of receipts holds no call, so nobody's access is told; each receipt is whole by itself."""
+        stated = {name.split("/")[0] for name in self._names if name.endswith(_SUFFIXES)}
+        return stated == {"receipts"}
 
     # certificates and statements
 
@@ -417,7 +428,9 @@ class _ExportCheck:
         ):
             found = self._statement(name, "deletion_receipt", f"The receipt {name.removeprefix('receipts/')}")
             if found is not None and found.holds:
-                self._guarded(name, lambda facts=found.facts: gone.update(facts["calls"]))  # type: ignore[misc]
+                with self._noting(f"The receipt {name.removeprefix('receipts/')}"):
+                    self.said += _about_receipt(found.facts)
+                    gone.update(found.facts["calls"])
         return gone
 
     def _check_names(self) -> None:
@@ -483,6 +496,21 @@ def _check_gaps(closing: dict[str, Any], frames_lost: int) -> None:
             f"Its list of gaps was changed: the gaps listed add up to {_seconds(listed)}, but "
             f"{_seconds(frames_lost)} are stated as lost."
         )
+
+
+def _about_receipt(facts: dict[str, Any]) -> list[str]:
+    gone, done = facts["calls"], facts["done_at_ms"]
+    if len(set(gone)) != facts["count"] or sum(facts["classes"].values()) < facts["count"]:
+        raise NotProven("Its number of calls is not the number of those that it names.")
+    if facts["ring_before"] == facts["ring_after"]:
+        raise NotProven("The keys of the box did not change, so nothing was forgotten by it.")
+    return [
+        f"Deleted: {len(gone)} call{'' if len(gone) == 1 else 's'} ({_WHY.get(facts['why'], facts['why'])}), asked for "
+        f"{_moment(facts['asked_at_ms'])} by {facts['asked_by']}, the keys gone {_moment(done)}.",
+        f"  The TPM's ring of keys went from {facts['ring_before'][:16]}… to {facts['ring_after'][:16]}…",
+        *(f"  Call {call}" for call in gone[:_MOST_NAMED]),
+        *([f"  and {len(gone) - _MOST_NAMED} more, named in the receipt"] if len(gone) > _MOST_NAMED else []),
+    ]
 
 
 def _missing(calls: Iterable[dict[str, Any]], here: set[str], receipts: set[str]) -> list[str]:

@@ -28,7 +28,7 @@ from appliance.clock import Clock
 from appliance.recordings.folder import RecordingsFolder
 from appliance.terms import CallId, KeyTrouble
 from appliance.vault.call_keys import CallKeys
-from appliance.vault.catalogue import Catalogue
+from appliance.vault.catalogue import Catalogue, batches
 from appliance.vault.evidence.notary import Notary
 from appliance.vault.retention.erasure_book import ErasureBook
 from appliance.vault.retention.receipt import KIND, Erasure, ErasureId, receipt_facts
@@ -37,6 +37,9 @@ from appliance.vault.store import Store
 _SETTLED = "erasures_settled"
 """Mark: up to this byte of the journal every request is in the book, and every entry about its end is written."""
 
+
+MOST_IN_A_RECEIPT = 100_000
+"""Calls that one erasure names: its receipt, 4 MB of ids, is still a message, a row and a line of the journal."""
 
 _NAMED_IN_LOG = 100
 """The log names no more calls than that at once: the journal has them all, and 10,000 lines take half a second."""
@@ -86,10 +89,17 @@ class Eraser:
     def erase(self, calls: Collection[CallId], *, by: str, why: str) -> Receipt | None:
         """Returns when the keys are gone; None if nobody had to: unknown, forgotten, or asked for before.
 
+        More calls than a receipt names are so many erasures, of which the last is returned; one commit forgets all.
         Raises: KeyTrouble, StorageTrouble; the erasure is then taken up again.
         """
         if not calls:
             return None
+        noted = [self._ask(part, by=by, why=why) for part in batches(list(calls), MOST_IN_A_RECEIPT)]
+        self.finish_condemned()
+        erasure_id = noted[-1]
+        return None if erasure_id is None else Receipt(erasure_id=erasure_id, signed=self._book.receipt(erasure_id))
+
+    def _ask(self, calls: Sequence[CallId], *, by: str, why: str) -> ErasureId | None:
         erasure_id = ErasureId(os.urandom(8).hex())
         notes: dict[str, str | int] = {"erasure": erasure_id, "why": why}
         with self._one_at_a_time:
@@ -98,8 +108,7 @@ class Eraser:
             was_settled, self._is_settled = self._is_settled, False
             is_new = self._book.condemn(erasure_id, calls, now_ms=self._clock.now_ms(), by=by, why=why)
             self._is_settled = was_settled
-        self.finish_condemned()
-        return Receipt(erasure_id=erasure_id, signed=self._book.receipt(erasure_id)) if is_new else None
+        return erasure_id if is_new else None
 
     def finish_condemned(self) -> None:
         """Carry out every deletion that has been asked for, also by an earlier run that was cut."""

@@ -6,7 +6,7 @@ transaction. Knows no key and no file.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -104,14 +104,16 @@ class ErasureBook:
                 erasures.update().where(erasures.c.erasure_id == erasure.erasure_id).values(receipt=receipt)
             )
 
-    def page(self, *, limit: int, before: tuple[int, str] | None = None) -> Sequence[Erasure]:
-        """Erasures with a receipt, newest first."""
-        query = sa.select(*_FACTS).where(erasures.c.receipt.is_not(None))
+    def page(self, *, limit: int, before: tuple[int, str] | None = None) -> list[tuple[Erasure, bool]]:
+        """Erasures, newest first, each with whether it has its receipt."""
+        query = sa.select(*_FACTS, erasures.c.receipt.is_not(None).label("is_signed"))
         if before is not None:
             query = query.where(sa.tuple_(erasures.c.asked_at_ms, erasures.c.erasure_id) < sa.tuple_(*before))
         query = query.order_by(erasures.c.asked_at_ms.desc(), erasures.c.erasure_id.desc()).limit(limit)
         with self._store.reading() as connection:
-            return [Erasure(**row._mapping) for row in connection.execute(query)]
+            found = [dict(row._mapping) for row in connection.execute(query)]
+        signed = [bool(row.pop("is_signed")) for row in found]
+        return [(Erasure(**row), is_signed) for row, is_signed in zip(found, signed, strict=True)]
 
     def receipt(self, erasure_id: ErasureId) -> bytes | None:
         """A receipt as it is handed out: JSON; None if there is none, or not yet."""

@@ -110,3 +110,20 @@ def run_verifier(files: Mapping[str, bytes], folder: Path, *roots: str) -> subpr
     asked = [argument for root in roots for argument in ("--root", root)]
     command = [sys.executable, "-I", "verify.py", "export.zip", *asked]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def commands_of(how_to: bytes) -> str:
+    """The indented lines, as somebody would type them."""
+    lines = how_to.decode().partition("With openssl alone")[2].splitlines()
+    return "\n".join(line[4:] for line in lines if line.startswith("    "))
+
+
+def by_hand(files: Export, folder: Path) -> str:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    done = subprocess.run(
+        ["sh", "-c", commands_of(files["HOW-TO-VERIFY.txt"])], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.replace("Verification failure", "") == done.stderr or "CHANGED" in done.stdout
+    return done.stdout

@@ -25,6 +25,7 @@ from tests.vault.evidence.house import (
     DAY_S,
     Desk,
     Export,
+    by_hand,
     call_with_gaps,
     call_without_audio,
     run_verifier,
@@ -156,23 +157,6 @@ def test_the_access_log_tells_who_had_the_call_before(day: Day) -> None:
 
 
 # by hand, with openssl
-
-
-def commands_of(how_to: bytes) -> str:
-    """The indented lines, as somebody would type them."""
-    lines = how_to.decode().partition("With openssl alone")[2].splitlines()
-    return "\n".join(line[4:] for line in lines if line.startswith("    "))
-
-
-def by_hand(files: Export, folder: Path) -> str:
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    done = subprocess.run(
-        ["sh", "-c", commands_of(files["HOW-TO-VERIFY.txt"])], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.stderr.replace("Verification failure", "") == done.stderr or "CHANGED" in done.stdout
-    return done.stdout
 
 
 def test_openssl_alone_checks_a_whole_day_with_the_commands_of_the_export(day: Day, tmp_path: Path) -> None:

@@ -121,4 +121,4 @@ def test_a_receipt_closes_its_erasure_and_tells_when_what_and_by_which_rings(
     book.close(erasure, b"receipt")
     assert book.unfinished() == []
     assert book.receipt(FIRST) == b"receipt"
-    assert [each.erasure_id for each in book.page(limit=10)] == [FIRST]
+    assert [(each.erasure_id, is_signed) for each, is_signed in book.page(limit=10)] == [(FIRST, True)]
