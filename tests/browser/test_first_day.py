@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
 
 from appliance.terms import RATE_HZ
 from tests.browser.chromium import chromium_that_trusts
@@ -21,6 +24,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.system]
 
 QUIET_S, SPOKEN_S = 1.0, 24.0
 LEAD_S, HOLD_OVER_S = 2.0, 6.0
+SIGNED_WITHIN_S = 75
 
 TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -82,7 +86,8 @@ def test_first_day_from_the_claim_to_the_last_logout(chromium: Browser, house: H
     download(page, seconds, tmp_path)
     sheets = write_the_recovery_key_down(page)
     try_it(house, sheets[1:])
-    delete(page)
+    label = take_the_evidence(page, tmp_path)
+    delete(page, label, tmp_path)
     thief = copy_login(window, chromium, house)
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
@@ -177,7 +182,7 @@ def write_the_recovery_key_down(page: Page) -> list[str]:
     """On three sheets, of which two will do; ends where it began."""
     address = page.url
     page.goto("/")
-    page.get_by_role("link", name="Recovery key").click()
+    page.get_by_label("Pages").get_by_role("link", name="Recovery key").click()
     page.get_by_label("Three sheets").check()
     page.locator("#password-make").fill(PASSWORD)
     page.get_by_role("button", name="Show the words").click()
@@ -200,13 +205,52 @@ def try_it(house: House, sheets: list[str]) -> None:
     assert "does not say so" not in done.stdout
 
 
-def delete(page: Page) -> None:
+def take_the_evidence(page: Page, scratch: Path) -> str:
+    """Signed within a minute after the call; the program in it finds all of it proven. Returns the fingerprint."""
+    link = page.get_by_role("link", name="Evidence for this call (ZIP)")
+    for _ in range(SIGNED_WITHIN_S):
+        if link.count():
+            break
+        page.wait_for_timeout(1000)
+        page.reload()
+    label = page.locator(".evidence .fingerprint").inner_text()
+    told = checked(saved(page, link, scratch / "evidence.zip"), label)
+    assert "its audio is the one that was recorded." in told
+    return label
+
+
+def checked(export: Path, label: str) -> str:
+    """What the program in an export says of it, run as somebody would who has nothing of Linekeep."""
+    with zipfile.ZipFile(export) as archive:
+        archive.extract("verify.py", export.parent)
+    command = [sys.executable, "-I", "verify.py", export.name, "--root", label]
+    done = subprocess.run(command, cwd=export.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All that is in this file is proven." in done.stdout
+    return done.stdout
+
+
+def saved(page: Page, link: Locator, target: Path) -> Path:
+    with page.expect_download() as waiting:
+        link.click()
+    waiting.value.save_as(target)
+    return target
+
+
+def delete(page: Page, label: str, scratch: Path) -> None:
+    """The receipt that whoever deleted it is offered names this call, and so does the one in the list."""
     address = page.url
     page.get_by_role("link", name="Delete…").click()
     page.get_by_role("button", name="Delete for good").click()
     expect(page.get_by_role("heading", name="The call is deleted")).to_be_visible()
-    page.get_by_role("link", name="To the list of calls").click()
     call = address.rsplit("/", 1)[1]
+    told = checked(saved(page, page.get_by_role("link", name="Receipt (ZIP)"), scratch / "receipt.zip"), label)
+    assert "Deleted: 1 call (a person asked for it)" in told
+    assert f"Call {call}" in told
+    page.get_by_label("Pages").get_by_role("link", name="Deletions").click()
+    link = page.get_by_role("link", name="Receipt for the deletion of").first
+    assert checked(saved(page, link, scratch / "again.zip"), label) == told
+    page.get_by_label("Pages").get_by_role("link", name="Calls").click()
     expect(page.get_by_role("heading", name="Calls", exact=True)).to_be_attached()
     expect(page.locator(f"a[href='/calls/{call}']")).to_have_count(0)
 
