@@ -182,7 +182,7 @@ def write_the_recovery_key_down(page: Page) -> list[str]:
     """On three sheets, of which two will do; ends where it began."""
     address = page.url
     page.goto("/")
-    page.get_by_label("Pages").get_by_role("link", name="Recovery key").click()
+    page.get_by_label("Pages").get_by_role("link", name="Recovery").click()
     page.get_by_label("Three sheets").check()
     page.locator("#password-make").fill(PASSWORD)
     page.get_by_role("button", name="Show the words").click()
