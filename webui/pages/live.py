@@ -227,7 +227,7 @@ def _backup_chip(backup: verbs.BackupFacts, now_ms: int) -> Chip:
 
 
 def _recovery_chip(choice: verbs.RecoveryChoice) -> Chip:
-    label, address = gettext("Recovery key"), "/recovery"
+    label, address = gettext("Recovery"), "/recovery"
     match choice:
         case verbs.RecoveryChoice.KEY:
             return Chip(name="recovery", label=label, value=gettext("on paper"), tone=Tone.GOOD, address=address)
@@ -236,7 +236,7 @@ def _recovery_chip(choice: verbs.RecoveryChoice) -> Chip:
         case verbs.RecoveryChoice.OPEN:
             note = gettext(
                 "Nobody has decided yet whether there is to be a recovery key. Without one, nobody can open the "
-                "recordings if this box breaks. See 'Recovery key' above."
+                "recordings if this box breaks. See 'Recovery' above."
             )
             value = gettext("not decided")
             return Chip(name="recovery", label=label, value=value, tone=Tone.WARN, note=note, address=address)
