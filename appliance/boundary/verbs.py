@@ -313,7 +313,7 @@ class ListErasures(Request, frozen=True):
 
 
 class ErasureFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """why: "period", "asked", "nothing_recorded".  done_at_ms: 0 until the keys are gone.
+    """why: "period", "asked", "nothing_recorded", "forgotten_before".  done_at_ms: 0 until the keys are gone.
 
     is_signed: whether there is a receipt.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from appliance.terms import DiskFull, StorageTrouble
 
+_PIECE_BYTES = 1024 * 1024
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -110,11 +112,40 @@ def sync_left_by_others(path: Path) -> None:
     """
     descriptor = open_plain(path)
     try:
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        sync_and_let_go(descriptor)
     finally:
         os.close(descriptor)
     sync_folder(path.parent)
+
+
+def copy_durably(source: Path, target: Path) -> str:
+    """Copy a plain file, as long as it is at this moment, into one that must not exist yet; its name is not durable.
+
+    Returns: SHA-256 of the copy as the disk gives it back, in hexadecimal. Raises OSError.
+    """
+    read_from = open_plain(source)
+    try:
+        write_to = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            # Not up to the file's end: somebody may be making it longer all the time.
+            length = os.fstat(read_from).st_size
+            for offset in range(0, length, _PIECE_BYTES):
+                write_all(write_to, read_exactly(read_from, offset, min(_PIECE_BYTES, length - offset)))
+            sync_and_let_go(write_to)
+            computed = hashlib.sha256()
+            for offset in range(0, length, _PIECE_BYTES):
+                computed.update(read_exactly(write_to, offset, _PIECE_BYTES))
+            return computed.hexdigest()
+        finally:
+            os.close(write_to)
+    finally:
+        os.close(read_from)
+
+
+def sync_and_let_go(descriptor: int) -> None:
+    """Make a file durable; what is read of it from then on is what the disk has. Raises OSError."""
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def remove_names(folder: Path, names: Iterable[str]) -> None:

@@ -11,8 +11,8 @@ Every legal state of one call, C being its id; whatever a crash leaves is one of
     C.new and C        -                  created, the passing name not gone yet: swept, C stays
     C, locked          -                  being written by the recorder
     C, not locked      -                  finished or cut off: the vault authenticates it, then adopts or recovers it
-    C, not locked      C.tmp(.new)        being recovered, or the vault died doing so: swept, recovered again
-    C, not locked      C                  recovered, the source not discarded yet: if `finished` authenticates, it is
+    C, not locked      C.tmp(.new)        being copied or recovered, or the vault died doing so: swept, done again
+    C, not locked      C                  adopted, the source not discarded yet: if `finished` authenticates, it is
     -                  C                  finished
     -                  C.tmp(.new)        left by a removal in the middle of a recovery: swept
 
@@ -78,30 +78,44 @@ class RecordingsFolder:
                 os.close(descriptor)
 
     def make_durable(self, call: CallId) -> None:
-        """Make what lies here of a call durable: who wrote it may have been killed before the disk had it all.
+        """Make a finished recording durable: a vault may have been killed before its name was.
 
         To be done before it is authenticated: what is read from then on is what the disk holds.
         """
         with disk.storage_errors("a recording is made safe"):
-            for path in (self.growing_path(call), self.finished_path(call)):
-                if os.path.lexists(path):
-                    disk.sync_left_by_others(path)
+            disk.sync_left_by_others(self.finished_path(call))
 
-    def adopt(self, call: CallId) -> None:
-        """Move a growing recording, authenticated by the caller, to the finished ones.
+    def adopt(self, call: CallId, *, sha256: str) -> None:
+        """Bring a growing recording to the finished ones, as a file of our own, and discard it.
 
+        A copy, and not the file itself: who has written that may still hold it open, and the key with it.
+
+        Args:
+            sha256: of the file as the caller has authenticated it, in hexadecimal.
         Raises:
             RecordingMissing: there is none.
-            StorageTrouble: a finished one of this name exists; whoever writes `growing` must not replace it.
+            StorageTrouble: it is not the authenticated one any more, or the disk does not hold it; or a finished one
+                of this name exists: whoever writes `growing` must not replace it. All is left as it was.
         """
-        with disk.storage_errors("a finished recording is moved"):
+        finished = self.finished_path(call)
+        copy = finished.with_name(finished.name + RECOVERED_SUFFIX)
+        with disk.storage_errors("a finished recording is taken over"):
             # The vault alone writes `finished`, so nothing comes between this question and the rename.
-            if os.path.lexists(self.finished_path(call)):
+            if os.path.lexists(finished):
                 raise StorageTrouble("A finished recording of this call exists already; both were left as they are.")
-            self.growing_path(call).rename(self.finished_path(call))
+            copy.unlink(missing_ok=True)
+            try:
+                if disk.copy_durably(self.growing_path(call), copy) != sha256:
+                    raise StorageTrouble(
+                        "A recording changed while it was taken over, or the disk does not give back what was written. "
+                        "It was left as it is; the next try follows by itself."
+                    )
+                copy.rename(finished)
+            finally:
+                copy.unlink(missing_ok=True)
             # First the new name, then the loss of the old one: a cut between them may show both, never none.
             disk.sync_folder(self._finished)
-            disk.sync_folder(self._growing)
+        self.discard_growing(call)
 
     def discard_growing(self, call: CallId) -> None:
         """Remove a growing recording that was recovered, or holds nothing; missing is fine."""

@@ -36,6 +36,8 @@ _FLAGS_AT = 5
 _TABLE_LENGTH_AT = 26
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _MAX_LACING = 255
+_PAGE_STARTS = b"OggS\0"
+LONGEST_PAGE_BYTES = _HEADER.size + _MAX_LACING + _MAX_LACING * _MAX_LACING
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -92,6 +94,33 @@ def whole_pages(untrusted_stream: bytes) -> Iterator[Page]:
         flags, granule = _HEADER.unpack_from(page)[2:4]
         yield Page(offset=offset, length=length, granule=granule, eos=bool(flags & _LAST))
         offset += length
+
+
+def frames_told(untrusted_beginning: bytes, untrusted_end: bytes) -> int:
+    """How many 8 kHz frames a whole stream holds, as its own last page says.
+
+    Args:
+        untrusted_beginning: at least the first page.
+        untrusted_end: at least the last page; LONGEST_PAGE_BYTES are enough.
+    Raises:
+        DamagedRecording: the stream does not begin like ours, or does not end with a last page.
+    """
+    head = next(whole_pages(untrusted_beginning), None)
+    if head is None:
+        raise DamagedRecording("The audio does not begin with a page.")
+    pre_skip = parse_pre_skip(b"".join(page_packets(untrusted_beginning[: head.length])))
+    return frames_at(_last_page(untrusted_end).granule, pre_skip)
+
+
+def _last_page(untrusted_end: bytes) -> Page:
+    place = len(untrusted_end)
+    while (place := untrusted_end.rfind(_PAGE_STARTS, 0, place)) >= 0:
+        # Also a packet may hold these bytes; a page that begins here ends where the stream does.
+        if _page_length(untrusted_end, place) == len(untrusted_end) - place:
+            page = next(whole_pages(untrusted_end[place:]))
+            if page.eos:
+                return page
+    raise DamagedRecording("The audio does not end with a last page.")
 
 
 def page_packets(page: bytes) -> list[bytes]:
@@ -194,7 +223,7 @@ def _whole_packets(torn_page: bytes) -> list[bytes]:
 
 def _page_length(stream: bytes, offset: int) -> int | None:
     """The length of the page that begins here, or None if it is not whole yet."""
-    if not b"OggS\0".startswith(stream[offset : offset + 5]):
+    if not _PAGE_STARTS.startswith(stream[offset : offset + 5]):
         raise DamagedRecording("The audio is not made of pages.")
     if len(stream) < offset + _HEADER.size:
         return None

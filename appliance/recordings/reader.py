@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from appliance.recordings import container, disk
+from appliance.recordings import container, disk, ogg
 from appliance.recordings.container import OPENING_BYTES, ClosingRecord, OpeningRecord
 from appliance.recordings.sealing import HEADER_BYTES, SEGMENT_BYTES, SegmentOpener
 from appliance.terms import CallId, DamagedRecording, SettingsTrouble
@@ -100,7 +100,7 @@ class RecordingReader:
         return self._read_plaintext(OPENING_BYTES + offset, length) if length > 0 else b""
 
     def verify(self) -> str:
-        """Authenticate every segment and compare the audio's hash, in one pass over the file.
+        """Authenticate every segment, and compare the audio's hash and its length with the closing record.
 
         Returns: SHA-256 of the whole file as it was authenticated, in hexadecimal.
         Raises: DamagedRecording.
@@ -114,6 +114,10 @@ class RecordingReader:
             place += len(plaintext)
         if audio.hexdigest() != self._closing.audio_sha256:
             raise DamagedRecording("The audio is not the audio that the closing record describes.")
+        beginning = self.read_audio(0, ogg.LONGEST_PAGE_BYTES)
+        ending = self.read_audio(max(0, self.audio_bytes - ogg.LONGEST_PAGE_BYTES), ogg.LONGEST_PAGE_BYTES)
+        if ogg.frames_told(beginning, ending) != self._closing.frames:
+            raise DamagedRecording("The audio is longer or shorter than the closing record says.")
         return file.hexdigest()
 
     def close(self) -> None:

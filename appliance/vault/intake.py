@@ -120,9 +120,9 @@ class Intake:
 
     def _take_over(self, row: CallRow) -> None:
         call, key = row.call_id, self._call_keys.key_of(row.call_id)
-        self._folder.make_durable(call)
         if self._folder.finished_path(call).exists():
-            # A cut fell between the file's move, or its recovery, and the catalogue.
+            # A cut fell between the file's adoption, or its recovery, and the catalogue.
+            self._folder.make_durable(call)
             with RecordingReader(self._folder.finished_path(call), call=call, key=key) as reader:
                 reader.verify()
             self._folder.discard_growing(call)
@@ -135,8 +135,8 @@ class Intake:
         call, path = row.call_id, self._folder.growing_path(row.call_id)
         try:
             with RecordingReader(path, call=call, key=key) as reader:
-                reader.verify()
-            self._folder.adopt(call)
+                authentic = reader.verify()
+            self._folder.adopt(call, sha256=authentic)
         except RecordingCutOff:
             return self._recover(row, key)
         return True

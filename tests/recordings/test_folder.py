@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import stat
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 
 from appliance.recordings.disk import RecordingMissing
 from appliance.recordings.folder import RecordingsFolder
-from appliance.terms import StorageTrouble
+from appliance.terms import DiskFull, StorageTrouble
 from tests.recordings.samples import CALL, OTHER_CALL, write_recording
 
 PROJECT = Path(__file__).parents[2]
@@ -68,22 +70,57 @@ def test_asking_for_a_recording_that_is_not_there_says_so(folder: RecordingsFold
     with pytest.raises(RecordingMissing):
         folder.is_being_written(CALL)
     with pytest.raises(RecordingMissing):
-        folder.adopt(CALL)
+        folder.adopt(CALL, sha256="00" * 32)
 
 
-def test_adopted_recording_moves_as_it_is(folder: RecordingsFolder) -> None:
+def test_adopted_recording_is_the_same_byte_for_byte_in_a_file_of_our_own(folder: RecordingsFolder) -> None:
     sealed = write_recording(folder.growing_path(CALL))
-    folder.adopt(CALL)
+    folder.adopt(CALL, sha256=digest_of(sealed))
     assert folder.growing_calls() == []
     assert folder.finished_calls() == [CALL]
     assert folder.finished_path(CALL).read_bytes() == sealed
+    assert stat.S_IMODE(folder.finished_path(CALL).stat().st_mode) == 0o600
+
+
+def test_who_wrote_a_recording_cannot_change_it_any_more_once_it_is_adopted(folder: RecordingsFolder) -> None:
+    sealed = write_recording(folder.growing_path(CALL))
+    with folder.growing_path(CALL).open("r+b") as kept_open:
+        folder.adopt(CALL, sha256=digest_of(sealed))
+        kept_open.write(b"other")
+        kept_open.flush()
+        assert folder.finished_path(CALL).read_bytes() == sealed
+
+
+def test_recording_that_is_not_the_authenticated_one_any_more_is_not_adopted(folder: RecordingsFolder) -> None:
+    sealed = write_recording(folder.growing_path(CALL))
+    folder.growing_path(CALL).write_bytes(sealed + b"more")
+    with pytest.raises(StorageTrouble, match="changed while it was taken over"):
+        folder.adopt(CALL, sha256=digest_of(sealed))
+    assert (folder.growing_calls(), folder.finished_calls(), folder.strangers()) == ([CALL], [], [])
+    assert list(folder.finished_path(CALL).parent.iterdir()) == []
+
+
+def test_adoption_that_finds_no_room_leaves_everything_as_it_was(
+    folder: RecordingsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = write_recording(folder.growing_path(CALL))
+
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(DiskFull):
+        folder.adopt(CALL, sha256=digest_of(sealed))
+    monkeypatch.undo()
+    assert folder.growing_path(CALL).read_bytes() == sealed
+    assert list(folder.finished_path(CALL).parent.iterdir()) == []
 
 
 def test_adoption_never_replaces_a_finished_recording(folder: RecordingsFolder) -> None:
     folder.finished_path(CALL).write_bytes(b"finished")
     folder.growing_path(CALL).write_bytes(b"growing")
     with pytest.raises(StorageTrouble):
-        folder.adopt(CALL)
+        folder.adopt(CALL, sha256=digest_of(b"growing"))
     assert folder.finished_path(CALL).read_bytes() == b"finished"
     assert folder.growing_path(CALL).read_bytes() == b"growing"
 
@@ -96,10 +133,10 @@ def test_adoption_and_removal_are_durable_on_return(folder: RecordingsFolder, mo
         synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         real_fsync(descriptor)
 
-    write_recording(folder.growing_path(CALL))
+    sealed = write_recording(folder.growing_path(CALL))
     monkeypatch.setattr(os, "fsync", fsync)
-    folder.adopt(CALL)
-    assert synced == ["finished", "growing"]
+    folder.adopt(CALL, sha256=digest_of(sealed))
+    assert synced == [f"{CALL}.tmp", "finished", "growing"]
     synced.clear()
     folder.remove_all([CALL])
     assert sorted(synced) == ["finished", "growing"]
@@ -165,6 +202,10 @@ def test_folder_that_was_not_created_is_said_to_be_missing(tmp_path: Path) -> No
         folder.growing_calls()
     with pytest.raises(StorageTrouble):
         folder.free_bytes()
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _names(root: Path) -> list[str]:

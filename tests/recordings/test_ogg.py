@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from appliance.recordings import ogg
 from appliance.recordings.ogg import OggOpusStream
 from appliance.terms import DamagedRecording
-from tests.recordings.samples import ogg_pages
+from tests.recordings.samples import frames_in, ogg_pages
 
 
 @given(st.binary(max_size=600))
@@ -134,3 +134,26 @@ def test_frames_are_counted_from_the_pre_skip_on() -> None:
     assert ogg.frames_at(48_312, 312) == 8000
     assert ogg.frames_at(312, 312) == 0
     assert ogg.frames_at(0, 312) < 0
+
+
+def test_the_length_that_a_stream_tells_is_found_from_both_its_ends() -> None:
+    pages = ogg_pages(5)
+    assert ogg.frames_told(pages[0], pages[-1]) == frames_in(5)
+    stream = b"".join(pages)
+    assert ogg.frames_told(stream, stream) == frames_in(5)
+
+
+def test_letters_of_a_page_in_a_packet_are_no_page() -> None:
+    stream = OggOpusStream(7, pre_skip=312)
+    head, tags = stream.head_pages()
+    last = stream.page([b"OggS\0" * 20, b"OggS\0"], 960 * 2, True)
+    assert ogg.frames_told(head, head + tags + last) == ogg.frames_at(960 * 2, 312)
+
+
+@pytest.mark.parametrize("end", [b"", b"OggS\0", b"no page at all" * 9], ids=["nothing", "letters", "noise"])
+def test_a_stream_without_a_last_page_tells_no_length(end: bytes) -> None:
+    pages = ogg_pages(5)
+    with pytest.raises(DamagedRecording):
+        ogg.frames_told(pages[0], b"".join(pages[:-1]) + end)
+    with pytest.raises(DamagedRecording):
+        ogg.frames_told(end, pages[-1])

@@ -64,7 +64,7 @@ MUTANTS: dict[str, dict[str, Any]] = {
     "the catalogue does not sync": {f"{_VAULT}.store._prepare_connection": _prepare_without_sync},
     "the journal does not sync": {"appliance.audit.journal.os": _OsWithoutSync()},
     "a running recording is not synced": {f"{_RECORDINGS}.writer.RecordingWriter.sync": _trust_the_disk},
-    "a recording is taken over as it lies": {f"{_RECORDINGS}.folder.RecordingsFolder.make_durable": _trust_the_disk},
+    "a recording that was taken over is not synced": {f"{_RECORDINGS}.disk.sync_and_let_go": _trust_the_disk},
     "the folders of recordings are not synced": {f"{_RECORDINGS}.disk.sync_folder": _trust_the_disk},
     "the ring's files are not synced": {f"{_VAULT}.ring_folder.Disk.sync": _trust_the_disk},
     "the ring's folder is not synced": {f"{_VAULT}.ring_folder.Disk.sync_folder": _trust_the_disk},

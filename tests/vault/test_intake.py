@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from appliance.clock import EARLIEST_MS
+from appliance.recordings.container import ClosingRecord, EndReason
+from appliance.recordings.reader import RecordingReader
 from appliance.terms import CallId, DamagedRecording, KeyForgotten, LineName, NotAllowed, StorageTrouble
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
@@ -17,6 +20,11 @@ from tests.vault.box_house import LINE, BoxHouse, acts_of, begin_writing, condem
 def state_of(box: Box, call: CallId) -> CallState | None:
     row = box.catalogue.find(call)
     return row.state if row else None
+
+
+def adopt(box: Box, call: CallId) -> None:
+    """As a take-over that was cut before the catalogue knew leaves it."""
+    box.folder.adopt(call, sha256=hashlib.sha256(box.folder.growing_path(call).read_bytes()).hexdigest())
 
 
 def test_a_finished_call_is_kept_with_the_facts_of_its_own_closing_record(box: Box) -> None:
@@ -117,7 +125,7 @@ def test_a_damaged_beginning_is_kept_for_whoever_looks_and_does_not_stop_the_oth
 
 def test_a_cut_between_the_files_move_and_the_catalogue_is_made_good(box: Box) -> None:
     call = written_call(box)
-    box.folder.adopt(call)
+    adopt(box, call)
     box.intake.take_over_what_was_left()
     assert state_of(box, call) is CallState.KEPT
 
@@ -139,6 +147,35 @@ def test_a_link_in_place_of_a_recording_is_not_followed(box: Box) -> None:
         box.intake.finish(call)
     assert state_of(box, call) is CallState.ISSUED
     box.folder.growing_path(call).unlink()
+
+
+def test_a_recorder_that_keeps_its_file_open_cannot_change_the_call_any_more(box: Box) -> None:
+    call = written_call(box)
+    with box.folder.growing_path(call).open("r+b") as kept_open:
+        box.intake.finish(call)
+        kept_open.write(bytes(4096))
+        kept_open.flush()
+        with RecordingReader(box.folder.finished_path(call), call=call, key=box.call_keys.key_of(call)) as reader:
+            reader.verify()
+
+
+def test_a_closing_record_that_states_another_length_than_the_audio_has_is_refused(box: Box) -> None:
+    call, writer, pages = begin_writing(box)
+    for page in pages.finish():
+        writer.write(page)
+    closing = ClosingRecord(
+        call=call,
+        frames=pages.frames + 8000,
+        audio_bytes=writer.audio_bytes,
+        audio_sha256=writer.audio_sha256,
+        ended=EndReason.SILENCE,
+        ended_at_ms=0,
+    )
+    writer.finish(closing)
+    with pytest.raises(DamagedRecording, match="longer or shorter"):
+        box.intake.finish(call)
+    assert state_of(box, call) is CallState.RUNNING
+    box.folder.discard_growing(call)
 
 
 def test_another_calls_recording_under_this_calls_name_is_not_taken(box: Box) -> None:
@@ -204,14 +241,15 @@ def test_a_recording_is_durable_before_it_counts_whoever_wrote_it(box: Box, sync
     synced.clear()
     box.intake.finish(call)
     growing = box.folder.growing_path(call)
-    assert synced.index(growing) < synced.index(box.folder.finished_path(call).parent)
+    finished = box.folder.finished_path(call)
+    assert synced[:3] == [finished.with_name(f"{call}.tmp"), finished.parent, growing.parent]
 
 
 def test_a_recovery_that_was_killed_before_its_name_was_durable_counts_only_afterwards(
     box: Box, synced: list[Path]
 ) -> None:
     call = written_call(box)
-    box.folder.adopt(call)
+    adopt(box, call)
     synced.clear()
     box.intake.finish(call)
     assert synced[:2] == [box.folder.finished_path(call), box.folder.finished_path(call).parent]

@@ -8,11 +8,10 @@ names the ring's states of that moment, which is later than the first time and a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -21,9 +20,9 @@ from appliance.audit.journal import Entry, decode_entry
 from appliance.terms import CallId, SettingsTrouble, parse_call_id
 from appliance.vault.backup.forgotten_list import Forgotten, ForgottenCalls
 from appliance.vault.catalogue import Catalogue, batches
-from appliance.vault.evidence.verifier import Chain, NotProven, signed_statement
+from appliance.vault.evidence.verifier import Unreadable, check_export
 from appliance.vault.retention.erasure_book import ErasureBook
-from appliance.vault.retention.receipt import KIND, ErasureId
+from appliance.vault.retention.receipt import ErasureId
 from appliance.vault.store import Store, calls, forgotten
 
 _BY, _WHY = "restore", "forgotten_before"
@@ -61,21 +60,30 @@ class Requests:
                 for name in entry.ids:
                     self.hear(Forgotten(call=CallId(name), at_ms=entry.at_ms, erasure=erasure))
 
-    def hear_receipt(self, path: Path, chain_pem: bytes) -> None:
-        """Raises SettingsTrouble: it is no receipt, or not one of this box."""
+    def hear_receipts(self, export: Path, roots: Sequence[str]) -> None:
+        """What a receipt as the web page hands it out says; a whole day's evidence will do too.
+
+        Args:
+            roots: fingerprints of the box's certificates.
+        Raises:
+            SettingsTrouble: it holds no receipt, or not all of it is proven, or it is another box's.
+        """
+        if not roots:
+            raise SettingsTrouble(
+                "The certificates of the box are in neither place, so no receipt can be checked. Nothing was changed."
+            )
         try:
-            signed = signed_statement(msgspec.json.decode(path.read_bytes()))
-            facts = Chain(chain_pem).check(signed).facts
-            if facts.get("kind") != KIND:
-                raise NotProven("It states something else than a deletion.")
-        except (OSError, msgspec.MsgspecError) as error:
-            raise SettingsTrouble(f"The receipt {path} cannot be read. Nothing was changed.") from error
-        except NotProven as error:
-            raise SettingsTrouble(f"{path} is no deletion receipt of this box. {error} Nothing was changed.") from error
-        erasure = facts["erasure"]
-        self._asked[erasure] = _Asked(at_ms=facts["asked_at_ms"], by=facts["asked_by"], why=facts["why"])
-        for call in facts["calls"]:
-            self.hear(Forgotten(call=parse_call_id(call), at_ms=facts["done_at_ms"], erasure=erasure))
+            verdict = check_export(export, roots)
+        except Unreadable as error:
+            raise SettingsTrouble(f"The receipt {export} cannot be read. Nothing was changed.") from error
+        trouble = (verdict.findings or ([] if verdict.receipts else ["It holds no receipt."]))[:1]
+        if trouble:
+            raise SettingsTrouble(f"{export} is no deletion receipt of this box. {trouble[0]} Nothing was changed.")
+        for facts in verdict.receipts:
+            erasure = facts["erasure"]
+            self._asked[erasure] = _Asked(at_ms=facts["asked_at_ms"], by=facts["asked_by"], why=facts["why"])
+            for call in facts["calls"]:
+                self.hear(Forgotten(call=parse_call_id(call), at_ms=facts["done_at_ms"], erasure=erasure))
 
     def condemn_in(self, store: Store, now_ms: int) -> None:
         """What is on the list and in this catalogue is condemned; what is not is noted as forgotten."""

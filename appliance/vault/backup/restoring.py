@@ -149,24 +149,17 @@ class Restoring:
 
     def _refuse_another_box(self, manifest: Manifest) -> None:
         identity = self._state.path("identity")
-        if self._has_sound_chain() and not is_of_box(identity, manifest.box):
+        if _chain_in(self._state) is not None and not is_of_box(identity, manifest.box):
             raise StorageTrouble(
                 f"The backup is of another box than {self._state.root}. Nothing was changed; name the right one."
             )
 
-    def _has_sound_chain(self) -> bool:
-        try:
-            Chain(self._state.read(_CHAIN) or b"")
-        except NotProven:
-            return False
-        return True
-
     def _own_requests(self) -> Requests:
         """What the journal here and signed receipts say was forgotten."""
         requests = Requests()
-        chain = (self._state if self._has_sound_chain() else self._backup).read(_CHAIN) or b""
+        roots = [chain.root_fingerprint for chain in map(_chain_in, (self._state, self._backup)) if chain is not None]
         for path in self._receipts:
-            requests.hear_receipt(path, chain)
+            requests.hear_receipts(path, roots)
         requests.hear_journal(self._state.read(_JOURNAL) or b"")
         return requests
 
@@ -245,7 +238,7 @@ class Restoring:
     def _bring_papers(self) -> None:
         for name in self._papers():
             content = self._backup.read(name)
-            is_here = self._has_sound_chain() if name == _CHAIN else self._state.exists(name)
+            is_here = _chain_in(self._state) is not None if name == _CHAIN else self._state.exists(name)
             if content is not None and not is_here:
                 self._state.put(name, content)
         if not self._state.exists(SETTINGS_NAME):
@@ -276,3 +269,11 @@ class Restoring:
             if content is not None:
                 self._state.put(f"ring/{name}", content)
         return True
+
+
+def _chain_in(place: Place) -> Chain | None:
+    """The box's certificates that lie there; None if there are none, or damaged ones."""
+    try:
+        return Chain(place.read(_CHAIN) or b"")
+    except NotProven:
+        return None

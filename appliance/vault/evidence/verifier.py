@@ -228,6 +228,7 @@ _WHY = {
     "period": "their time was over",
     "asked": "a person asked for it",
     "nothing_recorded": "nothing had been recorded",
+    "forgotten_before": "deleted before a restore",
 }
 _MOST_NAMED = 20
 _BROKEN = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
@@ -239,11 +240,15 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """said: what is proven, line by line.  findings: what is not.  roots: whose certificates vouch for it."""
+    """said: what is proven, line by line.  findings: what is not.  roots: whose certificates vouch for it.
+
+    receipts: the facts of the deletion receipts that hold.
+    """
 
     said: list[str]
     findings: list[str]
     roots: list[str]
+    receipts: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +277,7 @@ def check_export(path: Path, roots: Sequence[str] = ()) -> Verdict:
         raise Unreadable(
             f"{path.name} cannot be read as an export of evidence: it is no ZIP file, or cut off."
         ) from error
-    return Verdict(said=check.said, findings=check.findings, roots=[*check.chains])
+    return Verdict(said=check.said, findings=check.findings, roots=[*check.chains], receipts=check.receipts)
 
 
 class _ExportCheck:
@@ -287,6 +292,7 @@ class _ExportCheck:
         self.chains: dict[str, Chain] = {}
         self.said: list[str] = []
         self.findings: list[str] = []
+        self.receipts: list[dict[str, Any]] = []
 
     def run(self) -> None:
         self._read_chains()
@@ -430,6 +436,7 @@ class _ExportCheck:
             if found is not None and found.holds:
                 with self._noting(f"The receipt {name.removeprefix('receipts/')}"):
                     self.said += _about_receipt(found.facts)
+                    self.receipts.append(found.facts)
                     gone.update(found.facts["calls"])
         return gone
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from appliance.boundary.verbs import ExportReceipt
 from appliance.terms import CallId, KeyForgotten, KeyTrouble, SettingsTrouble, StorageTrouble
 from appliance.vault.backup.forgotten_list import Forgotten, encoded
 from appliance.vault.backup.mending import mend, settle
@@ -16,8 +17,11 @@ from appliance.vault.backup.place import CATALOGUE, FORGOTTEN, WRAPS, recording_
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
 from appliance.vault.check import find_faults, find_notes
+from appliance.vault.retention.receipt import ErasureId
+from tests.simulators.software_tpm import SoftwareTpm
 from tests.vault.backup.backup_house import BackedUp, back_up, plays, recovered_elsewhere
 from tests.vault.box_house import (
+    OWNER,
     PASSWORD,
     BoxHouse,
     acts_of,
@@ -27,13 +31,18 @@ from tests.vault.box_house import (
     receipt_of,
     written_call,
 )
+from tests.vault.evidence.house import written
 
 
-def erase(box: Box, *calls: CallId) -> bytes:
+def erase(box: Box, *calls: CallId) -> ErasureId:
     receipt = box.erasure.erase(calls, by="test", why="asked")
     assert receipt is not None
     assert receipt.signed is not None
-    return receipt.signed
+    return receipt.erasure_id
+
+
+def receipt_files(box: Box, erasure: ErasureId) -> dict[str, bytes]:
+    return box.evidence_desk.export_receipt(OWNER, ExportReceipt(login="A" * 43, erasure=erasure)).files
 
 
 def is_gone(box: Box, call: CallId) -> bool:
@@ -163,7 +172,7 @@ def test_what_was_forgotten_gets_a_receipt_again_and_the_journal_tells_the_resto
     with backed_up.opened() as box:
         gone = kept_call(box)
         back_up(box)
-        erasure_id = json.loads(json.loads(erase(box, gone))["statement"])["erasure"]
+        erasure_id = erase(box, gone)
     backed_up.lose_catalogue()
     backed_up.restore()
     with backed_up.opened() as box:
@@ -243,8 +252,7 @@ def test_on_another_box_a_receipt_forgets_what_an_old_backup_does_not_know(backe
         kept, gone = kept_call(box), kept_call(box)
         back_up(box)
         recovery = box.ring.contents
-        receipt = tmp_path / "receipt.json"
-        receipt.write_bytes(erase(box, gone))
+        receipt = written(receipt_files(box, erase(box, gone)), tmp_path / "receipt.zip")
     state = backed_up.house.folder / "by receipt"
     outcome = backed_up.restore(state, receipts=[receipt])
     assert outcome.restored.left_out == 1
@@ -261,13 +269,24 @@ def test_a_receipt_of_another_box_or_a_changed_one_stops_the_restore(backed_up: 
     with backed_up.opened() as box:
         gone = kept_call(box)
         back_up(box)
-        signed = erase(box, gone)
+        files = receipt_files(box, erase(box, gone))
+    with (
+        TemporaryDirectory(prefix="lk-") as run_dir,
+        SoftwareTpm(tmp_path / "tpm", Path(run_dir)),
+        BoxHouse(tmp_path, Path(run_dir)).opened() as another,
+    ):
+        of_another_box = receipt_files(another, erase(another, kept_call(another)))
+    (statement,) = (name for name in files if name.startswith("receipts/") and name.endswith(".json"))
+    changed = {**files, statement: files[statement].replace(gone.encode(), b"ab" * 16)}
+    without_any = {name: content for name, content in files.items() if not name.startswith("receipts/")}
     other = kept_in_mind = contents_of(backed_up.state)
-    receipt = tmp_path / "receipt.json"
-    for content in (signed.replace(gone.encode(), b"ab" * 16), b"{}", b"no json"):
-        receipt.write_bytes(content)
-        with pytest.raises(SettingsTrouble, match="Nothing was changed"):
-            backed_up.restore(receipts=[receipt])
+    receipt = tmp_path / "receipt.zip"
+    for wrong in (changed, of_another_box, without_any):
+        with pytest.raises(SettingsTrouble, match="no deletion receipt of this box"):
+            backed_up.restore(receipts=[written(wrong, receipt)])
+    receipt.write_bytes(b"no ZIP")
+    with pytest.raises(SettingsTrouble, match="cannot be read"):
+        backed_up.restore(receipts=[receipt])
     assert other == kept_in_mind == contents_of(backed_up.state)
 
 
