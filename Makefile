@@ -12,9 +12,9 @@ RUN_READY := .venv/.run-ready
 DEVELOP_READY := .venv/.develop-ready
 GERMAN := webui/translations/de/LC_MESSAGES/messages
 
-.PHONY: help run test lint bench soak crash attack lock clean
+.PHONY: help run test lint bench bench-million soak crash attack lock clean
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: $(RUN_READY) ## start the whole product with a simulated line and TPM; prints address and claim code
 	@.venv/bin/linekeep demo --state $(STATE) --port $(PORT)
@@ -30,6 +30,9 @@ lint: $(DEVELOP_READY) ## ruff, mypy, shellcheck
 
 bench: $(DEVELOP_READY) ## measure speed and memory; prints JSON
 	@.venv/bin/python -m tests.bench.whole
+
+bench-million: $(DEVELOP_READY) ## forget and start with a million calls; prints JSON (long, 12 GB)
+	@.venv/bin/python -m tests.bench.million
 
 soak: $(DEVELOP_READY) ## kill each daemon KILLS times during calls (long)
 	LINEKEEP_KILLS=$(KILLS) .venv/bin/python -m pytest tests/system/test_kill.py --timeout 7200
