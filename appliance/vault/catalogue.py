@@ -229,7 +229,10 @@ class Catalogue:
 
     def count_kept_outside(self, buckets: Collection[str]) -> int:
         """Kept calls that have no wrapped key in any of these buckets. Looks at every kept call."""
-        openable = sa.exists().where(call_keys.c.call_id == calls.c.call_id, call_keys.c.bucket_id.in_(list(buckets)))
+        # As a case, since for a plain IN SQLite looks into the index once for each bucket: 14 s instead of 2 s for a
+        # million calls of 100 days.
+        is_known = sa.case((call_keys.c.bucket_id.in_(list(buckets)), 1), else_=0) == 1
+        openable = sa.exists().where(call_keys.c.call_id == calls.c.call_id, is_known)
         with self._store.reading() as connection:
             return _count(connection, calls.c.state == CallState.KEPT, ~openable)
 
