@@ -27,6 +27,7 @@ def paper(tmp_path: Path) -> Paper:
     settings = f'state_dir = "{state}"\nrun_dir = "/run/nobody"\n[vault]\ntpm = "software"\nbackup = "{stick}"\n'
     (state / "linekeep.toml").write_text(settings)
     with opened_box(settings_of(state)) as box:
+        box.sign_journal_head()
         sheets, call = written_down(box, needed=2, sheets=3), kept_call(box)
         back_up(box)
     return state, sheets, call
