@@ -43,7 +43,7 @@ def _backup(parsed: argparse.Namespace) -> int:
         raise StorageTrouble(state.trouble)
     for sentence in state.not_copied:
         print(sentence)  # noqa: T201
-    print(f"The backup is made: {state.calls} recordings.")  # noqa: T201
+    print(f"The backup is made. Recordings in it: {state.calls}.")  # noqa: T201
     return NOT_ALL if state.not_copied else 0
 
 

@@ -74,7 +74,7 @@ def _recover(state: Path, *, go_without: bool) -> int:
     print("The words fit. Every call is being wrapped again under fresh keys.")  # noqa: T201
     with opened_box(settings) as box:
         box.sign_journal_head()  # a TPM that has signed nothing yet looks like one whose heads were cut off
-        print(f"{opening} of {kept} calls open. The box starts without a PIN now.")  # noqa: T201
+        print(f"Calls that open: {opening} of {kept}. The box starts without a PIN now.")  # noqa: T201
         print(f"Its new root certificate, for the label: {box.notary.chain.root_fingerprint}")  # noqa: T201
     print("Run `linekeep check` now, then start the box as usual. The words stay valid.")  # noqa: T201
     return 0

@@ -49,7 +49,7 @@ def _restore(parsed: argparse.Namespace) -> int:
 
 def _say(outcome: Outcome) -> None:
     print(outcome.restored.sentence())  # noqa: T201
-    print(f"{outcome.restored.recordings} recordings were brought back.")  # noqa: T201
+    print(f"Recordings brought back: {outcome.restored.recordings}.")  # noqa: T201
     if outcome.has_catalogue_from_backup:
         print(  # noqa: T201
             "The catalogue is the backup's; everybody must log in again. A damaged one, if there was one, lies beside "
@@ -76,5 +76,5 @@ def _open(state: Path, backup: BackupFolder) -> None:
         print(f"Next: `linekeep recover --state {state}` with the words of the recovery key.")  # noqa: T201
     else:
         if mended:
-            print(f"{mended} damaged recordings were replaced.")  # noqa: T201
+            print(f"Damaged recordings replaced: {mended}.")  # noqa: T201
         print("The ring of keys opens with this TPM. Run `linekeep check` now.")  # noqa: T201

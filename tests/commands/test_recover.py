@@ -58,7 +58,7 @@ def test_a_person_restores_on_a_new_board_and_types_two_of_three_sheets(paper: P
     assert "linekeep recover" in desk.run("restore", "--from", state.parent / "stick", "--state", elsewhere)[1]
     code, said = desk.run("recover", "--state", elsewhere, typed=(sheets[2], sheets[0]))
     assert code == 0, said
-    assert "1 of 1 calls open." in said
+    assert "Calls that open: 1 of 1." in said
     code, said = desk.run("check", "--state", elsewhere)
     assert code == 0, said
     with opened_box(settings_of(elsewhere)) as box:
@@ -97,7 +97,7 @@ def test_a_copy_that_is_older_than_the_calls_is_not_taken_unasked(paper: Paper, 
     assert "has keys for 0 of 1 calls: it is older" in said
     code, said = desk.run("recover", "--state", state, "--go-without", typed=sheets)
     assert code == 0
-    assert "0 of 1 calls open." in said
+    assert "Calls that open: 0 of 1." in said
     with opened_box(settings_of(state)) as box:
         assert not plays(box, call)
         assert plays(box, kept_call(box))

@@ -36,8 +36,8 @@ class Restored(Struct, frozen=True, kw_only=True):
 
     def sentence(self) -> str:
         return (
-            f"Restored on {_date(self.at_ms)} from the backup of {_date(self.backup_made_at_ms)}: {self.calls} calls; "
-            f"{self.left_out} calls forgotten since then were left out and stay forgotten."
+            f"Restored on {_date(self.at_ms)} from the backup of {_date(self.backup_made_at_ms)}. Calls: {self.calls}. "
+            f"Forgotten since then, left out, and forgotten for good: {self.left_out}."
         )
 
 

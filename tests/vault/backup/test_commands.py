@@ -34,14 +34,14 @@ def test_a_person_backs_up_loses_the_catalogue_and_restores(state: Path, capsys:
     with opened_box(settings_of(state)) as box:
         call, gone = kept_call(box), kept_call(box)
     code, out, _err = run(capsys, "backup", "--state", str(state), "--to", stick)
-    assert (code, out) == (0, "The backup is made: 2 recordings.\n")
+    assert (code, out) == (0, "The backup is made. Recordings in it: 2.\n")
     with opened_box(settings_of(state)) as box:
         box.erasure.erase([gone], by="test", why="asked")
     for path in state.glob("catalogue.sqlite*"):
         path.unlink()
     code, out, _err = run(capsys, "restore", "--from", stick, "--state", str(state))
     assert code == 0
-    assert ": 1 calls; 1 calls forgotten since then were left out and stay forgotten." in out
+    assert "Calls: 1. Forgotten since then, left out, and forgotten for good: 1." in out
     assert out.endswith("The ring of keys opens with this TPM. Run `linekeep check` now.\n")
     code, out, _err = run(capsys, "check", "--state", str(state))
     assert code == 0
@@ -58,7 +58,7 @@ def test_on_another_machine_the_person_is_told_what_is_next(state: Path, capsys:
     assert run(capsys, "backup", "--state", str(state), "--to", stick)[0] == 0
     code, out, _err = run(capsys, "restore", "--from", stick, "--state", str(elsewhere))
     assert code == 0
-    assert "1 recordings were brought back." in out
+    assert "Recordings brought back: 1." in out
     assert "The ring of keys does not open with this TPM." in out
     assert out.endswith(f"Next: `linekeep recover --state {elsewhere}` with the words of the recovery key.\n")
 

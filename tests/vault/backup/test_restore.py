@@ -217,7 +217,7 @@ def test_the_check_says_so_and_finds_nothing_wrong(backed_up: BackedUp) -> None:
         settle(box)
         (note,) = find_notes(box)
         assert note.startswith("Restored on 20")
-        assert note.endswith(": 1 calls; 1 calls forgotten since then were left out and stay forgotten.")
+        assert note.endswith("Calls: 1. Forgotten since then, left out, and forgotten for good: 1.")
         assert list(find_faults(box)) == []
 
 
