@@ -133,7 +133,7 @@ class Box:
         self.accounts = Accounts(self.store, self.journal, clock, settings.state / "claim-code")
         self.watch = ClockWatch(clock, self.catalogue, self.journal)
         self.call_keys = CallKeys(self.ring, self.catalogue, clock)
-        finish_recovery(self)
+        finish_recovery(self.ring, self.journal, self.call_keys)
         self.recovery = RecoverySetUp(
             ring=self.ring, accounts=self.accounts, journal=self.journal, clock=clock, steady_s=time.monotonic
         )

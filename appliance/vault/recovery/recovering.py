@@ -12,19 +12,18 @@ goes on; the secret `recovered` in the ring says so until it is done.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from appliance.audit.events import Act
+from appliance.audit.journal import Journal
 from appliance.terms import KeyTrouble
+from appliance.vault.call_keys import CallKeys
 from appliance.vault.provisioning import own_again, provision
 from appliance.vault.recovery.copy import RecoveryCopy, parse_copy
 from appliance.vault.ring import Ring
 from appliance.vault.ring_file import RingContents
 from appliance.vault.ring_folder import REAL_DISK, RECOVERY_COPY, Disk
 from appliance.vault.tpm import Tpm
-
-if TYPE_CHECKING:
-    from appliance.vault.box import Box
 
 RECOVERED_SECRET: Final = "recovered"  # noqa: S105 - the name of a secret
 
@@ -53,13 +52,13 @@ def recover_ring(folder: Path, tpm: Tpm, contents: RingContents, *, now_ms: int,
     Ring.recover(folder, tpm, RingContents(buckets=ours.buckets, secrets=secrets), disk=disk)
 
 
-def finish_recovery(box: Box) -> None:
+def finish_recovery(ring: Ring, journal: Journal, call_keys: CallKeys) -> None:
     """At the start of a box: the last step, if there was a recovery."""
-    recovered = box.ring.contents.secrets.get(RECOVERED_SECRET)
+    recovered = ring.contents.secrets.get(RECOVERED_SECRET)
     if recovered is None:
         return
     at_ms = int(recovered)
-    last = box.journal.last(Act.BOX_RECOVERED)
+    last = journal.last(Act.BOX_RECOVERED)
     if last is None or last.notes["at_ms"] != at_ms:
-        box.journal.append(Act.BOX_RECOVERED, by="console", notes={"at_ms": at_ms})
-    box.call_keys.renew(without_secret=RECOVERED_SECRET)
+        journal.append(Act.BOX_RECOVERED, by="console", notes={"at_ms": at_ms})
+    call_keys.renew(without_secret=RECOVERED_SECRET)
