@@ -32,11 +32,11 @@ from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import Catalogue
 from appliance.vault.clock_watch import ClockWatch
 from appliance.vault.evidence.day_book import DayBook
-from appliance.vault.evidence.export import EvidenceDesk
 from appliance.vault.evidence.identity import ensure_identity
 from appliance.vault.evidence.journal_heads import JournalHeads, SignedHead
 from appliance.vault.evidence.notary import Notary
 from appliance.vault.evidence.run import EvidenceRun
+from appliance.vault.evidence_desk import EvidenceDesk
 from appliance.vault.front_certificate import ensure_front_certificate, new_authority_key
 from appliance.vault.intake import Intake
 from appliance.vault.line_board import LineBoard

@@ -17,7 +17,7 @@ import pytest
 from appliance.boundary.verbs import ExportEvidence
 from appliance.terms import CallId
 from appliance.vault.evidence import verifier
-from appliance.vault.evidence.export import DayNotOver, NotSigned
+from appliance.vault.evidence_desk import DayNotOver, NotSigned
 from appliance.vault.playback import OPENINGS_A_MINUTE, NoSuchCall, TooManyOpenings
 from tests.simulators.software_tpm import SoftwareTpm
 from tests.vault.box_house import OWNER, BoxHouse, acts_of, kept_call

@@ -13,7 +13,7 @@ import pytest
 from appliance.boundary.verbs import ExportReceipt, ListErasures
 from appliance.terms import CallId, NotAllowed
 from appliance.vault.evidence import verifier
-from appliance.vault.evidence.export import NoReceipt
+from appliance.vault.evidence_desk import NoReceipt
 from appliance.vault.retention import erasure
 from appliance.vault.rights import Right
 from tests.simulators.software_tpm import SoftwareTpm
