@@ -154,6 +154,14 @@ TROUBLES = {
         safe=mark("A deletion does not wait for its receipt: the keys are gone as soon as the list says so."),
         to_do=mark("Go back to the deletions. A receipt that is missing there follows by itself."),
     ),
+    "NotGoneYet": Trouble(
+        status=503,
+        happened=mark("The call is being deleted"),
+        safe=mark(
+            "Nobody can open it any more, and no list shows it. But the chip of the box has not confirmed it yet."
+        ),
+        to_do=mark("Leave the box switched on: it goes on by itself. The receipt will then stand among the deletions."),
+    ),
     "PasswordTooShort": Trouble(
         status=422,
         happened=mark("The password is too short"),

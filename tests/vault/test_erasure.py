@@ -11,6 +11,7 @@ from appliance.terms import CallId, KeyTrouble, StorageTrouble
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
 from appliance.vault.evidence.notary import Notary
+from appliance.vault.retention.erasure import NotGoneYet
 from appliance.vault.ring import Ring
 from tests.vault.box_house import BoxHouse, acts_of, condemn, kept_call, receipt_of
 
@@ -38,7 +39,7 @@ def test_without_the_tpms_word_nothing_is_called_forgotten_and_the_next_run_fini
         raise KeyTrouble("The TPM does not answer.")
 
     monkeypatch.setattr(Ring, "commit", refuse)
-    with pytest.raises(KeyTrouble):
+    with pytest.raises(NotGoneYet, match="The TPM does not answer"):
         box.erasure.erase([call], by="test", why="test")
     row = box.catalogue.find(call)
     assert row is not None

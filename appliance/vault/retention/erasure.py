@@ -26,7 +26,7 @@ from appliance.audit.events import Act
 from appliance.audit.journal import Entry, Journal
 from appliance.clock import Clock
 from appliance.recordings.folder import RecordingsFolder
-from appliance.terms import CallId, KeyTrouble
+from appliance.terms import CallId, KeyTrouble, LinekeepError
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import Catalogue, batches
 from appliance.vault.evidence.notary import Notary
@@ -43,6 +43,16 @@ MOST_IN_A_RECEIPT = 100_000
 
 _NAMED_IN_LOG = 100
 """The log names no more calls than that at once: the journal has them all, and 10,000 lines take half a second."""
+
+
+class NotGoneYet(KeyTrouble):
+    """Asked for, and not done to the end: it is taken up again by itself."""
+
+    def __init__(self, why: LinekeepError) -> None:
+        super().__init__(
+            f"The deletion is noted, and nobody can open these calls any more, but it is not finished: {why} "
+            "It goes on by itself."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +100,17 @@ class Eraser:
         """Returns when the keys are gone; None if nobody had to: unknown, forgotten, or asked for before.
 
         More calls than a receipt names are so many erasures, of which the last is returned; one commit forgets all.
-        Raises: KeyTrouble, StorageTrouble; the erasure is then taken up again.
+        Raises:
+            NotGoneYet: noted, and taken up again.
+            StorageTrouble: it could not even be noted, so nothing was done.
         """
         if not calls:
             return None
         noted = [self._ask(part, by=by, why=why) for part in batches(list(calls), MOST_IN_A_RECEIPT)]
-        self.finish_condemned()
+        try:
+            self.finish_condemned()
+        except LinekeepError as trouble:
+            raise NotGoneYet(trouble) from trouble
         erasure_id = noted[-1]
         return None if erasure_id is None else Receipt(erasure_id=erasure_id, signed=self._book.receipt(erasure_id))
 
