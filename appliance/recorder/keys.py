@@ -1,0 +1,358 @@
+"""Keys that are pressed on a line: the sixteen pairs of tones (DTMF).
+
+Pure. Samples of any length go in, each key comes out once.
+
+A key is one of four low and one of four high tones together (ITU-T Q.23). A receiver takes a pair that
+lasts 40 ms, with pauses of 40 ms, tones within 1.5 % of their frequency, and leaves what is shorter than
+20 ms or off by more than 3.5 % (ITU-T Q.24, ETSI ES 201 235-3). The hard part is the human voice: its vowels
+hit two of the eight tones many times an hour. Three looks tell them apart, each dearer than the last and
+on less of the sound:
+
+1. Every 10 ms the spectrum of the last 32 ms. Two looks in a row show the same pair, and that pair holds a
+   good part of the energy, neither tone far below the other, nothing else above the weaker.
+2. Over the last 105 ms, in pieces of 10 ms, the complex amplitude of both tones at the frequency that fits
+   them best. A sender's tones stand still: they begin together, keep their phase and have one level. What a
+   voice hits drifts, and its parts come and go one by one.
+3. What was measured is weighed into one number (logistic discriminant, D. R. Cox, 1958): above zero the key
+   is certain. The weights come from keys in noise, babble and hum, and from hours of speech without any.
+
+A key is told when it is certain, some 40 ms after it began, not when it ends: a person waits for what the
+key does. While it is held it is not told again, nor when it fails for 10 ms (ITU-T Q.24).
+
+What a key means, and which side pressed it, is left to others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.recorder.signals import Pcm
+from appliance.terms import RATE_HZ
+
+LOW_HZ = (697, 770, 852, 941)
+HIGH_HZ = (1209, 1336, 1477, 1633)
+DIGITS = "123A456B789C*0#D"
+"""Row by row: the digit of low tone i and high tone j stands at 4 i + j (ITU-T Q.23)."""
+
+LEAST_DBM0 = -46.0
+"""Of one tone. Q.24 lets receivers go down to -29 dBm and lower; below -46 dBm0 is crosstalk from other lines."""
+
+DBM0_OF_FULL_SCALE_SINE = 3.14
+"""ITU-T G.711, A-law: the card is taken to be set so that its full scale is that of the digital network."""
+
+STEP_FRAMES = 80
+"""10 ms: how often it is looked."""
+
+_WINDOW = 256
+_PIECE = 80
+_PIECE_STEP = 40
+_PIECES = 20
+_MEMORY = _PIECE + _PIECE_STEP * (_PIECES - 1)
+
+SHORTEST_PIECES = 6
+"""Pieces in a row that hold both tones: 30 ms. A tone of 20 ms fills four or five, one of 40 ms seven or eight."""
+
+_LEAST_SHARE = 0.45
+_MOST_TWIST = 10**1.15
+"""11.5 dB between the tones: 8 dB as asked for, and noise on both."""
+
+_LOUDEST_RIVAL = 10**-0.2
+
+_MOST_DEVIATION = 0.024
+_DEVIATIONS = np.linspace(-0.04, 0.04, 33)
+
+_FALLEN = 10**-0.8
+"""A tone 8 dB below what it was when the key was told ..."""
+_FALLEN_STEPS = 2
+"""... for so many steps has ended: a gap of 40 ms gives three, one of 10 ms one at most."""
+
+Reals = npt.NDArray[np.float32]
+Phasors = npt.NDArray[np.complex64]
+Numbers = npt.NDArray[np.intp]
+
+_TONES_HZ = np.array(LOW_HZ + HIGH_HZ)
+_LEAST_POWER = (32767 * 10 ** ((LEAST_DBM0 - DBM0_OF_FULL_SCALE_SINE) / 20)) ** 2
+"""Powers are squared amplitudes in sample values."""
+
+_QUIET = int((_LEAST_POWER / 3) ** 0.5)
+"""No window can show more power than three times the square of its loudest sample: then there is nothing to look at."""
+
+WEIGHTS = np.array([-4.49, -3.26, -3.69, -3.0, -2.32, -1.56, 2.79, -1.63, 2.33, -11.77], np.float32)
+BIAS = -11.92
+
+PIECE_WEIGHT = 1.2
+WEIGHED_PIECES = 5
+"""The longest pairs in speech weigh so much less for each further 5 ms in which both tones stand still."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """Steps that deserve the second look.
+
+    sound: samples with the memory before them, of all steps. steps: which ones. pairs, tones, lines: of each step
+    the pair, the places of its two tones, the power of each spectral line. held: the power of the two tones.
+    rivals: the strongest other line beside the weaker tone.
+    """
+
+    sound: Reals
+    steps: Numbers
+    pairs: Numbers
+    tones: Numbers
+    lines: Reals
+    held: Reals
+    rivals: Reals
+
+    @property
+    def places(self) -> tuple[list[int], list[int]]:
+        return self.steps.tolist(), self.pairs.tolist()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key press.
+
+    first_frame: where both tones began, to 5 ms; one that was in the noise at first begins later.
+    end_frame: where it was certain. The tones may go on.
+    digit: one of 0-9 * # A-D.
+    """
+
+    first_frame: int
+    end_frame: int
+    digit: str
+
+
+class KeyListener:
+    """The ear for keys of one line. Feed it every block in order; blocks of any length are welcome."""
+
+    def __init__(self) -> None:
+        self._past = np.zeros(_MEMORY, np.int16)
+        self._frames = 0
+        self._last_pair = -1
+        self._held = -1
+        self._held_powers = (0.0, 0.0)
+        self._fallen = 0
+
+    def hear(self, samples: Pcm) -> list[Key]:
+        """Take in the next samples of the line; the keys that became certain in them.
+
+        Args:
+            samples: int16, shape (frames,). What does not fill a 10 ms step waits for the next block.
+        """
+        heard = np.concatenate((self._past, samples))
+        steps = (heard.size - _MEMORY) // STEP_FRAMES
+        self._past = heard[steps * STEP_FRAMES :].copy()
+        if steps == 0:
+            return []
+        told: list[Key] = []
+        if self._held >= 0 or heard.max() > _QUIET or heard.min() < -_QUIET:
+            told = self._listen(heard.astype(np.float32), steps)
+        else:
+            self._last_pair = -1
+        self._frames += steps * STEP_FRAMES
+        return told
+
+    def _listen(self, sound: Reals, steps: int) -> list[Key]:
+        parts = _spectra(sound, steps)
+        powers = parts @ _TONE_LINES
+        found, pairs = self._shown_twice(powers)
+        certain: dict[int, tuple[int, int]] = {}
+        if found.size:
+            looks = _looks(sound, parts, powers, found, pairs)
+            lengths = self._lengths(looks)
+            certain = {
+                step: (pair, pieces) for step, pair, pieces in zip(*looks.places, lengths, strict=True) if pieces
+            }
+        return self._follow(powers, certain) if certain or self._held >= 0 else []
+
+    def _shown_twice(self, powers: Reals) -> tuple[Numbers, Numbers]:
+        """Steps that show the pair of the step before, and that pair."""
+        low, high = powers[:, :4].max(1), powers[:, 4:8].max(1)
+        weaker, both = np.minimum(low, high), low + high
+        shown = (both > _LEAST_SHARE * powers[:, 8]) & (weaker * (_MOST_TWIST + 1) > both) & (weaker > _LEAST_POWER)
+        if not shown.any():
+            self._last_pair = -1
+            return _NONE, _NONE
+        pairs = np.where(shown, powers[:, :4].argmax(1) * 4 + powers[:, 4:8].argmax(1), -1)
+        before = np.concatenate(([self._last_pair], pairs[:-1]))
+        self._last_pair = int(pairs[-1])
+        found = np.flatnonzero(shown & (pairs == before))
+        return found, pairs[found]
+
+    def _lengths(self, looks: Looks) -> list[int]:
+        """For each look, how many pieces a certain key has lasted; 0 if there is none."""
+        if not looks.steps.size:
+            return []
+        pieces, measures, possible = measure(looks)
+        lasting = np.minimum(pieces - SHORTEST_PIECES, WEIGHED_PIECES)
+        certain = possible & (measures @ WEIGHTS + PIECE_WEIGHT * lasting + BIAS > 0)
+        lengths: list[int] = np.where(certain, pieces, 0).tolist()
+        return lengths
+
+    def _follow(self, powers: Reals, certain: dict[int, tuple[int, int]]) -> list[Key]:
+        """Tell a certain key at its first step, and wait for its end."""
+        told = []
+        for step in range(len(powers)):
+            if self._held >= 0:
+                self._look_for_end(powers[step])
+            elif step in certain:
+                pair, pieces = certain[step]
+                end = self._frames + (step + 1) * STEP_FRAMES
+                first = max(0, end - pieces * _PIECE_STEP - _PIECE_STEP // 2)
+                told.append(Key(first_frame=first, end_frame=end, digit=DIGITS[pair]))
+                self._held, self._fallen = pair, 0
+                self._held_powers = _pair_of(powers[step], pair)
+        return told
+
+    def _look_for_end(self, powers: Reals) -> None:
+        now = _pair_of(powers, self._held)
+        fallen = any(power < _FALLEN * held for power, held in zip(now, self._held_powers, strict=True))
+        self._fallen = self._fallen + 1 if fallen else 0
+        if self._fallen >= _FALLEN_STEPS:
+            self._held = -1
+
+
+def _pair_of(powers: Reals, pair: int) -> tuple[float, float]:
+    return float(powers[pair // 4]), float(powers[4 + pair % 4])
+
+
+def _spectra(sound: Reals, steps: int) -> Reals:
+    """Squared real and imaginary part of each line, shape (steps, 2 lines), in the window that ends each step."""
+    first = sound[_MEMORY + STEP_FRAMES - _WINDOW :]
+    windows: Reals = np.ndarray((steps, _WINDOW), np.float32, first, strides=(4 * STEP_FRAMES, 4))
+    parts: Reals = np.fft.rfft(windows * _HANN).view(np.float32)
+    parts *= parts
+    return parts
+
+
+def _looks(sound: Reals, parts: Reals, powers: Reals, steps: Numbers, pairs: Numbers) -> Looks:
+    """Of these steps those in which nothing else is nearly as loud as the pair."""
+    lines = parts[steps].reshape(len(steps), -1, 2).sum(2)
+    tones = np.stack((pairs // 4, 4 + pairs % 4), 1)
+    held = powers[steps[:, None], tones] + 1
+    rivals = (lines * _OTHER_LINES[pairs]).max(1) / held.min(1)
+    alone = rivals < _LOUDEST_RIVAL
+    return Looks(
+        sound=sound,
+        steps=steps[alone],
+        pairs=pairs[alone],
+        tones=tones[alone],
+        lines=lines[alone],
+        held=held[alone],
+        rivals=rivals[alone],
+    )
+
+
+def measure(looks: Looks) -> tuple[Numbers, Reals, npt.NDArray[np.bool_]]:
+    """Pieces that hold the pair, the ten measures of a look, and whether length and frequencies are a key's."""
+    pieces, apart, impurity, deviation = _stand_still(_pieces(looks), looks.tones)
+    sums = looks.lines @ _NEAR_LINES
+    rows = np.arange(len(pieces))
+    low, high = looks.tones.T
+    ratios = np.stack(
+        (
+            sums[:, 12] / looks.held.sum(1),
+            sums[rows, low] / looks.held[:, 0],
+            sums[rows, high] / looks.held[:, 1],
+            sums[rows, high + 4] / looks.held[:, 1],
+            looks.rivals,
+        ),
+        1,
+    )
+    measures = np.concatenate(
+        (
+            np.log10(0.01 + np.sort(impurity, 1)[:, ::-1]),
+            100 * deviation,
+            np.minimum(apart, 4)[:, None],
+            np.log10(np.clip(ratios, 10**-2.5, 10)),
+        ),
+        1,
+    )
+    return pieces, measures, (pieces >= SHORTEST_PIECES) & (deviation < _MOST_DEVIATION).all(1)
+
+
+def _pieces(looks: Looks) -> Phasors:
+    """Complex amplitudes of the two tones in each piece, shape (looks, 2, pieces)."""
+    shape, strides = (len(looks.sound) - _MEMORY + 1, _PIECES, _PIECE), (4, 4 * _PIECE_STEP, 4)
+    every: Reals = np.ndarray(shape, np.float32, looks.sound, strides=strides)
+    parts = (every[(looks.steps + 1) * STEP_FRAMES] @ _PIECE_TONES[looks.pairs]).transpose(0, 2, 1)
+    return parts[:, :2] + 1j * parts[:, 2:]
+
+
+def _stand_still(pieces: Phasors, tones: Numbers) -> tuple[Numbers, Numbers, Reals, Reals]:
+    """How long both tones have stood still until now, by how much one longer than the other; each one's impurity
+    (share of its energy that is not one steady tone) and deviation from its frequency."""
+    fits = np.abs(_TURNS[tones][..., -SHORTEST_PIECES:] @ pieces[..., -SHORTEST_PIECES:, None])[..., 0]
+    best = fits.argmax(2)
+    still = pieces * _TURNS[tones, best]
+    steady = still[..., -SHORTEST_PIECES:].mean(2, keepdims=True)
+    there = (still * steady.conj()).real > 0.5 * np.abs(steady) ** 2
+    until_now = np.logical_and.accumulate(there[..., ::-1], 2)
+    lasted = until_now.all(1).sum(1)
+    each = until_now.sum(2)
+    judged = np.arange(_PIECES)[::-1] < np.maximum(lasted, SHORTEST_PIECES)[:, None, None]
+    inside = still * judged
+    energy = (np.abs(inside) ** 2).sum(2) * judged.sum(2) + 1
+    impurity = 1 - np.abs(inside.sum(2)) ** 2 / energy
+    return lasted, np.abs(each[:, 0] - each[:, 1]), impurity, np.abs(_DEVIATIONS[best])
+
+
+def _hann(frames: int) -> npt.NDArray[np.float64]:
+    """Sums to 2, so that a sine shows its amplitude."""
+    window: npt.NDArray[np.float64] = np.hanning(frames + 1)[:-1]
+    window *= 2 / window.sum()
+    return window
+
+
+def _piece_tones() -> Reals:
+    """For each pair the four columns (real and imaginary parts) that give the tones of one piece."""
+    angles = -2 * np.pi * _TONES_HZ / RATE_HZ * np.arange(_PIECE)[:, None]
+    tones = _hann(_PIECE)[:, None] * np.exp(1j * angles)
+    columns = [tones[:, [pair // 4, 4 + pair % 4]] for pair in range(16)]
+    return np.stack([np.concatenate((two.real, two.imag), 1) for two in columns]).astype(np.float32)
+
+
+def _turns() -> Phasors:
+    """What turns the phase of piece k back to that of the last one, shape (tones, deviations, pieces)."""
+    frequencies = _TONES_HZ[:, None, None] * (1 + _DEVIATIONS[:, None])
+    back = np.arange(_PIECES) - (_PIECES - 1)
+    turns: Phasors = np.exp(-2j * np.pi * frequencies / RATE_HZ * _PIECE_STEP * back).astype(np.complex64)
+    return turns
+
+
+def _columns(chosen: list[npt.NDArray[np.bool_]]) -> Reals:
+    return np.stack(chosen, 1).astype(np.float32)
+
+
+_LINES_HZ = np.fft.rfftfreq(_WINDOW, 1 / RATE_HZ)
+
+
+def _near(hz: float, within_hz: float) -> npt.NDArray[np.bool_]:
+    return _between(hz - within_hz, hz + within_hz)
+
+
+def _between(first_hz: float, last_hz: float) -> npt.NDArray[np.bool_]:
+    chosen: npt.NDArray[np.bool_] = (first_hz <= _LINES_HZ) & (last_hz >= _LINES_HZ)
+    return chosen
+
+
+_NONE = np.empty(0, np.intp)
+_HANN = _hann(_WINDOW).astype(np.float32)
+_PIECE_TONES = _piece_tones()
+_TURNS = _turns()
+
+_TONE_LINES = np.repeat(_columns([_near(hz, 55) for hz in _TONES_HZ] + [_between(500, 3400)]), 2, axis=0)
+"""The main lobe of each tone, and all that is heard above the dial tones (350 Hz to 450 Hz, ITU-T E.180). Each line
+counts twice: as real and as imaginary part."""
+
+_NEAR_LINES = _columns(
+    [_near(hz, 165) & ~_near(hz, 55) for hz in _TONES_HZ] + [_near(2 * hz, 55) for hz in HIGH_HZ] + [_between(180, 480)]
+)
+"""What lies beside each tone, at twice the high ones, and below all of them."""
+
+_OTHER_LINES = np.stack(
+    [_columns([_between(500, 3600) & ~_near(low, 80) & ~_near(high, 80)])[:, 0] for low in LOW_HZ for high in HIGH_HZ]
+)
+"""For each pair, the lines that are neither of its tones."""
