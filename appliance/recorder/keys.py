@@ -47,7 +47,7 @@ STEP_FRAMES = 80
 """10 ms: how often it is looked."""
 
 _WINDOW = 256
-_PIECE = 80
+_PIECE = 100
 _PIECE_STEP = 40
 _PIECES = 20
 _MEMORY = _PIECE + _PIECE_STEP * (_PIECES - 1)
@@ -61,7 +61,7 @@ _MOST_TWIST = 10**1.15
 
 _LOUDEST_RIVAL = 10**-0.2
 
-_MOST_DEVIATION = 0.024
+_MOST_DEVIATION = 0.0215
 _DEVIATIONS = np.linspace(-0.04, 0.04, 33)
 
 _FALLEN = 10**-0.8
@@ -80,10 +80,10 @@ _LEAST_POWER = (32767 * 10 ** ((LEAST_DBM0 - DBM0_OF_FULL_SCALE_SINE) / 20)) ** 
 _QUIET = int((_LEAST_POWER / 3) ** 0.5)
 """No window can show more power than three times the square of its loudest sample: then there is nothing to look at."""
 
-WEIGHTS = np.array([-4.49, -3.26, -3.69, -3.0, -2.32, -1.56, 2.79, -1.63, 2.33, -11.77], np.float32)
-BIAS = -11.92
+WEIGHTS = np.array([-4.6, -4.21, -3.74, -3.66, -2.24, -1.8, 2.96, -2.35, 3.24, -14.09], np.float32)
+BIAS = -15.73
 
-PIECE_WEIGHT = 1.2
+PIECE_WEIGHT = 0.6
 WEIGHED_PIECES = 5
 """The longest pairs in speech weigh so much less for each further 5 ms in which both tones stand still."""
 
@@ -192,15 +192,15 @@ class KeyListener:
         return lengths
 
     def _follow(self, powers: Reals, certain: dict[int, tuple[int, int]]) -> list[Key]:
-        """Tell a certain key at its first step, and wait for its end."""
+        """Tell a certain key at its first step, and no more while it is held."""
         told = []
         for step in range(len(powers)):
             if self._held >= 0:
                 self._look_for_end(powers[step])
-            elif step in certain:
+            if step in certain and certain[step][0] != self._held:
                 pair, pieces = certain[step]
                 end = self._frames + (step + 1) * STEP_FRAMES
-                first = max(0, end - pieces * _PIECE_STEP - _PIECE_STEP // 2)
+                first = max(0, end - _PIECE // 2 - pieces * _PIECE_STEP + _PIECE_STEP // 2)
                 told.append(Key(first_frame=first, end_frame=end, digit=DIGITS[pair]))
                 self._held, self._fallen = pair, 0
                 self._held_powers = _pair_of(powers[step], pair)

@@ -23,8 +23,8 @@ from tests.simulators import voices
 from tests.simulators.key_tones import Sender, any_digits, babble, hum, sampled, white
 
 Rows = NDArray[np.float64]
-_PITCHES = (1.0, 0.92, 1.08, 1.16)
-_ESPEAK_S = 4 * 3600
+_PITCHES = (1.0, 0.84, 0.88, 0.9, 0.92, 0.96, 0.98, 1.02, 1.04, 1.08, 1.12, 1.16)
+_ESPEAK_S = 8 * 3600
 _KEYS = 400
 _MARGIN = 1.0
 """Above the heaviest step of speech: a tenth of its odds."""

@@ -19,6 +19,9 @@ from appliance.terms import RATE_HZ
 
 HUMANS = ("en_US_f_Allison", "es_MX_f_Allison", "fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_IvrvoiceRU")
 _PROMPTS = Path("/usr/share/asterisk/sounds")
+SOUNDS = ("ascending-2tone", "beep", "beeperr", "descending-2tone", "tt-monkeys")
+"""Among the prompts, but no voices: tones, and apes that scream. At another pitch they may well be a key."""
+
 _TEXT = Path(__file__).parents[2] / "README.md"
 _LANGUAGES = ("en-us", "en-gb", "de", "fr-fr", "es", "it", "nl", "pl", "pt", "ru", "sv", "fi")
 _VARIANTS = ("", "+f1", "+f2", "+f3", "+f4", "+f5", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+croak")
@@ -26,13 +29,20 @@ _ESPEAK_RATE_HZ = 22050
 
 
 def human(speaker: str, pitch: float = 1.0) -> Pcm:
-    """All prompts of one speaker, 0.2 s between them. A pitch of 1.1 is a voice that is higher, and faster, by 10 %."""
-    parts = []
-    for path in sorted((_PROMPTS / speaker).rglob("*.wav")):
-        with wave.open(str(path)) as file:
-            parts += [np.frombuffer(file.readframes(file.getnframes()), np.int16), np.zeros(RATE_HZ // 5, np.int16)]
-    voice = np.concatenate(parts)
+    """All that one speaker says, 0.2 s between them. A pitch of 1.1 is a voice that is higher, and faster, by 10 %."""
+    paths = sorted(path for path in (_PROMPTS / speaker).rglob("*.wav") if path.stem not in SOUNDS)
+    voice = np.concatenate([part for path in paths for part in (_read(path), np.zeros(RATE_HZ // 5, np.int16))])
     return voice if pitch == 1.0 else resampled(voice, round(RATE_HZ * pitch), RATE_HZ)
+
+
+def sounds(speaker: str) -> Pcm:
+    """What is among the prompts and no voice."""
+    return np.concatenate([_read(_PROMPTS / speaker / f"{name}.wav") for name in SOUNDS])
+
+
+def _read(path: Path) -> Pcm:
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
 
 def synthetic(seconds: float, seed: int) -> Iterator[Pcm]:
