@@ -94,11 +94,12 @@ def test_shortest_keys_are_heard_in_white_noise(snr_db: float, random: np.random
     assert missed(pressed, listen(sound)) == 0
 
 
-def test_shortest_keys_are_heard_amid_babble(talk: Pcm, random: np.random.Generator) -> None:
-    sender = Sender(tone_ms=40)
-    sound, pressed = sender.press(any_digits(500, random), random)
-    told = listen(sound + babble(voices.talking(talk), len(sound), sender.power / 10**0.6, random))
-    assert missed(pressed, told) <= 5
+@pytest.mark.parametrize(("tone_ms", "snr_db"), [(40, 10), (70, 6)])
+def test_keys_are_heard_amid_babble(tone_ms: float, snr_db: float, talk: Pcm, random: np.random.Generator) -> None:
+    sender = Sender(tone_ms=tone_ms)
+    sound, pressed = sender.press(any_digits(300, random), random)
+    told = listen(sound + babble(voices.talking(talk), len(sound), sender.power / 10 ** (snr_db / 10), random))
+    assert missed(pressed, told) <= 3
 
 
 def test_keys_are_heard_through_a_hum_that_is_20_db_louder(random: np.random.Generator) -> None:
@@ -107,13 +108,25 @@ def test_keys_are_heard_through_a_hum_that_is_20_db_louder(random: np.random.Gen
     assert missed(pressed, listen(sound + hum(len(sound), 100 * sender.power, random))) == 0
 
 
+def test_a_steady_whistle_is_learned_and_hides_no_key(random: np.random.Generator) -> None:
+    """It lies between low and high tones, 3 dB above each. The first four seconds are not counted."""
+    sender = Sender(tone_ms=70)
+    sound, pressed = sender.press("3" * 60, random)
+    whistle = steady((1050,), len(sound) / RATE_HZ, -10)[: len(sound)]
+    told = listen(sound + whistle)
+    late = 4 * RATE_HZ
+    after = [key for key in pressed if key.first_frame > late]
+    assert len(after) > 20
+    assert missed(after, [key for key in told if key.first_frame > late - 800]) <= 1
+
+
 def test_a_key_is_heard_over_the_dial_tone(random: np.random.Generator) -> None:
     sender = Sender(tone_ms=70)
     sound, pressed = sender.press(any_digits(KEYS, random), random)
     assert missed(pressed, listen(sound + steady((425,), len(sound) / RATE_HZ, -13)[: len(sound)])) == 0
 
 
-@pytest.mark.parametrize(("tone_ms", "least_percent"), [(70, 95), (200, 99)])
+@pytest.mark.parametrize(("tone_ms", "least_percent"), [(70, 92), (200, 99)])
 def test_keys_are_heard_while_the_far_voice_talks(
     tone_ms: float, least_percent: float, talk: Pcm, random: np.random.Generator
 ) -> None:
