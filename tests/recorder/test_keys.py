@@ -182,11 +182,12 @@ def test_the_same_key_twice_with_a_pause_of_40_ms_is_told_twice(random: np.rando
     assert missed(pressed, listen(sound)) == 0
 
 
-def test_a_key_that_fails_for_10_ms_is_told_once(random: np.random.Generator) -> None:
+@pytest.mark.parametrize("fails_ms", [5, 10, 15])
+def test_a_key_that_fails_for_a_moment_is_told_once(fails_ms: int, random: np.random.Generator) -> None:
     for at in range(0, 80, 7):
         sound, pressed = Sender(tone_ms=150).press("9", random)
         fails_at = pressed[0].first_frame + 60 * MS + at
-        sound[fails_at : fails_at + 10 * MS] = 0
+        sound[fails_at : fails_at + fails_ms * MS] = 0
         assert digits(listen(sound)) == "9"
 
 
