@@ -128,10 +128,6 @@ class Looks:
     held: Reals
     rivals: Reals
 
-    @property
-    def places(self) -> tuple[list[int], list[int]]:
-        return self.steps.tolist(), self.pairs.tolist()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
@@ -193,10 +189,8 @@ class KeyListener:
         if found.size:
             new = np.maximum(_lines(parts[found]) - self._steady, 0)
             looks = _looks(sound, new, powers, found, pairs)
-            lengths = self._lengths(looks)
-            certain = {
-                step: (pair, pieces) for step, pair, pieces in zip(*looks.places, lengths, strict=True) if pieces
-            }
+            places = zip(looks.steps.tolist(), looks.pairs.tolist(), self._lengths(looks), strict=True)
+            certain = {step: (pair, pieces) for step, pair, pieces in places if pieces}
         self._learn_steady(_lines(parts[_STEPS // 2 - 1 :: _STEPS // 2]))
         return self._follow(powers, certain) if certain or self._held >= 0 else []
 
