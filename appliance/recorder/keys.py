@@ -21,13 +21,14 @@ compared with a key.
 
 A key is told when it is certain, as a rule 35 ms to 45 ms after it began and not when it ends: a person waits
 for what the key does. While it is held it is not told again, nor after an interruption of 10 ms (ITU-T Q.24).
-One that is masked when it begins, by a voice, is told when it comes out.
+Nor is its echo. One that a voice masks when it begins is told when it comes out.
 
 What a key means, and which side pressed it, is left to others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,6 @@ STEP_FRAMES = 80
 """10 ms: from one look to the next."""
 
 _STEPS = BLOCK_FRAMES // STEP_FRAMES
-
 _WINDOW = 256
 _PIECE = 100
 _PIECE_STEP = 40
@@ -78,9 +78,12 @@ _MOST_DEVIATION = 0.0215
 _DEVIATIONS = np.linspace(-0.04, 0.04, 33)
 
 _FALLEN = 10**-0.8
-"""A tone 8 dB below what it was when the key was told ..."""
 _FALLEN_STEPS = 2
-"""... for so many steps has ended: a gap of 40 ms gives three, one of 10 ms one at most."""
+"""A tone 8 dB weaker than when told, for two steps, has ended: 40 ms of pause give three, 10 ms one at most."""
+
+_ECHO = 10**-0.7
+_ECHO_FRAMES = RATE_HZ // 2
+"""The same key 7 dB weaker within half a second is its echo: whoever presses twice is as loud again."""
 
 Reals = npt.NDArray[np.float32]
 Phasors = npt.NDArray[np.complex64]
@@ -113,12 +116,8 @@ WEIGHED_PIECES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looks:
-    """Steps that deserve the second look.
-
-    sound: samples with the memory before them, of all steps. steps: which ones. pairs, tones, lines: of each step
-    the pair, the places of its two tones, the power of each spectral line. held: the power of the two tones.
-    rivals: the strongest other line beside the weaker tone.
-    """
+    """Steps that deserve the second look: which of the block; of each its pair, the places of the two tones and the
+    power they hold, the power of all lines, and the strongest other one as a ratio to the weaker tone."""
 
     sound: Reals
     steps: Numbers
@@ -152,7 +151,9 @@ class KeyListener:
         self._last_pair = -1
         self._steady = np.full(len(_LINES_HZ), _LEAST_STEADY, np.float32)
         self._held = -1
-        self._held_powers = (0.0, 0.0)
+        self._told = -1
+        self._told_powers = (0.0, 0.0)
+        self._told_at = 0
         self._fallen = 0
 
     def hear(self, samples: Pcm) -> list[Key]:
@@ -206,7 +207,7 @@ class KeyListener:
         shown = (both > _LEAST_SHARE * powers[:, 8]) & (weaker * (_MOST_TWIST + 1) > both) & (weaker > _LEAST_POWER)
         if not shown.any():
             self._last_pair = -1
-            return _NONE, _NONE
+            return np.flatnonzero(shown), np.flatnonzero(shown)
         pairs = np.where(shown, powers[:, :4].argmax(1) * 4 + powers[:, 4:8].argmax(1), -1)
         before = np.concatenate(([self._last_pair], pairs[:-1]))
         self._last_pair = int(pairs[-1])
@@ -229,21 +230,28 @@ class KeyListener:
         for step in range(len(powers)):
             if self._held >= 0:
                 self._look_for_end(powers[step])
-            if step in certain and certain[step][0] != self._held:
-                pair, pieces = certain[step]
-                end = self._frames + (step + 1) * STEP_FRAMES
+            pair, pieces = certain.get(step, (self._held, 0))
+            end = self._frames + (step + 1) * STEP_FRAMES
+            if pair != self._held and not self._is_echo(pair, end, powers[step]):
                 first = max(0, end - _PIECE // 2 - pieces * _PIECE_STEP + _PIECE_STEP // 2)
                 told.append(Key(first_frame=first, end_frame=end, digit=DIGITS[pair]))
-                self._held, self._fallen = pair, 0
-                self._held_powers = _pair_of(powers[step], pair)
+                self._held = self._told = pair
+                self._told_powers, self._told_at = _pair_of(powers[step], pair), end
+                self._fallen = 0
         return told
 
     def _look_for_end(self, powers: Reals) -> None:
-        now = _pair_of(powers, self._held)
-        fallen = any(power < _FALLEN * held for power, held in zip(now, self._held_powers, strict=True))
-        self._fallen = self._fallen + 1 if fallen else 0
+        self._fallen = self._fallen + 1 if self._below_told(_FALLEN, any, powers) else 0
         if self._fallen >= _FALLEN_STEPS:
             self._held = -1
+
+    def _is_echo(self, pair: int, end: int, powers: Reals) -> bool:
+        return pair == self._told and end - self._told_at < _ECHO_FRAMES and self._below_told(_ECHO, all, powers)
+
+    def _below_told(self, share: float, which: Callable[[Iterable[bool]], bool], powers: Reals) -> bool:
+        """Whether any or all of the told key's tones are weaker now than this share of what they were."""
+        now = _pair_of(powers, self._told)
+        return which(power < share * told for power, told in zip(now, self._told_powers, strict=True))
 
 
 def _pair_of(powers: Reals, pair: int) -> tuple[float, float]:
@@ -261,8 +269,7 @@ def _spectra(sound: Reals) -> Reals:
 
 def _lines(parts: Reals) -> Reals:
     """The power of each line."""
-    lines: Reals = parts[:, ::2] + parts[:, 1::2]
-    return lines
+    return parts[:, ::2] + parts[:, 1::2]
 
 
 def _looks(sound: Reals, lines: Reals, powers: Reals, steps: Numbers, pairs: Numbers) -> Looks:
@@ -286,8 +293,7 @@ def measure(looks: Looks) -> tuple[Numbers, Reals, npt.NDArray[np.bool_]]:
     """Pieces that hold the pair, the ten measures of a look, and whether length and frequencies are a key's."""
     pieces, apart, impurity, deviation = _stand_still(_pieces(looks), looks.tones)
     sums = looks.lines @ _NEAR_LINES
-    rows = np.arange(len(pieces))
-    low, high = looks.tones.T
+    rows, (low, high) = np.arange(len(pieces)), looks.tones.T
     ratios = np.stack(
         (
             sums[:, 12] / looks.held.sum(1),
@@ -338,9 +344,7 @@ def _stand_still(pieces: Phasors, tones: Numbers) -> tuple[Numbers, Numbers, Rea
 
 def _hann(frames: int) -> npt.NDArray[np.float64]:
     """Sums to 2, so that a sine shows its amplitude."""
-    window: npt.NDArray[np.float64] = np.hanning(frames + 1)[:-1]
-    window *= 2 / window.sum()
-    return window
+    return (1 - np.cos(2 * np.pi * np.arange(frames) / frames)) * (2 / frames)
 
 
 def _piece_tones() -> Reals:
@@ -375,7 +379,6 @@ def _between(first_hz: float, last_hz: float) -> npt.NDArray[np.bool_]:
     return chosen
 
 
-_NONE = np.empty(0, np.intp)
 _HANN = _hann(_WINDOW).astype(np.float32)
 _PIECE_TONES = _piece_tones()
 _TURNS = _turns()

@@ -191,6 +191,13 @@ def test_a_key_that_fails_for_a_moment_is_told_once(fails_ms: int, random: np.ra
         assert digits(listen(sound)) == "9"
 
 
+@pytest.mark.parametrize("delay_ms", [5, 20, 80, 300])
+def test_an_echo_is_no_second_key(delay_ms: int, random: np.random.Generator) -> None:
+    sound, pressed = Sender(tone_ms=60, pause_ms=450).press("1" + any_digits(20, random), random)
+    sound[delay_ms * MS :] += 0.3 * sound[: -delay_ms * MS].copy()
+    assert missed(pressed, listen(sound)) == 0
+
+
 def test_keys_without_a_pause_are_told_one_by_one(random: np.random.Generator) -> None:
     sound = np.concatenate([Sender(tone_ms=80).key(digit, random) for digit in "1470*369#"])
     assert digits(listen(np.concatenate((sound, np.zeros(800))))) == "1470*369#"
