@@ -63,7 +63,7 @@ SHORTEST_PIECES = 6
 """Pieces in a row that hold both tones: 30 ms. A tone of 20 ms fills four or five, one of 40 ms seven or eight."""
 
 _MUCH_BELOW, _LITTLE_ELSE = 10**-0.1, 10**-1.5
-"""Much energy below the tones and nothing else: so are the harmonics of a high voice. Then 10 ms more are waited for."""
+"""Much energy below the tones, nothing else: a high voice's harmonics are like that. 10 ms more are waited for."""
 
 _LEAST_SHARE = 0.45
 """Of the energy between 500 Hz and 3400 Hz. In white noise as loud as the key it is 0.46 and more."""

@@ -36,8 +36,8 @@ def random() -> np.random.Generator:
 
 @pytest.fixture(scope="module")
 def talk() -> Pcm:
-    """Ten minutes of synthetic voices that press no key."""
-    return np.concatenate(list(voices.synthetic(600, seed=5)))
+    """Six minutes of synthetic voices that press no key."""
+    return np.concatenate(list(voices.synthetic(360, seed=5)))
 
 
 def listen(sound: Sound | Pcm, block_frames: int = BLOCK_FRAMES) -> list[Key]:
