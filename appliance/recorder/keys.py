@@ -62,8 +62,8 @@ _MEMORY = _PIECE + _PIECE_STEP * (_PIECES - 1)
 SHORTEST_PIECES = 6
 """Pieces in a row that hold both tones: 30 ms. A tone of 20 ms fills four or five, one of 40 ms seven or eight."""
 
-_MUCH_BELOW, _LITTLE_ELSE = 10**-0.1, 10**-1.5
-"""Much energy below the tones, nothing else: a high voice's harmonics are like that. 10 ms more are waited for."""
+_MUCH_BELOW, _LITTLE_ELSE = 10**-0.1, 10**-1.2
+"""Much energy below the tones, nothing else: a high voice's harmonics are like that. 15 ms more are waited for."""
 
 _LEAST_SHARE = 0.45
 """Of the energy between 500 Hz and 3400 Hz. In white noise as loud as the key it is 0.46 and more."""
@@ -107,6 +107,9 @@ In this order: impurity of the worse and of the better tone; deviation of the lo
 how many pieces one lasts longer; energy below both, beside the low one, beside the high one, at twice the high one; the
 strongest other line. Energies, as ratios to the tone's own, and impurities are taken as logarithms. Zero lies above the
 heaviest step of all that speech."""
+
+_MOST = np.array([100, 10, 10, 10, 10], np.float32)
+"""Of the ratios: further down or up they say no more."""
 
 PIECE_WEIGHT = 0.3
 WEIGHED_PIECES = 5
@@ -308,11 +311,11 @@ def measure(looks: Looks) -> tuple[Numbers, Reals, npt.NDArray[np.bool_]]:
             np.log10(0.01 + np.sort(impurity, 1)[:, ::-1]),
             100 * deviation,
             np.minimum(apart, 4)[:, None],
-            np.log10(np.clip(ratios, 10**-2.5, 10)),
+            np.log10(np.clip(ratios, 10**-2.5, _MOST)),
         ),
         1,
     )
-    enough = SHORTEST_PIECES + 2 * ((ratios[:, 0] > _MUCH_BELOW) & (looks.rivals < _LITTLE_ELSE))
+    enough = SHORTEST_PIECES + 3 * ((ratios[:, 0] > _MUCH_BELOW) & (looks.rivals < _LITTLE_ELSE))
     return pieces, measures, (pieces >= enough) & (deviation < _MOST_DEVIATION).all(1)
 
 
