@@ -109,8 +109,6 @@ strongest other line. Energies, as ratios to the tone's own, and impurities are 
 heaviest step of all that speech."""
 
 _MOST = np.array([100, 10, 10, 10, 10], np.float32)
-"""Of the ratios: further down or up they say no more."""
-
 PIECE_WEIGHT = 0.3
 WEIGHED_PIECES = 5
 """For each further 5 ms in which both tones stand still. In speech the heaviest steps lose more."""
@@ -270,7 +268,6 @@ def _spectra(sound: Reals) -> Reals:
 
 
 def _lines(parts: Reals) -> Reals:
-    """The power of each line."""
     return parts[:, ::2] + parts[:, 1::2]
 
 
