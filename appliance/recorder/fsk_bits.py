@@ -1,0 +1,295 @@
+"""Two tones that take turns, 1200 times a second: finding where they begin, and deciding which one each bit was.
+
+Pure; the modem that asks is in `fsk`.
+
+*Bit clock.* Rate and phase are tried on ever longer stretches of the message; where they are right, the energy that the
+stronger tone has in each bit is greatest.
+
+*Bits.* The phase of the tones is continuous, so a bit also shows in its neighbours. Each bit is decided by comparing all
+sequences of itself and three bits on either side with what was heard, each sequence as one wave of unknown phase
+(W. Osborne and M. Luntz, IEEE Transactions on Communications 22, 1974). That is worth some 3 dB over looking at one bit
+at a time. A first reading, bit by bit, gives what the comparison needs: the amplitudes of both tones, their exact
+frequencies, and the phase by which the line delays one against the other. So twist and group delay cost little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.recorder.signals import Pcm
+from appliance.terms import RATE_HZ
+
+Complex = npt.NDArray[np.complex128]
+Real = npt.NDArray[np.float64]
+Bits = npt.NDArray[np.bool_]
+
+BIT_FRAMES = RATE_HZ / 1200
+
+LEAD_BITS = 24
+"""Bits of mark before a message that serve to measure it."""
+
+SLACK_BITS = 2
+"""The bits are read from here on before the message: in noise its beginning is seen one bit too late at times."""
+_SURE_LEAD = LEAD_BITS - SLACK_BITS
+
+TYPE_BITS = {
+    0x80: np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 1], np.bool_),
+    0x04: np.array([0, 0, 0, 1, 0, 0, 0, 0, 0, 1], np.bool_),
+}
+"""Call setup as MDMF and as SDMF: start bit, type byte with the lowest bit first, stop bit."""
+
+_SPACE_HZ = np.arange(1860.0, 2341.0, 20.0)
+_SEEK_SPACE_HZ = 2100.0
+"""One bit is so short that 150 Hz off costs 0.2 dB."""
+
+_SEEK_BITS = 8
+_LEAST_AGREEMENT = 0.45
+"""How much of what was heard must speak for the type byte and the mark before it. Noise alone: 0 +- 0.25."""
+
+_SIDE_BITS = 3
+_READINGS = 2
+
+_BAND_HZ = (350.0, 3650.0)
+_TAPS = 65
+"""Hum below 150 Hz is taken down by 50 dB, and so is the mirror image at negative frequencies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrier:
+    """Two tones and a bit clock. `first_frame` is where the start bit of the type byte begins."""
+
+    first_frame: float
+    bit_frames: float
+    mark_hz: float
+    space_hz: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """How the line passes the tones: their amplitudes, and the phase of space against mark."""
+
+    mark: float
+    space: float
+    turn: complex
+
+
+class Tones:
+    """One stretch of line, correlated with both tones of a carrier over any bits of it."""
+
+    def __init__(self, wave: Complex, mark_hz: float, space_hz: float) -> None:
+        self._frames = len(wave)
+        self._mark = _summed(wave, mark_hz)
+        self._space = _summed(wave, space_hz)
+
+    def correlate(self, edges: Real) -> tuple[Complex, Complex]:
+        """Mark and space over the bits between these edges, in frames; the last axis runs along the bits."""
+        inside = np.clip(edges, 0, self._frames - 1e-3)
+        whole = inside.astype(np.int64)
+        part = inside - whole
+        return tuple(
+            np.diff(summed[whole] + part * (summed[whole + 1] - summed[whole])) for summed in (self._mark, self._space)
+        )  # type: ignore[return-value]
+
+
+def _one_sided() -> Complex:
+    """A band pass for positive frequencies only: an ideal one, moved up and windowed (Hamming)."""
+    low, high = (hz / RATE_HZ for hz in _BAND_HZ)
+    taps = np.arange(_TAPS) - _TAPS // 2
+    ideal = (high - low) * np.sinc((high - low) * taps) * np.exp(1j * np.pi * (low + high) * taps)
+    return np.asarray(2 * ideal * np.hamming(_TAPS))
+
+
+_ONE_SIDED = _one_sided()
+
+
+def _summed(wave: Complex, hz: float) -> Complex:
+    turned = wave * np.exp(-2j * np.pi * hz / RATE_HZ * np.arange(len(wave)))
+    return np.concatenate(([0], np.cumsum(turned)))
+
+
+def one_sided(samples: Pcm) -> Complex:
+    """The samples without what is below 300 Hz and without their mirror image at negative frequencies."""
+    return np.convolve(samples, _ONE_SIDED, "same")
+
+
+def find_start(wave: Complex, earliest: int, latest: int, mark_hz: float) -> Carrier | None:
+    """Where mark turns into a known type byte, between two frames of this stretch.
+
+    It must reach 25 bits further back, and 16 bits further on.
+    """
+    tones = Tones(wave, mark_hz, _SEEK_SPACE_HZ)
+    starts = np.arange(earliest, latest, 0.5)
+    mark, space = tones.correlate(starts[:, None] + BIT_FRAMES * np.arange(-_SEEK_BITS, 11))
+    contrast = np.abs(mark) - np.abs(space)
+    heard = np.abs(contrast).sum(axis=1) + 1e-9
+    found: Carrier | None = None
+    best = 0.0
+    for kind, bits in TYPE_BITS.items():
+        signs = np.concatenate((np.ones(_SEEK_BITS), np.where(bits, 1.0, -1.0)))
+        likeness = contrast @ signs
+        place = int(likeness.argmax())
+        if likeness[place] > best and likeness[place] / heard[place] > _LEAST_AGREEMENT:
+            best = float(likeness[place])
+            found = _measured(wave, tones, float(starts[place]), mark_hz, kind)
+    return found
+
+
+def _measured(wave: Complex, tones: Tones, first_frame: float, mark_hz: float, kind: int) -> Carrier:
+    """Place and frequencies: mark from the phase of the lead; the others are tried, on the runs of equal bits."""
+    lead, _space = tones.correlate(first_frame + BIT_FRAMES * np.arange(1 - LEAD_BITS, 0))
+    mark_hz += _drift_hz(lead, BIT_FRAMES)
+    bits = np.concatenate((np.ones(_SEEK_BITS, np.bool_), TYPE_BITS[kind]))
+    turns = np.concatenate(([0], np.flatnonzero(bits[1:] != bits[:-1]) + 1, [len(bits)]))
+    lengths = np.diff(turns)
+    firsts = first_frame + np.arange(-8.0, 8.1, 0.5)
+    edges = firsts[:, None] + BIT_FRAMES * (turns - _SEEK_BITS)
+    energy = np.empty((len(_SPACE_HZ), len(firsts)))
+    for index, space_hz in enumerate(_SPACE_HZ):
+        mark, space = Tones(wave, mark_hz, float(space_hz)).correlate(edges)
+        energy[index] = (_power(np.where(bits[turns[:-1]], mark, space)) / lengths).sum(axis=1)
+    best_hz, best_first = np.unravel_index(int(energy.argmax()), energy.shape)
+    return Carrier(
+        first_frame=float(firsts[best_first]),
+        bit_frames=BIT_FRAMES,
+        mark_hz=mark_hz,
+        space_hz=float(_SPACE_HZ[best_hz]),
+    )
+
+
+def _drift_hz(bits: Complex, bit_frames: float) -> float:
+    """How far the tone lies from where it was looked for, by the phase from one bit to the next."""
+    turn = np.angle((bits[1:] * bits[:-1].conj()).sum())
+    return float(turn / (2 * np.pi * bit_frames) * RATE_HZ)
+
+
+def fit_clock(tones: Tones, carrier: Carrier, bits: int) -> Carrier:
+    """Rate and phase of the bit clock over so many bits; EN 300 659-1 allows 1 % off 1200 bit/s."""
+    spread, shift, length = 0.015, 2.5, 320
+    while True:
+        length = min(length, bits)
+        carrier = _best_clock(tones, carrier, length, spread, shift)
+        if length == bits:
+            return carrier
+        spread, shift = 0.5 / length, 0.8
+        length *= 4
+
+
+def _best_clock(tones: Tones, carrier: Carrier, bits: int, spread: float, shift: float) -> Carrier:
+    steps = int(2 * spread * bits / 0.2) + 3
+    lengths = carrier.bit_frames * (1 + np.linspace(-spread, spread, steps))
+    firsts = carrier.first_frame + np.linspace(-shift, shift, 11)
+    edges = firsts[:, None, None] + lengths[:, None] * np.arange(bits + 1)
+    mark, space = tones.correlate(edges)
+    # A longer bit holds more of any tone.
+    energy = np.abs(_power(mark) - _power(space)).sum(axis=2) / lengths**2
+    first, length = np.unravel_index(int(energy.argmax()), energy.shape)
+    return replace(carrier, first_frame=float(firsts[first]), bit_frames=float(lengths[length]))
+
+
+def _power(values: Complex) -> Real:
+    return values.real**2 + values.imag**2
+
+
+def read_bits(tones: Tones, carrier: Carrier, bits: int) -> tuple[Real, Carrier]:
+    """How surely each bit is mark (above zero) or space (below), and the carrier as it really was.
+
+    The first two are still lead; `bits` are counted from the carrier's first frame.
+    """
+    edges = carrier.first_frame + carrier.bit_frames * np.arange(-LEAD_BITS, bits + 1)
+    mark, space = tones.correlate(edges)
+    middle = (edges[1:] + edges[:-1]) / 2
+    shape = _first_shape(mark, space, carrier.bit_frames)
+    soft = _one_by_one(mark, space, shape, carrier.bit_frames)
+    soft[:_SURE_LEAD] = 1
+    for _ in range(_READINGS):
+        said = soft > 0
+        marks, spaces = said[1:] & said[:-1], ~said[1:] & ~said[:-1]
+        mark_off = _pair_drift(mark, marks, carrier.bit_frames)
+        space_off = _pair_drift(space, spaces, carrier.bit_frames)
+        mark = mark * np.exp(-2j * np.pi * mark_off / RATE_HZ * middle)
+        space = space * np.exp(-2j * np.pi * space_off / RATE_HZ * middle)
+        carrier = replace(carrier, mark_hz=carrier.mark_hz + mark_off, space_hz=carrier.space_hz + space_off)
+        turns = np.exp(2j * np.pi * (carrier.mark_hz - carrier.space_hz) / RATE_HZ * edges[:-1])
+        shape = _shape(mark, space, said, turns, carrier.bit_frames)
+        soft = _in_sequence(mark, space * shape.turn.conjugate(), shape, turns, carrier.bit_frames)
+        soft[:_SURE_LEAD] = 1
+    return soft[_SURE_LEAD:], carrier
+
+
+def _first_shape(mark: Complex, space: Complex, bit_frames: float) -> _Shape:
+    """Mark as the lead has it, space as the type byte has it (both types: bits 5 to 7)."""
+    lead = abs(mark[1:LEAD_BITS].sum()) / (LEAD_BITS - 1)
+    run = abs(space[LEAD_BITS + 5 : LEAD_BITS + 8]).mean()
+    return _Shape(mark=lead / bit_frames, space=run / bit_frames, turn=1)
+
+
+def _one_by_one(mark: Complex, space: Complex, shape: _Shape, bit_frames: float) -> Real:
+    for_mark = shape.mark * np.abs(mark) - shape.mark**2 * bit_frames / 2
+    for_space = shape.space * np.abs(space) - shape.space**2 * bit_frames / 2
+    return np.asarray(for_mark - for_space)
+
+
+def _pair_drift(tone: Complex, pairs: Bits, bit_frames: float) -> float:
+    turned = (tone[1:] * tone[:-1].conj())[pairs].sum()
+    return float(np.angle(turned) / (2 * np.pi * bit_frames) * RATE_HZ)
+
+
+def _shape(mark: Complex, space: Complex, said: Bits, turns: Complex, bit_frames: float) -> _Shape:
+    """Measured with what the bits seem to be. `turns`: by how much space runs behind mark at each bit's start."""
+    falls = np.flatnonzero(said[:-1] & ~said[1:]) + 1
+    rises = np.flatnonzero(~said[:-1] & said[1:]) + 1
+    turn = (space[falls] * mark[falls - 1].conj() * turns[falls].conj()).sum()
+    turn += (space[rises - 1] * mark[rises].conj() * turns[rises].conj()).sum()
+    return _Shape(
+        mark=float(np.abs(mark[said]).mean()) / bit_frames if said.any() else 0.0,
+        space=float(np.abs(space[~said]).mean()) / bit_frames if not said.all() else 0.0,
+        turn=complex(turn / abs(turn)) if abs(turn) > 0 else 1,
+    )
+
+
+def _in_sequence(mark: Complex, space: Complex, shape: _Shape, turns: Complex, bit_frames: float) -> Real:
+    """Each bit by the likeliest sequence of itself and its neighbours, against the likeliest with the other bit.
+
+    Correlated with a tone of absolute phase, a sequence of continuous phase turns by `turns` where mark becomes
+    space, and back where space becomes mark. All sequences are walked as a tree.
+    """
+    width = 2 * _SIDE_BITS + 1
+    bits = len(mark)
+    padded = bits + width - 1
+
+    def spread(values: Complex, fill: complex) -> Complex:
+        wide = np.full(padded, fill, np.complex128)
+        wide[_SIDE_BITS : _SIDE_BITS + bits] = values
+        return wide
+
+    tones = (spread(space * shape.space, 0), spread(mark * shape.mark, 0))
+    cost = (shape.space**2 * bit_frames / 2, shape.mark**2 * bit_frames / 2)
+    falls = spread(turns, 1)
+    best = [np.full(bits, -np.inf), np.full(bits, -np.inf)]
+
+    def walk(place: int, last: int, middle: int, total: Complex, phase: Complex, paid: float) -> None:
+        if place == width:
+            np.maximum(best[middle], np.abs(total) - paid, out=best[middle])
+            return
+        here = slice(place, place + bits)
+        for bit in (0, 1):
+            turned = phase
+            if bit < last:
+                turned = phase * falls[here].conj()
+            elif bit > last:
+                turned = phase * falls[here]
+            walk(
+                place + 1,
+                bit,
+                bit if place == _SIDE_BITS else middle,
+                total + tones[bit][here] * turned,
+                turned,
+                paid + cost[bit],
+            )
+
+    for first in (0, 1):
+        walk(1, first, first, tones[first][:bits].copy(), np.ones(bits, np.complex128), cost[first])
+    return best[1] - best[0]
