@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +84,7 @@ def fsk(message: bytes, modem: Modem) -> Signal:
     phase = turns[bit] + hz[bit] * (times - edges[bit])
     loudness = np.where(levels == 1, 1.0, 10 ** (modem.twist_db / 20))[bit]
     tones: Signal = loudness * np.sin(2 * np.pi * phase)
-    return tones * (rms(modem.level_dbm0) / np.sqrt(np.mean(tones**2)))
+    return np.asarray(tones * (rms(modem.level_dbm0) / np.sqrt(np.mean(tones**2))))
 
 
 def _keyed(message: bytes, modem: Modem) -> tuple[npt.NDArray[np.int64], Signal]:
@@ -109,7 +110,7 @@ def within(silence_s: float, signal: Signal, after_s: float = 1.0) -> Signal:
 
 def with_noise(whole: Signal, noise: Signal, snr_db: float, level_dbm0: float) -> Signal:
     """Any noise, as long as the line, at this distance below the signal's level."""
-    return whole + noise * (rms(level_dbm0 - snr_db) / np.sqrt(np.mean(noise**2)))
+    return np.asarray(whole + noise * (rms(level_dbm0 - snr_db) / np.sqrt(np.mean(noise**2))))
 
 
 def white(frames: int, random: np.random.Generator) -> Signal:
@@ -120,7 +121,7 @@ def hum(frames: int, dbm0: float, hz: float = 50.0) -> Signal:
     """Mains hum with its third and fifth overtone, 20 dB and 30 dB below."""
     turns = 2 * np.pi * hz * np.arange(frames) / RATE_HZ
     wave: Signal = np.sin(turns + 0.4) + 0.1 * np.sin(3 * turns + 1) + 0.03 * np.sin(5 * turns + 2)
-    return wave * (rms(dbm0) * np.sqrt(2))
+    return np.asarray(wave * (rms(dbm0) * np.sqrt(2)))
 
 
 def through_a_line(signal: Signal, low_hz: float = 300.0, high_hz: float = 3400.0, order: int = 4) -> Signal:
@@ -135,7 +136,7 @@ def through_a_line(signal: Signal, low_hz: float = 300.0, high_hz: float = 3400.
     return filtered
 
 
-def _butterworth(s: npt.NDArray[np.complex128], order: int) -> npt.NDArray[np.complex128]:
+def _butterworth(s: npt.NDArray[Any], order: int) -> npt.NDArray[Any]:
     response = np.ones_like(s)
     for pole in np.exp(1j * np.pi * (2 * np.arange(order) + order + 1) / (2 * order)):
         response /= 1 - s / pole
