@@ -73,9 +73,9 @@ MAX_STUFFING_BITS = 10
 
 _MAX_TYPE_ERRORS = 2
 _MOST_DOUBT = 0.9
-"""Eight bits of checksum let one in 256 damaged messages pass: in noise as strong as the signal, three of 1500 that were
-sent came out whole and wrong. All of them left 1.6 wrong bits and more to expect; half of the right ones 0.7 or less.
-A type byte that surely is another one counts 1."""
+"""Eight bits of checksum let one in 256 damaged messages pass. In noise as strong as the signal, three of 1500 messages
+came out whole and wrong; each left 1.6 wrong bits and more to expect, half of the right ones 0.7 or less. A type byte
+that surely is another one counts 1."""
 
 _MAX_ATTEMPTS = 8
 

@@ -163,13 +163,13 @@ def find_start(wave: Complex, earliest: int, latest: int, mark_hz: float) -> Car
 
 def _measured(wave: Complex, tones: Tones, first_frame: float, mark_hz: float, kind: int) -> Carrier:
     """Place and frequencies: mark from the phase of the lead; the others are tried, on the runs of equal bits."""
-    lead, _space = tones.correlate(first_frame + BIT_FRAMES * np.arange(1 - LEAD_BITS, 0))
+    lead, _space = tones.correlate(first_frame + BIT_FRAMES * np.arange(1.0 - LEAD_BITS, 0.0))
     mark_hz += _drift_hz(lead, BIT_FRAMES, np.ones(len(lead) - 1, np.bool_))
     bits = np.concatenate((np.ones(_SEEK_BITS, np.bool_), TYPE_BITS[kind]))
     turns = np.concatenate(([0], np.flatnonzero(bits[1:] != bits[:-1]) + 1, [len(bits)]))
     lengths = np.diff(turns)
     firsts = first_frame + np.arange(-8.0, 8.1, 0.5)
-    edges = firsts[:, None] + BIT_FRAMES * (turns - _SEEK_BITS)
+    edges: Real = np.add.outer(firsts, BIT_FRAMES * (turns - _SEEK_BITS))
     energy = np.empty((len(_SPACE_HZ), len(firsts)))
     for index, space_hz in enumerate(_SPACE_HZ):
         mark, space = Tones(wave, mark_hz, float(space_hz)).correlate(edges)
