@@ -7,6 +7,8 @@ Pure; the modem that asks is in `fsk`.
 *Bit clock.* Rate and phase are tried on ever longer stretches of the message; where they are right, the energy that the
 stronger tone has in each bit is greatest.
 
+Where the bytes do not follow each other in whole bits, the edge before each byte is its clock.
+
 *Bits.* The phase of the tones is continuous, so a bit also shows in its neighbours. Each bit is decided by comparing
 all sequences of itself and three bits on either side with what was heard, each sequence as one wave of unknown phase
 (W. Osborne and M. Luntz, IEEE Transactions on Communications 22, 1974). That is worth 4 dB over one bit at a time. A
@@ -52,6 +54,8 @@ _LEAST_AGREEMENT = 0.7
 """How much of what was heard must speak for the type byte and the mark before it. In noise 3 dB below the signal it is
 0.9 and more; nine of ten tones that end within speech have less than 0.7."""
 
+_GRID_FRAMES = 0.5
+
 _SIDE_BITS = 3
 _READINGS = 2
 
@@ -85,7 +89,7 @@ class _Shape:
 class _HeardBits:
     """Both tones over each bit, lead first."""
 
-    edges: Real
+    starts: Real
     mark: Complex
     space: Complex
     carrier: Carrier
@@ -95,7 +99,7 @@ class _HeardBits:
     def turns(self) -> Complex:
         """By how much space runs behind mark where each bit begins."""
         apart = (self.carrier.mark_hz - self.carrier.space_hz) / RATE_HZ
-        return np.asarray(np.exp(2j * np.pi * apart * self.edges[:-1]))
+        return np.asarray(np.exp(2j * np.pi * apart * self.starts))
 
 
 class Tones:
@@ -106,14 +110,18 @@ class Tones:
         self._mark = _summed(wave, mark_hz)
         self._space = _summed(wave, space_hz)
 
-    def correlate(self, edges: Real) -> tuple[Complex, Complex]:
-        """Mark and space over the bits between these edges, in frames; the last axis runs along the bits."""
-        inside = np.clip(edges, 0, self._frames - 1e-3)
+    def correlate(self, starts: Real, frames: Real | float) -> tuple[Complex, Complex]:
+        """Mark and space over stretches of so many frames."""
+        begins, ends = self._summed_to(starts), self._summed_to(starts + frames)
+        return ends[0] - begins[0], ends[1] - begins[1]
+
+    def _summed_to(self, places: Real) -> tuple[Complex, Complex]:
+        inside = np.clip(places, 0, self._frames - 1e-3)
         whole = inside.astype(np.int64)
         part = inside - whole
 
         def between(summed: Complex) -> Complex:
-            return np.diff(summed[whole] + part * (summed[whole + 1] - summed[whole]))
+            return np.asarray(summed[whole] + part * (summed[whole + 1] - summed[whole]))
 
         return between(self._mark), between(self._space)
 
@@ -146,7 +154,7 @@ def find_start(wave: Complex, earliest: int, latest: int, mark_hz: float) -> Car
     """
     tones = Tones(wave, mark_hz, _SEEK_SPACE_HZ)
     starts = np.arange(earliest, latest, 0.5)
-    mark, space = tones.correlate(np.add.outer(starts, BIT_FRAMES * np.arange(-_SEEK_BITS, 11.0)))
+    mark, space = tones.correlate(np.add.outer(starts, BIT_FRAMES * np.arange(-_SEEK_BITS, 10.0)), BIT_FRAMES)
     contrast = np.abs(mark) - np.abs(space)
     heard = np.abs(contrast).sum(axis=1) + 1e-9
     found: Carrier | None = None
@@ -163,16 +171,16 @@ def find_start(wave: Complex, earliest: int, latest: int, mark_hz: float) -> Car
 
 def _measured(wave: Complex, tones: Tones, first_frame: float, mark_hz: float, kind: int) -> Carrier:
     """Place and frequencies: mark from the phase of the lead; the others are tried, on the runs of equal bits."""
-    lead, _space = tones.correlate(first_frame + BIT_FRAMES * np.arange(1.0 - LEAD_BITS, 0.0))
+    lead, _space = tones.correlate(first_frame + BIT_FRAMES * np.arange(1.0 - LEAD_BITS, 0.0), BIT_FRAMES)
     mark_hz += _drift_hz(lead, BIT_FRAMES, np.ones(len(lead) - 1, np.bool_))
     bits = np.concatenate((np.ones(_SEEK_BITS, np.bool_), TYPE_BITS[kind]))
     turns = np.concatenate(([0], np.flatnonzero(bits[1:] != bits[:-1]) + 1, [len(bits)]))
     lengths = np.diff(turns)
     firsts = first_frame + np.arange(-8.0, 8.1, 0.5)
-    edges: Real = np.add.outer(firsts, BIT_FRAMES * (turns - _SEEK_BITS))
+    starts: Real = np.add.outer(firsts, BIT_FRAMES * (turns[:-1] - _SEEK_BITS))
     energy = np.empty((len(_SPACE_HZ), len(firsts)))
     for index, space_hz in enumerate(_SPACE_HZ):
-        mark, space = Tones(wave, mark_hz, float(space_hz)).correlate(edges)
+        mark, space = Tones(wave, mark_hz, float(space_hz)).correlate(starts, BIT_FRAMES * lengths)
         energy[index] = (_power(np.where(bits[turns[:-1]], mark, space)) / lengths).sum(axis=1)
     best_hz, best_first = np.unravel_index(int(energy.argmax()), energy.shape)
     return Carrier(
@@ -204,27 +212,62 @@ def fit_clock(tones: Tones, carrier: Carrier, bits: int) -> Carrier:
 def _best_clock(tones: Tones, carrier: Carrier, bits: int, spread: float, shift: float) -> Carrier:
     steps = int(2 * spread * bits / 0.2) + 3
     lengths = carrier.bit_frames * (1 + np.linspace(-spread, spread, steps))
+    elapsed = np.multiply.outer(lengths, np.arange(bits))
     firsts = carrier.first_frame + np.linspace(-shift, shift, 11)
-    edges = firsts[:, None, None] + lengths[:, None] * np.arange(bits + 1)
-    mark, space = tones.correlate(edges)
-    # A longer bit holds more of any tone.
-    energy = np.abs(_power(mark) - _power(space)).sum(axis=2) / lengths**2
-    first, length = np.unravel_index(int(energy.argmax()), energy.shape)
-    return replace(carrier, first_frame=float(firsts[first]), bit_frames=float(lengths[length]))
+    energy = np.empty((len(firsts), steps))
+    for index, first in enumerate(firsts):
+        mark, space = tones.correlate(first + elapsed, lengths[:, None])
+        # A longer bit holds more of any tone.
+        energy[index] = np.abs(_power(mark) - _power(space)).sum(axis=1) / lengths**2
+    best_first, best_length = np.unravel_index(int(energy.argmax()), energy.shape)
+    return replace(carrier, first_frame=float(firsts[best_first]), bit_frames=float(lengths[best_length]))
 
 
 def _power(values: Complex) -> Real:
     return values.real**2 + values.imag**2
 
 
-def read_bits(tones: Tones, carrier: Carrier, bits: int) -> tuple[Real, Carrier]:
+def even_starts(carrier: Carrier, bits: int) -> Real:
+    """Where each bit begins if all are equally long, lead first."""
+    starts: Real = carrier.first_frame + carrier.bit_frames * np.arange(-LEAD_BITS, float(bits))
+    return starts
+
+
+def byte_starts(tones: Tones, carrier: Carrier, end_frame: float, longest_gap_bits: int) -> Real:
+    """The same if every byte begins when it likes, as many as are whole: by the edge from mark to space before each."""
+    bit = carrier.bit_frames
+    grid = np.arange(carrier.first_frame - LEAD_BITS * bit, end_frame - bit, _GRID_FRAMES)
+    mark, space = (np.abs(tone) for tone in tones.correlate(grid, bit))
+    first = _place(LEAD_BITS * bit)
+    # Both tones equally loud: then a window has as much of one as of the other where its middle meets the edge.
+    loudness = mark[:first].mean() / (space[first + _place(5 * bit) : first + _place(8 * bit)].mean() + 1e-9)
+    contrast = mark - loudness * space
+    within_byte = np.array([_place(index * bit) for index in range(10)])
+    shifts = np.arange(-_place(bit / 3), _place(bit / 3) + 1)
+    starts = [grid[0] + bit * np.arange(LEAD_BITS)]
+    edge = first
+    while edge + shifts[-1] + within_byte[-1] < len(grid):
+        begin = edge + int(shifts[np.abs(contrast[edge + np.add.outer(shifts, within_byte)]).sum(axis=1).argmax()])
+        starts.append(grid[begin] + bit * np.arange(10))
+        stop = begin + _place(9.25 * bit)
+        falls = np.flatnonzero(contrast[stop : stop + _place((longest_gap_bits + 1) * bit)] < 0)
+        if not falls.size:
+            break
+        edge = stop + int(falls[0]) + _place(bit / 2)
+    return np.concatenate(starts)
+
+
+def _place(frames: float) -> int:
+    return round(frames / _GRID_FRAMES)
+
+
+def read_bits(tones: Tones, carrier: Carrier, starts: Real) -> tuple[Real, Carrier]:
     """The log-likelihood of mark against space for each bit, and the carrier as it really was.
 
-    The first two are still lead; `bits` are counted from the carrier's first frame.
+    `starts` as above; of the lead, the last two bits are read like all others.
     """
-    edges: Real = carrier.first_frame + carrier.bit_frames * np.arange(-LEAD_BITS, bits + 1.0)
-    mark, space = tones.correlate(edges)
-    heard = _HeardBits(edges=edges, mark=mark, space=space, carrier=carrier, shape=_first_shape(mark, space))
+    mark, space = tones.correlate(starts, carrier.bit_frames)
+    heard = _HeardBits(starts=starts, mark=mark, space=space, carrier=carrier, shape=_first_shape(mark, space))
     soft = _one_by_one(heard)
     for _ in range(_READINGS):
         soft[:_SURE_LEAD] = 1
@@ -260,7 +303,7 @@ def _tuned(heard: _HeardBits, said: Bits) -> _HeardBits:
     marks, spaces = said[1:] & said[:-1], ~said[1:] & ~said[:-1]
     mark_off = _drift_hz(heard.mark, carrier.bit_frames, marks)
     space_off = _drift_hz(heard.space, carrier.bit_frames, spaces)
-    turn = -2j * np.pi / RATE_HZ * (heard.edges[1:] + heard.edges[:-1]) / 2
+    turn = -2j * np.pi / RATE_HZ * (heard.starts + carrier.bit_frames / 2)
     tuned = replace(
         heard,
         mark=heard.mark * np.exp(turn * mark_off),
