@@ -45,7 +45,7 @@ from tests.simulators.caller_id_tones import (
     with_noise,
 )
 
-_MESSAGES = 200
+_MESSAGES = 100
 _SPEEDS = (0.85, 1.0, 1.15, 1.3)
 _KEYS_HZ = ((697, 770, 852, 941), (1209, 1336, 1477, 1633))
 
@@ -68,7 +68,7 @@ def situations() -> Iterator[Situation]:
     for standard, modem in standards.items():
         for noise in ("white", "babble"):
             for snr_db in (0, 2, 3, 4, 6, 10, 15, 20):
-                count = 1000 if snr_db in {0, 10} else _MESSAGES
+                count = 500 if snr_db in {0, 10} else _MESSAGES
                 name = f"{standard}, {noise} {snr_db} dB"
                 yield Situation(name=name, modem=modem, noise=noise, snr_db=snr_db, messages=count)
         for level_dbm0 in (-3, -24, -36, -44):
