@@ -201,7 +201,10 @@ class FskReceiver:
         end_frame = attempt.wanted_frame - _EDGE_FRAMES
         starts, bit_frames = _bit_starts(tones, carrier, attempt.bytes_apart, base, end_frame)
         likelihood, read = read_bits(tones, replace(carrier, bit_frames=bit_frames), starts - base)
-        outcome = _message_in(likelihood)
+        beginning = _beginning_of(likelihood)
+        if beginning is None:
+            return None
+        outcome = _message_in(likelihood, *beginning)
         if isinstance(outcome, _Whole):
             return FskMessage(
                 kind=outcome.body[0],
@@ -242,23 +245,25 @@ def _frame_of(carrier: Carrier, bits: int) -> int:
     return int(carrier.first_frame + bits * BIT_FRAMES * 1.01) + _EDGE_FRAMES + 1
 
 
-def _message_in(likelihood: Real) -> _Whole | _Incomplete | None:
-    """The message at the beginning of these bits; None if there is none, one with a wrong checksum, or one in doubt.
+def _beginning_of(likelihood: Real) -> tuple[int, int] | None:
+    """Where the start bit of the message is among these bits, and the message's type; None if it seems to have none.
 
-    Where it begins, and with which type, was found before; in noise the bits may contradict that a little, or come
-    one too late or too early.
+    Both were found before; in noise the bits may contradict that a little, or come one too late or too early.
     """
     said = likelihood > 0
     if said.size < SLACK_BITS + 11:
         return None
-    errors, late, kind = min(
-        (int((said[SLACK_BITS + late : SLACK_BITS + late + 10] != bits).sum()), late, kind)
+    errors, _off, late, kind = min(
+        (int((said[SLACK_BITS + late : SLACK_BITS + late + 10] != bits).sum()), abs(late), late, kind)
         for kind, bits in TYPE_BITS.items()
         for late in (0, -1, 1)
     )
-    if errors > _MAX_TYPE_ERRORS:
-        return None
-    begin = SLACK_BITS + late
+    return (SLACK_BITS + late, kind) if errors <= _MAX_TYPE_ERRORS else None
+
+
+def _message_in(likelihood: Real, begin: int, kind: int) -> _Whole | _Incomplete | None:
+    """The message that begins at this bit; None if its framing or its checksum is wrong, or if it is in doubt."""
+    said = likelihood > 0
     outcome = _message_from(said, begin + 10, kind)
     if isinstance(outcome, _Whole):
         # The last stop bit does not count: nothing follows that would show it.

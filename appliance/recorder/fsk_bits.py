@@ -45,14 +45,17 @@ TYPE_BITS = {
 }
 """Call setup as MDMF and as SDMF: start bit, type byte with the lowest bit first, stop bit."""
 
-_SPACE_HZ = np.arange(1860.0, 2341.0, 20.0)
+_SPACE_HZ = np.arange(1860.0, 2341.0, 30.0)
 _SEEK_SPACE_HZ = 2100.0
 """One bit is so short that 150 Hz off costs 0.2 dB."""
 
 _SEEK_BITS = 8
 _LEAST_AGREEMENT = 0.7
 """How much of what was heard must speak for the type byte and the mark before it. In noise 3 dB below the signal it is
-0.9 and more; nine of ten tones that end within speech have less than 0.7."""
+0.9 and more; nine of ten tones that end within speech have less than this."""
+
+_LEAST_RUN_SHARE = 0.45
+"""How much of the energy two tones in these bits must have: noise 3 dB below leaves them 0.6, most music has less."""
 
 _GRID_FRAMES = 0.5
 
@@ -153,9 +156,12 @@ def find_start(wave: Complex, earliest: int, latest: int, mark_hz: float) -> Car
     It must reach 25 bits further back, and 16 bits further on.
     """
     tones = Tones(wave, mark_hz, _SEEK_SPACE_HZ)
-    starts = np.arange(earliest, latest, 0.5)
-    mark, space = tones.correlate(np.add.outer(starts, BIT_FRAMES * np.arange(-_SEEK_BITS, 10.0)), BIT_FRAMES)
-    contrast = np.abs(mark) - np.abs(space)
+    before = _SEEK_BITS * BIT_FRAMES
+    grid = np.arange(earliest - before, latest + 10 * BIT_FRAMES, _GRID_FRAMES)
+    mark, space = tones.correlate(grid, BIT_FRAMES)
+    each = np.abs(mark) - np.abs(space)
+    places = np.array([_place(bit * BIT_FRAMES) for bit in range(_SEEK_BITS + 10)])
+    contrast = each[np.add.outer(np.arange(_place(latest - earliest)), places)]
     heard = np.abs(contrast).sum(axis=1) + 1e-9
     found: Carrier | None = None
     best = 0.0
@@ -165,24 +171,29 @@ def find_start(wave: Complex, earliest: int, latest: int, mark_hz: float) -> Car
         place = int(likeness.argmax())
         if likeness[place] > best and likeness[place] / heard[place] > _LEAST_AGREEMENT:
             best = float(likeness[place])
-            found = _measured(wave, tones, float(starts[place]), mark_hz, kind)
+            found = _measured(wave, tones, float(grid[place] + before), mark_hz, kind) or found
     return found
 
 
-def _measured(wave: Complex, tones: Tones, first_frame: float, mark_hz: float, kind: int) -> Carrier:
+def _measured(wave: Complex, tones: Tones, first_frame: float, mark_hz: float, kind: int) -> Carrier | None:
     """Place and frequencies: mark from the phase of the lead; the others are tried, on the runs of equal bits."""
     lead, _space = tones.correlate(first_frame + BIT_FRAMES * np.arange(1.0 - LEAD_BITS, 0.0), BIT_FRAMES)
     mark_hz += _drift_hz(lead, BIT_FRAMES, np.ones(len(lead) - 1, np.bool_))
     bits = np.concatenate((np.ones(_SEEK_BITS, np.bool_), TYPE_BITS[kind]))
     turns = np.concatenate(([0], np.flatnonzero(bits[1:] != bits[:-1]) + 1, [len(bits)]))
     lengths = np.diff(turns)
+    # All that follows lies within these frames.
+    base = int(first_frame - _SEEK_BITS * BIT_FRAMES) - 10
+    wave = wave[base : base + round((_SEEK_BITS + 10) * BIT_FRAMES) + 20]
     firsts = first_frame + np.arange(-8.0, 8.1, 0.5)
-    starts: Real = np.add.outer(firsts, BIT_FRAMES * (turns[:-1] - _SEEK_BITS))
+    starts: Real = np.add.outer(firsts - base, BIT_FRAMES * (turns[:-1] - _SEEK_BITS))
     energy = np.empty((len(_SPACE_HZ), len(firsts)))
     for index, space_hz in enumerate(_SPACE_HZ):
         mark, space = Tones(wave, mark_hz, float(space_hz)).correlate(starts, BIT_FRAMES * lengths)
         energy[index] = (_power(np.where(bits[turns[:-1]], mark, space)) / lengths).sum(axis=1)
     best_hz, best_first = np.unravel_index(int(energy.argmax()), energy.shape)
+    if energy.max() < _LEAST_RUN_SHARE * len(bits) * BIT_FRAMES**2 * _power(wave).mean():
+        return None
     return Carrier(
         first_frame=float(firsts[best_first]),
         bit_frames=BIT_FRAMES,

@@ -88,8 +88,10 @@ def situations() -> Iterator[Situation]:
         yield Situation(name=f"{standard}, 300-3400 Hz, white 10 dB", modem=modem, snr_db=10, filtered=True)
         short = replace(modem, seizure_bits=0, mark_bits=80)
         yield Situation(name=f"{standard}, no seizure, 80 bits of mark, white 10 dB", modem=short, snr_db=10)
-        stuffed = replace(modem, stuffing_bits=10)
-        yield Situation(name=f"{standard}, 10 bits of stuffing, white 10 dB", modem=stuffed, snr_db=10)
+        for bits, snr_db in ((10, 10), (0.37, 10), (0.37, 15)):
+            stuffed = replace(modem, stuffing_bits=bits)
+            name = f"{standard}, {bits} bits between bytes, white {snr_db} dB"
+            yield Situation(name=name, modem=stuffed, snr_db=snr_db)
     for snr_db in (4, 6, 10, 20):
         yield Situation(name=f"1400 and 1950 Hz, white {snr_db} dB", modem=FIELD_V23, snr_db=snr_db)
 
