@@ -59,7 +59,7 @@ _LOW_SHAPES = 14
 _LEAST_MARK_SHARE = 0.35
 """Of a step's energy. White noise as strong as the signal leaves mark 0.5; noise alone never has it."""
 _LEAST_ENERGY = _STEP_FRAMES * 10.0**2
-"""-70 dBFS, 23 dB below the softest message that the standards ask for."""
+"""-70 dBFS, 20 dB below a message of -44 dBm0."""
 
 _SEEK_BACK_FRAMES = 80
 _SEEK_ON_FRAMES = 360
@@ -140,7 +140,7 @@ class FskReceiver:
         self._attempts: list[_Attempt] = []
 
     def hear(self, samples: Pcm) -> list[FskMessage]:
-        """Take in the next samples of the line; a message is told within 0.5 s of its end."""
+        """Take in the next samples of the line; a message is told when 0.5 s have been heard after it at latest."""
         messages: list[FskMessage] = []
         start = _KEPT_FRAMES - _CHUNK_FRAMES
         while samples.size:

@@ -66,7 +66,7 @@ _LEAST_NOISE = 1e-3
 
 _BAND_HZ = (350.0, 3650.0)
 _TAPS = 65
-"""Hum below 150 Hz is taken down by 50 dB, and so is the mirror image at negative frequencies."""
+"""Hum up to 150 Hz is taken down by 47 dB and more, and so is the mirror image at negative frequencies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
