@@ -92,7 +92,7 @@ class CallerIdListener:
         self._last_key_frame = 0
 
     def hear(self, samples: Pcm) -> list[CallerId]:
-        """Take in the next samples of the line; a caller is told when 0.5 s have been heard after the message at latest."""
+        """Take in the next samples of the line; a caller is told 0.5 s of audio after the message at the latest."""
         if self._receiver is None:
             return []
         told = (caller_of(message) for message in self._receiver.hear(samples))

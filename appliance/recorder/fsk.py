@@ -140,7 +140,7 @@ class FskReceiver:
         self._attempts: list[_Attempt] = []
 
     def hear(self, samples: Pcm) -> list[FskMessage]:
-        """Take in the next samples of the line; a message is told when 0.5 s have been heard after it at latest."""
+        """Take in the next samples of the line; a message is told 0.5 s of audio after its end at the latest."""
         messages: list[FskMessage] = []
         start = _KEPT_FRAMES - _CHUNK_FRAMES
         while samples.size:
