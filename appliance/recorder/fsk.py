@@ -202,9 +202,7 @@ class FskReceiver:
         starts, bit_frames = _bit_starts(tones, carrier, attempt.bytes_apart, base, end_frame)
         likelihood, read = read_bits(tones, replace(carrier, bit_frames=bit_frames), starts - base)
         beginning = _beginning_of(likelihood)
-        if beginning is None:
-            return None
-        outcome = _message_in(likelihood, *beginning)
+        outcome = _message_in(likelihood, *beginning) if beginning else None
         if isinstance(outcome, _Whole):
             return FskMessage(
                 kind=outcome.body[0],

@@ -58,6 +58,7 @@ _LEAST_RUN_SHARE = 0.45
 """How much of the energy two tones in these bits must have: noise 3 dB below leaves them 0.6, most music has less."""
 
 _GRID_FRAMES = 0.5
+_MOST_JITTER_FRAMES = 1.0
 
 _SIDE_BITS = 3
 _READINGS = 2
@@ -255,17 +256,30 @@ def byte_starts(tones: Tones, carrier: Carrier, end_frame: float, longest_gap_bi
     contrast = mark - loudness * space
     within_byte = np.array([_place(index * bit) for index in range(10)])
     shifts = np.arange(-_place(bit / 3), _place(bit / 3) + 1)
-    starts = [grid[0] + bit * np.arange(LEAD_BITS)]
+    begins: list[float] = []
     edge = first
     while edge + shifts[-1] + within_byte[-1] < len(grid):
-        begin = edge + int(shifts[np.abs(contrast[edge + np.add.outer(shifts, within_byte)]).sum(axis=1).argmax()])
-        starts.append(grid[begin] + bit * np.arange(10))
+        tried = contrast[edge + np.add.outer(shifts, within_byte)]
+        # Space first, mark last, and whatever between.
+        fit = np.abs(tried[:, 1:9]).sum(axis=1) + tried[:, 9] - tried[:, 0]
+        begin = edge + int(shifts[fit.argmax()])
+        begins.append(float(grid[begin]))
         stop = begin + _place(9.25 * bit)
         falls = np.flatnonzero(contrast[stop : stop + _place((longest_gap_bits + 1) * bit)] < 0)
         if not falls.size:
             break
         edge = stop + int(falls[0]) + _place(bit / 2)
-    return np.concatenate(starts)
+    lead = carrier.first_frame + bit * np.arange(-LEAD_BITS, 0)
+    return np.concatenate((lead, np.add.outer(_smoothed(np.array(begins)), bit * np.arange(10)).ravel()))
+
+
+def _smoothed(begins: Real) -> Real:
+    """On one line, if they nearly are: most senders wait equally long after each byte."""
+    if len(begins) < 3:
+        return begins
+    number = np.arange(len(begins)) - (len(begins) - 1) / 2
+    line = begins.mean() + number * (begins @ number) / (number @ number)
+    return line if np.sqrt(np.square(begins - line).mean()) < _MOST_JITTER_FRAMES else begins
 
 
 def _place(frames: float) -> int:
