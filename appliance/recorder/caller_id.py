@@ -35,7 +35,7 @@ Standard = Literal["v23", "bell202", "dtmf"]
 STANDARDS = frozenset({"v23", "bell202", "dtmf"})
 
 MAX_NAME_CHARACTERS = 50
-"""EN 300 659-3, clause 5.4.7."""
+"""As EN 300 659-3 limits it."""
 
 _MAX_NUMBER_DIGITS = 32
 """EN 300 659-3 has 20; some exchanges send more, and a number is never cut."""
