@@ -37,13 +37,13 @@ Band = tuple[float, float]
 
 _FREQUENCY_TOLERANCE = 0.02
 _CADENCE_TOLERANCE = 0.15
-_SLACK_STEPS = 1.0
-"""What the 20 ms grid adds to a length."""
+_SLACK_STEPS = 2.0
+"""What the grid of 20 ms and noise at both ends add to a length."""
 
 _SHARE = 0.42
 """White noise at 3 dB SNR leaves a tone two thirds of all energy, babble at 6 dB rarely less than this."""
 _OTHER_SHARE = 0.5
-_QUARTER = 0.25
+_QUARTER = 0.33
 _BALANCE = 0.1
 """Of two frequencies the weaker is at most 10 dB below the other: 6 dB of twist, and noise."""
 _NEAREST = 0.8
@@ -51,13 +51,16 @@ _NEAREST = 0.8
 _STEADY = 0.35
 """Standard deviation of the energy in a burst, against its mean. Babble at 6 dB SNR makes 0.25."""
 _SAME_LEVEL = 2.0
+_NOISE_BELOW = 5.0
+"""7 dB: in the United Kingdom one burst of congestion tone is 6 dB above the next (BT SIN 350)."""
 _APART_HZ = 15.0
 _BEGIN_STEPS = 5
 _END_STEPS = 4
 """What is on for less than 100 ms is no burst, a pause of less than 80 ms is none: the shortest are of 128 ms."""
 _LOOK_STEPS = 2
 _AGAIN_STEPS = _BEGIN_STEPS - 1
-_BEFORE_STEPS = _AGAIN_STEPS + _LOOK_STEPS
+_BACK_STEPS = 10
+_BEFORE_STEPS = _AGAIN_STEPS + _BACK_STEPS
 _WINDOW_FRAMES = 2 * STEP_FRAMES
 
 _NOTE_TOLERANCE_HZ = 35.0
@@ -79,7 +82,7 @@ _TONAL_STEPS = 4
 _TONAL_RIPPLE = 1.7
 
 _FULL_SCALE = _WINDOW_FRAMES * 32768.0**2
-_LEAST = _FULL_SCALE * 10**-4.8
+_LEAST = np.float32(_FULL_SCALE * 10**-4.8)
 """Tones arrive at -35 dBFS and louder; 13 dB below is crosstalk from another line."""
 
 _LOW_BAND_HZ = 200.0
@@ -136,7 +139,7 @@ class ToneListener:
         self._recent = np.zeros((_BEFORE_STEPS + _LOOK_STEPS, self._spectrum.columns), np.float32)
         self._window = -_LOOK_STEPS
         self._asleep = True
-        self._sounding: tuple[_Follower | _NotesFollower, ToneName] | None = None
+        self._sounding: tuple[_Ear, ToneName] | None = None
         self._tonal = False
 
     @property
@@ -155,7 +158,7 @@ class ToneListener:
             return []
         energies = np.concatenate((self._recent, heard))
         self._recent = energies[-_BEFORE_STEPS - _LOOK_STEPS :]
-        shares = energies[:, : self._columns] / np.maximum(energies[:, -1:], _LEAST)
+        shares: Matrix = energies[:, : self._columns] / np.maximum(energies[:, -1:], _LEAST)
         hot = shares > self._share
         long_hot = hot[:-4] & hot[1:-3] & hot[2:-2] & hot[3:-1] & hot[4:]
         wakes = bool(long_hot.any())
@@ -176,7 +179,7 @@ class ToneListener:
         again = _AGAIN_STEPS if self._asleep else 0
         here = slice(_BEFORE_STEPS - again, -_LOOK_STEPS)
         parts = energies[:, : self._columns]
-        on = hot[here] & (parts[here] > _QUARTER * _highest_around(parts[here.start - _LOOK_STEPS :]))
+        on = hot[here] & (parts[here] > _QUARTER * _highest_around(parts[here.start - _BACK_STEPS :]))
         self._choose(on, shares[here], energies[here])
         bits, levels, loudness = on.T.tolist(), parts[here].T.tolist(), energies[here, -1].tolist()
         changes: list[ToneChange] = []
@@ -194,7 +197,7 @@ class ToneListener:
         return changes
 
     def _sleep_if_idle(self) -> None:
-        everybody = (*self._followers, self._notes)
+        everybody: tuple[_Ear, ...] = (*self._followers, self._notes)
         self._asleep = not any(follower.busy for follower in everybody)
         if self._asleep:
             for follower in everybody:
@@ -207,14 +210,15 @@ class ToneListener:
             one, other = energies[:, self._columns : -1 : 2], energies[:, self._columns + 1 : -1 : 2]
             on[:, self._pairs] &= np.minimum(one, other) > _BALANCE * np.maximum(one, other)
 
-    def _told(self, follower: _Follower | _NotesFollower, change: Change) -> Iterator[ToneChange]:
+    def _told(self, follower: _Ear, change: Change) -> Iterator[ToneChange]:
         """A line sends one tone at a time: neighbouring bands that hear it too are not told of."""
         window, name, on = change
         at_frame = max(0, window * STEP_FRAMES - STEP_FRAMES // 2)
         if not on:
             if self._sounding == (follower, name):
-                self._sounding = None
-                yield ToneChange(at_frame=at_frame, name=name, on=False)
+                self._sounding = next(((other, name) for other in self._followers if other.name == name), None)
+                if self._sounding is None:
+                    yield ToneChange(at_frame=at_frame, name=name, on=False)
         elif self._sounding is None or self._sounding[1] != name:
             if self._sounding is not None:
                 yield ToneChange(at_frame=at_frame, name=self._sounding[1], on=False)
@@ -283,6 +287,11 @@ class _Follower:
     def busy(self) -> bool:
         return self._band.on or self._active is not None or len(self._bursts) > 0
 
+    @property
+    def name(self) -> ToneName | None:
+        """What is sounding, if that is certain."""
+        return None if self._active is None else self._active.name
+
     def sleep(self) -> None:
         self._band.sleep()
 
@@ -299,31 +308,41 @@ class _Follower:
                 yield from self._waiting(at, loud)
 
     def _burst_ended(self, burst: _Burst) -> Iterator[Change]:
-        self._loud_in_pause = 0
         if self._active is not None and not self._active.cadence:
             yield from self._stop(burst.end)
             self._bursts.clear()
+        elif self._bursts and self._is_noise_after(self._bursts[-1], burst):
             return
-        if self._active is not None and self._goes_on(burst):
-            self._last_end = burst.end
-        if not burst.steady:
-            self._bursts.clear()
         else:
-            self._bursts.append(burst)
+            self._loud_in_pause = 0
+            if self._active is not None and self._goes_on(burst):
+                self._last_end = burst.end
+            if not burst.steady:
+                self._bursts.clear()
+            else:
+                self._bursts.append(burst)
+
+    def _is_noise_after(self, before: _Burst, burst: _Burst) -> bool:
+        """A voice in the pause, far weaker than the tone."""
+        could_be_tone = any(_fits(before.end - before.begin, on) for one in self._sought for on in one.cadence[::2])
+        return could_be_tone and burst.level * _NOISE_BELOW < before.level
 
     def _goes_on(self, burst: _Burst) -> bool:
         """A burst of the right length, or one that was cut short, after the right pause."""
-        assert_active = self._active
-        if assert_active is None:
-            return False
-        longest = max(assert_active.cadence[::2])
-        pause_fits = any(_fits(burst.begin - self._last_end, off) for off in assert_active.cadence[1::2])
-        return burst.end - burst.begin <= _most(longest) and (pause_fits or self._fits_burst(burst))
+        cadences = self._cadences()
+        length, pause = burst.end - burst.begin, burst.begin - self._last_end
+        if any(_fits(length, on) for cadence in cadences for on in cadence[::2]):
+            return True
+        fits = any(_fits(pause, off) for cadence in cadences for off in cadence[1::2])
+        return fits and length <= _most(self._longest(0))
 
-    def _fits_burst(self, burst: _Burst) -> bool:
-        return self._active is not None and any(
-            _fits(burst.end - burst.begin, length) for length in self._active.cadence[::2]
-        )
+    def _cadences(self) -> list[tuple[float, ...]]:
+        """All by the name of what sounds: which of two similar cadences it is, does not matter."""
+        return [one.cadence for one in self._sought if self._active is not None and one.name == self._active.name]
+
+    def _longest(self, first: Literal[0, 1]) -> float:
+        """The longest burst (0) or pause (1) of what sounds."""
+        return max(length for cadence in self._cadences() for length in cadence[first::2])
 
     def _compare(self, until: int) -> Iterator[Change]:
         """A pause has ended, so that whole periods can be compared."""
@@ -339,15 +358,14 @@ class _Follower:
         yield begin, sought.name, True
 
     def _stop(self, at: int) -> Iterator[Change]:
-        if self._active is not None:
-            name = self._active.name
+        if (name := self.name) is not None:
             self._active = None
             yield at, name, False
 
     def _sounding_on(self, at: int) -> Iterator[Change]:
         length = at + 1 - self._band.since
         if self._active is not None and self._active.cadence:
-            if length > _most(max(self._active.cadence[::2])) + _END_STEPS:
+            if length > _most(self._longest(0)) + _END_STEPS:
                 yield from self._stop(self._last_end)
         elif self._active is None and self._continuous is not None:
             name, least = self._continuous
@@ -365,14 +383,20 @@ class _Follower:
                 self._bursts.clear()
             elif self._active is None and self._loud_in_pause <= pause * _LOUD_IN_PAUSE:
                 yield from self._compare_quiet(pause)
-        if self._active is not None and at - self._last_end > _most(max(self._active.cadence[1::2])) + _END_STEPS:
+        if self._active is not None and at - self._last_end > self._patience():
             yield from self._stop(self._last_end)
+
+    def _patience(self) -> int:
+        """The longest pause; of busy and congestion tone a burst may be spoilt, and a pause more is waited."""
+        pause = _most(self._longest(1)) + _END_STEPS
+        spoilt = self._active is not None and self._active.periods > 1
+        return pause + spoilt * (_most(self._longest(0)) + pause)
 
     def _compare_quiet(self, pause: int) -> Iterator[Change]:
         """The long quiet pause after one burst of ringback is enough: the next may never come."""
         for sought in self._sought:
             longest = max(sought.cadence[1::2])
-            if sought.name == "ringback" and pause == _least(longest):
+            if sought.name == "ringback" and pause >= _least(longest):
                 begin = _matched(self._bursts, self._bursts[-1].end + round(longest), sought)
                 if begin is not None:
                     yield from self._start(sought, begin)
@@ -464,6 +488,9 @@ def _follows(burst: _Burst, before: _Burst) -> bool:
     return at_once and 0.1 < burst.level / before.level < 10
 
 
+_Ear = _Follower | _NotesFollower
+
+
 def _fits(length: float, nominal: float) -> bool:
     return abs(length - nominal) <= nominal * _CADENCE_TOLERANCE + _SLACK_STEPS
 
@@ -481,11 +508,12 @@ def _same_level(one: _Burst, other: _Burst) -> bool:
 
 
 def _highest_around(parts: Matrix) -> Matrix:
-    """The highest of the five windows around each."""
-    count = len(parts) - 2 * _LOOK_STEPS
-    highest = parts[:count]
-    for shift in range(1, 2 * _LOOK_STEPS + 1):
-        highest = np.maximum(highest, parts[shift : shift + count])
+    """The highest of each window, the ten before it and the two after it."""
+    highest, reach = parts, 1
+    while reach < _BACK_STEPS + 1 + _LOOK_STEPS:
+        shift = min(reach, _BACK_STEPS + 1 + _LOOK_STEPS - reach)
+        highest = np.maximum(highest[:-shift], highest[shift:])
+        reach += shift
     return highest
 
 

@@ -76,7 +76,9 @@ def babble(frames: int, dbfs: float, voices: Sequence[Sound], random: np.random.
     mixed = np.zeros(frames)
     for _ in range(6):
         voice = voices[random.integers(len(voices))]
-        mixed += np.resize(np.roll(voice, random.integers(len(voice))), frames) / np.std(voice)
+        at = np.arange(frames) + random.integers(len(voice))
+        part = voice[at % len(voice)]
+        mixed += part / max(np.std(part), 1e-6)
     return mixed * amplitude(dbfs) / np.sqrt(np.mean(mixed**2))
 
 
