@@ -23,21 +23,31 @@ Band = tuple[float, float]
 
 
 class Windows:
-    """Cuts blocks of any length into windows, one for each step, the first of them filled up with silence."""
+    """Cuts blocks of any length into windows, one for each step, the first of them filled up with silence.
 
-    def __init__(self, steps: int) -> None:
+    steps: how long a window is. batch: so many windows come at once, or a multiple of that.
+    slower: so many samples are added up to one, and there are as many times fewer frames in a window.
+    """
+
+    def __init__(self, steps: int, batch: int = 1, slower: int = 1) -> None:
         self._steps = steps
+        self._slower = np.ones(slower, np.float32)
+        self._batch = batch
         self._rest = np.zeros((steps - 1) * STEP_FRAMES, np.int16)
 
     def add(self, samples: Pcm) -> Matrix:
         """Shape (windows, frames); maybe no window."""
         samples = np.concatenate((self._rest, samples))
         count = max(samples.size // STEP_FRAMES - self._steps + 1, 0)
+        count -= count % self._batch
         self._rest = samples[count * STEP_FRAMES :].copy()
         frames = samples[: (count + self._steps - 1) * STEP_FRAMES].astype(np.float32)
+        step_frames = STEP_FRAMES
+        if self._slower.size > 1:
+            frames = frames.reshape(-1, self._slower.size) @ self._slower
+            step_frames //= self._slower.size
         # A view: numpy's own sliding window costs more than all that is done with it.
-        shape, strides = (count, self._steps * STEP_FRAMES), (4 * STEP_FRAMES, 4)
-        return np.ndarray(shape, np.float32, frames, strides=strides)
+        return np.ndarray((count, self._steps * step_frames), np.float32, frames, strides=(4 * step_frames, 4))
 
 
 def shapes_of(frames: int, band: Band, count: int | None = None) -> Shapes:
