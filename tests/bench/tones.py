@@ -1,10 +1,12 @@
 """How often tones and rings are heard right, what is heard that was not there, and what it costs.
 
-    OPENBLAS_NUM_THREADS=1 python -m tests.bench.tones [--trials 10] [--hours 10] [--country de ...] [--only tones|...]
+    OPENBLAS_NUM_THREADS=1 python -m tests.bench.tones [--trials 10] [--country de uk ...] [--only tones rings ...]
 
-Right: the tone is told once, by its name, and nothing else is; where it began and ended is told to 0.1 s (for a
-tone in noise, `dated`). A tone lasts for three periods and for 6 s at least. Human voices are those of Debian's asterisk-core-sounds packages, at 8 kHz; where they
-are not installed, espeak-ng speaks alone. One thread, because the processor time of an idle second one counts.
+Right: the tone is told once, by its name, and nothing else is; dated: where it began and ended is told to 0.1 s
+too. A tone lasts for three periods and for 6 s at least. Noise and tone are compared over the whole band. A ring
+is compared with the noise between 20 Hz and 50 Hz (one of clicks only: above 200 Hz), and right if each of its bursts, and nothing else, is told
+and dated. Human voices are those of Debian's asterisk-core-sounds packages, at 8 kHz; where they are not
+installed, espeak-ng speaks alone. One thread, because a second one waits at our cost.
 """
 
 from __future__ import annotations
@@ -160,11 +162,8 @@ def _try(
         line += _noise(len(line), condition, voices, random)
     if condition.hum_db is not None:
         line += line_tones.hum(len(line), country.mains_hz, min(condition.dbfs + condition.hum_db, -4.0), random)
-    changes = (
-        [change for block in blocks(as_pcm(line)) for change in listener.hear(block)]
-        if (listener := ToneListener(country))
-        else []
-    )
+    listener = ToneListener(country)
+    changes = [change for block in blocks(as_pcm(line)) for change in listener.hear(block)]
     told = [(change.name, change.on) for change in changes]
     named = told == [(case.name, True), (case.name, False)]
     truth = (before_s, before_s + len(sound) / RATE_HZ)
@@ -184,3 +183,168 @@ def _noise(frames: int, condition: Condition, voices: Sequence[Sound], random: n
 def blocks(samples: Pcm) -> Iterator[Pcm]:
     for at in range(0, len(samples), BLOCK_FRAMES):
         yield samples[at : at + BLOCK_FRAMES]
+
+
+RING_DB = (0, 3, 6, 8, 10, 15, 20, 30)
+RING_NOISE_DBFS = -55.0
+COUPLERS: tuple[tuple[str, float, float], ...] = (("sine", 1.0, 0.0), ("clipped", 5.0, 0.0), ("clicks", 5.0, 200.0))
+
+
+def measure_rings(countries: Sequence[Country], trials: int) -> dict[str, Any]:
+    """The share of trials that are right; hum has overtones at -20 dB and below."""
+    shares: dict[str, dict[str, float]] = defaultdict(dict)
+    for country in countries:
+        for hz in country.ringing.frequencies_hz:
+            as_mains = abs(hz - country.mains_hz) <= 5
+            for coupler, clipped, high_pass_hz in COUPLERS:
+                for hum_db in (None, 20.0):
+                    if as_mains and (high_pass_hz or hum_db):
+                        continue
+                    label = f"{country.code} {hz:g} Hz {coupler}" + (", hum +20 dB" if hum_db else "")
+                    for level in RING_DB:
+                        right = 0
+                        for trial in range(trials):
+                            random = np.random.default_rng([SEED, trial])
+                            right += _try_ring(country, hz, (clipped, high_pass_hz), level, hum_db, random)
+                        shares[label][f"{level} dB"] = round(right / trials, 3)
+    return shares
+
+
+def _try_ring(
+    country: Country,
+    hz: float,
+    coupler: tuple[float, float],
+    above_noise_db: float,
+    hum_db: float | None,
+    random: np.random.Generator,
+) -> bool:
+    # Clicks lie between 200 Hz and the end of the band, as nearly all of the noise does.
+    in_band = 0.0 if coupler[1] else 10 * np.log10(30 / (RATE_HZ / 2))
+    dbfs = RING_NOISE_DBFS + in_band + above_noise_db
+    cadence = country.ringing.cadences_s[0]
+    before_s = random.uniform(4, 5)
+    rings = line_tones.ringing(hz, cadence, 2 * sum(cadence), dbfs, clipped=coupler[0], high_pass_hz=coupler[1])
+    line = np.concatenate((line_tones.silence(before_s), rings, line_tones.silence(1)))
+    line += line_tones.white(len(line), RING_NOISE_DBFS, random)
+    if hum_db is not None:
+        line += line_tones.hum(len(line), country.mains_hz, dbfs + hum_db, random, overtones_db=-20)
+    listener = RingListener(country)
+    told = [change.at_frame / RATE_HZ for block in blocks(as_pcm(line)) for change in listener.hear(block)]
+    edges = [before_s + edge for edge in np.cumsum([0, *(cadence * 2)[:-1]]).tolist()]
+    return len(told) == len(edges) and all(abs(at - edge) <= DATED_S for at, edge in zip(told, edges, strict=True))
+
+
+def measure_false(countries: Sequence[Country], sounds: dict[str, Pcm]) -> dict[str, Any]:
+    """What is told of speech and of music, which hold no tone and no ring; and how much of it is thought tonal."""
+    found: dict[str, Any] = {}
+    for name, samples in sounds.items():
+        row: dict[str, Any] = {"hours": round(len(samples) / RATE_HZ / 3600, 2)}
+        for country in countries:
+            tones, rings = ToneListener(country), RingListener(country)
+            names: list[str] = []
+            tonal = loud = 0
+            for block in blocks(samples):
+                names += [change.name for change in tones.hear(block) if change.on]
+                names += ["ring" for change in rings.hear(block) if change.on]
+                if np.abs(block).max() > 300:
+                    loud += 1
+                    tonal += tones.tonal
+            row[country.code] = {"told": names, "tonal_percent": round(100 * tonal / max(loud, 1), 2)}
+        found[name] = row
+    return found
+
+
+def measure_costs(countries: Sequence[Country], speech: Pcm) -> dict[str, Any]:
+    """Processor seconds an hour of audio: of talk without a pause, of an idle line, of ringback tone."""
+    random = np.random.default_rng(SEED)
+    minutes = 10 * 60 * RATE_HZ
+    idle = line_tones.white(minutes, -60, random)
+    costs: dict[str, Any] = {}
+    for country in countries:
+        ringback = next(tone for tone in country.tones if tone.name == "ringback")
+        heard = line_tones.tone(ringback, 600, -20) + idle
+        for label, samples in (("talk", speech[:minutes]), ("idle", as_pcm(idle)), ("ringback", as_pcm(heard))):
+            for listener in (ToneListener(country), RingListener(country)):
+                began = time.process_time()
+                for block in blocks(samples):
+                    listener.hear(block)
+                spent = (time.process_time() - began) / (len(samples) / RATE_HZ / 3600)
+                costs.setdefault(f"{country.code} {type(listener).__name__}", {})[label] = round(spent, 2)
+    return costs
+
+
+def speech_of_people() -> dict[str, Pcm]:
+    """By language; each package's files one after the other."""
+    speech = {}
+    for folder in sorted(VOICES.glob("*_*_*")):
+        # One file of the Russian package is a header without sound.
+        files = [path for path in sorted(folder.rglob("*.wav")) if path.stat().st_size > 100]
+        if files:
+            speech[folder.name] = np.concatenate([read_sound_file(path)[:, 0] for path in files])
+    return speech
+
+
+def speech_of_machines() -> dict[str, Pcm]:
+    speech = {}
+    with tempfile.TemporaryDirectory() as folder:
+        wav = str(Path(folder) / "spoken.wav")
+        for language, text in TEXTS.items():
+            spoken = []
+            for voice in ("f2", "m3", "f4", "m7"):
+                for speed in ("130", "160", "190"):
+                    command = ["espeak-ng", "-v", f"{language}+{voice}", "-s", speed, "-w", wav, " ".join([text] * 3)]
+                    subprocess.run(command, check=True, capture_output=True)
+                    spoken.append(_at_line_rate(wav))
+            speech[f"espeak {language}"] = np.concatenate(spoken)
+    return speech
+
+
+def _at_line_rate(wav: str) -> Pcm:
+    command = ["sox", "-R", wav, "-t", "raw", "-r", str(RATE_HZ), "-e", "signed", "-b", "16", "-c", "1", "-"]
+    heard = subprocess.run([*command, "sinc", "300-3400", "norm", "-9"], check=True, capture_output=True)
+    return np.frombuffer(heard.stdout, np.int16)
+
+
+def music() -> Pcm:
+    """Half an hour of notes with overtones that fade, from a to a'', some of them held, over a drum."""
+    random = np.random.default_rng(SEED)
+    parts = []
+    for _ in range(4500):
+        hz = 220 * 2 ** (random.integers(0, 25) / 12)
+        seconds = random.choice([0.125, 0.25, 0.5, 1.0], p=[0.2, 0.4, 0.3, 0.1])
+        time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+        weaker = random.uniform(1, 2.5)
+        note = sum((np.sin(2 * np.pi * hz * n * time_s) / n**weaker for n in range(1, 5)), np.zeros(len(time_s)))
+        fades = np.exp(-time_s * random.choice([0.3, 2.0, 6.0]))
+        drum = random.normal(0, 1, len(time_s)) * np.exp(-time_s * 30) * random.choice([0, 0.5])
+        parts.append(line_tones.amplitude(random.uniform(-30, -12)) * (note * fades + drum))
+    return as_pcm(np.concatenate(parts))
+
+
+PARTS = ("tones", "rings", "false", "costs")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--country", nargs="+", default=list(COUNTRIES), choices=list(COUNTRIES))
+    parser.add_argument("--only", nargs="+", default=list(PARTS), choices=PARTS)
+    asked = parser.parse_args()
+    countries = [COUNTRIES[code] for code in asked.country]
+    people, machines = speech_of_people(), speech_of_machines()
+    talk = people or machines
+    figures: dict[str, Any] = {}
+    if "tones" in asked.only:
+        voices = [samples[: 200 * RATE_HZ] / 32768.0 for samples in talk.values()]
+        figures["tones"] = measure_tones(countries, asked.trials, voices)
+    if "rings" in asked.only:
+        figures["rings"] = measure_rings(countries, asked.trials)
+    if "false" in asked.only:
+        figures["false"] = measure_false(countries, {**people, **machines, "music": music()})
+    if "costs" in asked.only:
+        figures["costs_cpu_s_an_hour"] = measure_costs(countries, next(iter(talk.values())))
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -31,7 +31,10 @@ def sines(frequencies_hz: Sequence[float], seconds: float, dbfs: float, phase: f
     """All frequencies equally loud; `dbfs` is the level of all together."""
     time = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
     each = amplitude(dbfs) * np.sqrt(2 / len(frequencies_hz))
-    return each * sum((np.sin(2 * np.pi * hz * time + phase + hz) for hz in frequencies_hz), np.zeros(len(time)))
+    total: Sound = each * sum(
+        (np.sin(2 * np.pi * hz * time + phase + hz) for hz in frequencies_hz), np.zeros(len(time))
+    )
+    return total
 
 
 def amplitude(dbfs: float) -> float:
@@ -75,11 +78,12 @@ def babble(frames: int, dbfs: float, voices: Sequence[Sound], random: np.random.
     """Several voices at once, each begun anywhere and repeated."""
     mixed = np.zeros(frames)
     for _ in range(6):
-        voice = voices[random.integers(len(voices))]
+        voice = voices[int(random.integers(len(voices)))]
         at = np.arange(frames) + random.integers(len(voice))
         part = voice[at % len(voice)]
         mixed += part / max(np.std(part), 1e-6)
-    return mixed * amplitude(dbfs) / np.sqrt(np.mean(mixed**2))
+    whole: Sound = mixed * amplitude(dbfs) / np.sqrt(np.mean(mixed**2))
+    return whole
 
 
 def hum(frames: int, hz: float, dbfs: float, random: np.random.Generator, overtones_db: float = -60.0) -> Sound:
@@ -89,7 +93,8 @@ def hum(frames: int, hz: float, dbfs: float, random: np.random.Generator, overto
     for order in range(2, 11):
         level = amplitude(overtones_db - 3 * (order - 2))
         sound += level * np.sin(2 * np.pi * order * hz * time + random.uniform(0, 6.28))
-    return sound * amplitude(dbfs) * np.sqrt(2)
+    whole: Sound = sound * amplitude(dbfs) * np.sqrt(2)
+    return whole
 
 
 def ringing(
@@ -106,5 +111,5 @@ def ringing(
         spectrum = np.fft.rfft(wave)
         spectrum[: round(high_pass_hz * frames / RATE_HZ)] = 0
         wave = np.fft.irfft(spectrum, frames)
-    sound = wave / np.sqrt(np.mean(wave**2)) * amplitude(dbfs)
+    sound: Sound = wave / np.sqrt(np.mean(wave**2)) * amplitude(dbfs)
     return sound * gate(cadence_s, frames)
