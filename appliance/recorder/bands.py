@@ -8,6 +8,7 @@ window can hold of a band. Whatever lies in a band that must not count, such as 
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Windows:
         return np.ndarray((count, self._steps * step_frames), np.float32, frames, strides=(4 * step_frames, 4))
 
 
+@cache
 def shapes_of(frames: int, band: Band, count: int | None = None) -> Shapes:
     """The Slepian sequences of a band, shape (frames, count): the first eigenvectors of its kernel."""
     width, centre = (band[1] - band[0]) / RATE_HZ, (band[1] + band[0]) / 2 / RATE_HZ

@@ -57,9 +57,12 @@ _NEIGHBOURS_HZ = range(8, 45, 3)
 _ABOVE_NOISE = 5.0
 """A ring 10 dB above the noise is eleven times as strong. Noise is five times its median in one window of a
 thousand, and not for 200 ms on end."""
-_ABOVE_HUM = 3.0
+_ABOVE_HUM = 5.0
 _SHARE = 0.45
 """Of all between 8 Hz and 44 Hz: a thump is spread over it."""
+_SHARE_OF_ALL = 0.02
+_SHARE_OF_ALL_AS_MAINS = 0.1
+"""What comes and goes with a loud tone is what its ends spill over the band: -25 dB and less."""
 _PART = 0.3
 """As in `tones`: a window half filled holds a quarter."""
 _SHORTEST_S = 0.3
@@ -78,8 +81,8 @@ _LEAST = _FULL_SCALE * 10**-8.5
 _FIRST_NOISE = _FULL_SCALE * 10**-6.8
 _NOISE_RATE = 1.15
 """Each 320 ms move the noise by this towards what was heard: it settles on the median, 2 dB a second."""
-_FIRST_RATE = 2.0
-_FIRST_BATCHES = 8
+_HURRY_BATCHES = 4
+"""At first by more, up to double: nothing is known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,12 +174,16 @@ class _Ear:
                 turned = self._bursts.add(at, sounds, level)
                 if isinstance(turned, Burst):
                     yield from self._ended(turned)
-                elif self._bursts.on and not self._fitting:
+                elif sounds and self._bursts.on and not self._fitting:
                     yield from self._lasts(at)
         else:
             self._bursts.sleep()
-        if not self._bursts.on or window - self._bursts.since > self._longest:
-            self._learn_noise(sorted(levels)[len(levels) // 2])
+        usual = max(sorted(levels)[len(levels) // 2], _LEAST)
+        if not self._bursts.on:
+            self._learn_noise(usual)
+        elif window - self._bursts.since > self._longest:
+            # Nobody rings for so long: it is what the line will sound like from now on.
+            self._noise = usual
 
     def _lasts(self, at: int) -> Iterator[tuple[int, bool]]:
         length = at + 1 - self._bursts.since
@@ -184,7 +191,6 @@ class _Ear:
             self._told = True
             yield self._bursts.since, True
         if length > self._longest:
-            # Nobody rings for so long.
             self._spent = True
             del self._bursts.levels[:-_TOLD_STEPS]
             if self._told:
@@ -201,9 +207,9 @@ class _Ear:
         self._told = self._spent = False
 
     def _learn_noise(self, level: float) -> None:
-        rate = _FIRST_RATE if self._batches < _FIRST_BATCHES else _NOISE_RATE
         self._batches += 1
-        self._noise = max(self._noise * rate if level > self._noise else self._noise / rate, _LEAST)
+        rate = max(_NOISE_RATE, 1 + _HURRY_BATCHES / (_HURRY_BATCHES + self._batches))
+        self._noise = min(self._noise * rate, level) if level > self._noise else max(self._noise / rate, level)
 
 
 Heard = tuple[list[list[float]], list[list[bool]]]
@@ -225,20 +231,27 @@ class _Tones:
         )
         bands = [_but(hum, _sines(frames, [hz * factor for factor in (0.9, 0.95, 1.0, 1.05, 1.1)])) for hz in own_hz]
         bands += [_sines(frames, [hz * factor for factor in (0.95, 1.0, 1.05)]) for hz in as_mains_hz]
-        bands.append(_but(hum, _sines(frames, list(_NEIGHBOURS_HZ))))
+        bands += [_but(hum, _sines(frames, list(_NEIGHBOURS_HZ))), hum]
         self._own = len(own_hz)
         self._shapes = np.concatenate(bands, axis=1).astype(np.float32)
         self._starts = [0, *np.cumsum([band.shape[1] for band in bands])[:-1].tolist()]
-        self._recent: Matrix = np.zeros((BACK_STEPS + AHEAD_STEPS, len(bands)), np.float32)
+        self._recent: Matrix = np.zeros((BACK_STEPS + AHEAD_STEPS, len(bands) + 1), np.float32)
 
     def add(self, windows: Matrix) -> Heard:
         found = windows @ self._shapes
-        energies = np.concatenate((self._recent, np.add.reduceat(found * found, self._starts, axis=1)))
+        energy = np.vecdot(windows, windows)
+        energies = np.add.reduceat(found * found, self._starts, axis=1)
+        energies[:, -1] = energy - energies[:, -1]
+        loud = np.concatenate((energies, energy[:, None]), axis=1)
+        energies = np.concatenate((self._recent, loud))
         self._recent = energies[-BACK_STEPS - AHEAD_STEPS :]
         here = energies[BACK_STEPS:-AHEAD_STEPS]
-        likely = here > _PART * highest_around(energies)
-        likely[:, : self._own] &= here[:, : self._own] > _SHARE * here[:, -1:]
-        return here[:, :-1].T.tolist(), likely[:, :-1].T.tolist()
+        rings, (neighbours, but_hum, everything) = here[:, :-3], here[:, -3:].T[:, :, None]
+        likely = rings > _PART * highest_around(energies)[:, :-3]
+        own = slice(0, self._own)
+        likely[:, own] &= rings[:, own] > np.maximum(_SHARE * neighbours, _SHARE_OF_ALL * but_hum)
+        likely[:, self._own :] &= rings[:, self._own :] > _SHARE_OF_ALL_AS_MAINS * everything
+        return rings.T.tolist(), likely.T.tolist()
 
 
 class _Clicks:

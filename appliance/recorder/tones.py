@@ -52,6 +52,8 @@ _NEAREST = 0.8
 """A tone lies in the band that holds most of it; its neighbour, 25 Hz away, holds up to half."""
 _APART_HZ = 15.0
 _AGAIN_STEPS = BEGIN_STEPS - 1
+_HALF = 0.65
+"""A pitch that is one of two that sound is not heard alone: it has half of what both have."""
 _BEFORE_STEPS = _AGAIN_STEPS + BACK_STEPS
 _WINDOW_STEPS = 2
 _WINDOW_FRAMES = _WINDOW_STEPS * STEP_FRAMES
@@ -170,10 +172,13 @@ class ToneListener:
 
     def _choose(self, on: Flags, shares: Matrix, energies: Matrix) -> None:
         single = shares[:, self._single]
-        on[:, self._single] &= single >= _NEAREST * single.max(axis=1, keepdims=True, initial=0)
+        best = single.max(axis=1, keepdims=True, initial=0) * _NEAREST
         if self._pairs.start < self._pairs.stop:
             one, other = energies[:, self._columns : -1 : 2], energies[:, self._columns + 1 : -1 : 2]
             on[:, self._pairs] &= np.minimum(one, other) > _BALANCE * np.maximum(one, other)
+            pairs = shares[:, self._pairs] * on[:, self._pairs]
+            best = np.maximum(best, pairs.max(axis=1, keepdims=True) * _HALF)
+        on[:, self._single] &= single >= best
 
     def _told(self, follower: Ear, change: Change) -> Iterator[ToneChange]:
         """A line sends one tone at a time: neighbouring bands that hear it too are not told of."""

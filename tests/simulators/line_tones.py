@@ -7,6 +7,7 @@ float64 with full scale 1.0, so that sounds can be added up; `as_pcm` ends it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,9 @@ from appliance.terms import RATE_HZ
 Sound = npt.NDArray[np.float64]
 
 
-def as_pcm(sound: Sound) -> Pcm:
-    samples: Pcm = np.rint(np.clip(sound, -1, 1) * 32767).astype(np.int16)
+def as_pcm(sound: npt.NDArray[Any]) -> Pcm:
+    """16 bit; what has them already stays as it is."""
+    samples: Pcm = sound if sound.dtype == np.int16 else np.rint(np.clip(sound, -1, 1) * 32767).astype(np.int16)
     return samples
 
 
