@@ -17,7 +17,8 @@ from appliance.terms import RATE_HZ
 
 BEGIN_STEPS = 5
 END_STEPS = 4
-"""What is on for less than 100 ms is no burst, a pause of less than 80 ms is none: the shortest are of 128 ms."""
+"""What is on for less than 100 ms is no burst, a pause of less than 80 ms is none: the shortest that
+exchanges send are of 170 ms."""
 
 BACK_STEPS = 10
 AHEAD_STEPS = 2

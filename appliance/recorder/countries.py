@@ -99,7 +99,6 @@ _GERMANY = Country(
         *_harmonised(425),  # E, "II" where there are two
         Tone(name="dial", frequencies_hz=(425, 400)),  # E, special dial tone
         Tone(name="busy", frequencies_hz=(425,), cadence_s=(0.48, 0.48)),  # E, busy I
-        Tone(name="busy", frequencies_hz=(425,), cadence_s=(0.15, 0.475)),  # exchanges before ISDN
         Tone(name="congestion", frequencies_hz=(425,), cadence_s=(0.24, 0.24)),  # E, congestion I
     ),
     information_tones=(_USUAL_NOTES, InformationTone(notes_hz=(900, 1400, 1800))),  # E, II and I

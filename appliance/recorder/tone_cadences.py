@@ -1,6 +1,6 @@
 """Compares what is on and off in one pitch with the cadences in which an exchange sends it.
 
-A cadence is told after whole periods of it: one of what only informs, two of what ends a call. A burst that
+A cadence is told after whole periods of it: one of what only informs, two and more of what ends a call. A burst that
 noise has spoilt does not end what is certain already, and a voice far below it in its pauses is not heard.
 Which pitch it is, and in what it lies, is left to `tones`.
 """
@@ -23,6 +23,8 @@ _NOISE_BELOW = 5.0
 _KEPT_LEVELS = 200
 _LOUD_IN_PAUSE = 0.1
 """Who dials after a second of dial tone is loud in what could be the pause of ringback."""
+_QUIET = 0.7
+"""Of the tone's energy, on average in a pause: white noise at 3 dB SNR has half of it."""
 _NOTES_GAP_STEPS = 4
 _NOTES_PAUSE_STEPS = 65
 """1.0 s and 15 %, and until a note is believed."""
@@ -44,11 +46,15 @@ class ToneFollower:
         self._sought = sought
         self._continuous = continuous
         self._band = Bursts()
-        self._bursts: deque[Burst] = deque(maxlen=2 + 2 * max((len(one.cadence) for one in sought), default=0))
+        self._bursts: deque[Burst] = deque(
+            maxlen=2 + max((len(one.cadence) * one.periods for one in sought), default=0)
+        )
         self._forget_steps = max((most(max(one.cadence)) for one in sought), default=0) + END_STEPS
         self._active: Sought | None = None
         self._last_end = 0
         self._loud_in_pause = 0
+        # How loud all was, window by window, up to and with the last one.
+        self._loudness: deque[float] = deque(maxlen=self._forget_steps + END_STEPS)
 
     @property
     def busy(self) -> bool:
@@ -64,10 +70,12 @@ class ToneFollower:
 
     def follow(self, window: int, on: list[bool], levels: list[float], loudness: list[float]) -> Iterator[Change]:
         for at, (sounds, level, loud) in enumerate(zip(on, levels, loudness, strict=True), window):
+            self._loudness.append(loud)
             turned = self._band.add(at, sounds, level)
             if isinstance(turned, Burst):
                 yield from self._burst_ended(turned)
             elif turned:
+                self._judge_pause(at)
                 yield from self._compare(self._band.since)
             elif self._band.on:
                 yield from self._sounding_on(at)
@@ -110,6 +118,17 @@ class ToneFollower:
     def _longest(self, first: Literal[0, 1]) -> float:
         """The longest burst (0) or pause (1) of what sounds."""
         return max(length for cadence in self._cadences() for length in cadence[first::2])
+
+    def _judge_pause(self, at: int) -> None:
+        """Exchanges are silent between bursts; a tune that comes back to its note is not."""
+        if not self._bursts:
+            return
+        before = self._bursts[-1]
+        # The first and the last window of a pause are partly filled by what is around it.
+        last = len(self._loudness) - 1 - at
+        pause = list(self._loudness)[max(before.end + 1 + last, 0) : self._band.since - 1 + last]
+        if sum(pause) > len(pause) * _QUIET * before.level:
+            self._bursts.clear()
 
     def _compare(self, until: int) -> Iterator[Change]:
         """A pause has ended, so that whole periods can be compared."""

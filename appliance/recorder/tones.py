@@ -1,7 +1,7 @@
 """Call-progress tones, information tones and the calls of fax machines, heard on a line.
 
 Pure. Blocks of int16 go in; what is told is only what is certain, dated back to where it could first be heard:
-a busy tone after two whole periods, because it ends a call.
+a busy tone after two whole periods and a second at least, because it ends a call.
 
 Every 20 ms the last 40 ms are projected on the Slepian sequences of the narrow bands in which the country's
 tones lie (D. Slepian, Bell System Technical Journal 57, 1978; within 2 % of each frequency), after all below
@@ -17,6 +17,7 @@ Fax: CNG, 1100 Hz within 38 Hz, 0.5 s every 3 s, and CED, 2100 Hz within 15 Hz f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ _BALANCE = 0.1
 _NEAREST = 0.8
 """A tone lies in the band that holds most of it; its neighbour, 25 Hz away, holds up to half."""
 _APART_HZ = 15.0
+_NARROW_HZ = 40.0
 _AGAIN_STEPS = BEGIN_STEPS - 1
 _HALF = 0.65
 """A pitch that is one of two that sound is not heard alone: it has half of what both have."""
@@ -269,12 +271,12 @@ def _around(one: Band, other: Band) -> Band:
 
 
 def _cadenced(tones: Sequence[Tone]) -> list[Sought]:
-    """Two periods of what ends a call, one of what does not."""
-    return [
-        Sought(tone.name, _steps_of(tone.cadence_s), 2 if tone.name in {"busy", "congestion"} else 1)
-        for tone in tones
-        if tone.cadence_s
-    ]
+    """One period of what only informs; two, and a second at least, of what ends a call."""
+    return [Sought(tone.name, _steps_of(tone.cadence_s), _periods(tone)) for tone in tones if tone.cadence_s]
+
+
+def _periods(tone: Tone) -> int:
+    return max(2, math.ceil(1 / sum(tone.cadence_s))) if tone.name in {"busy", "congestion"} else 1
 
 
 def _continuous(tones: Sequence[Tone], longest_burst_s: float) -> tuple[ToneName, int] | None:
@@ -291,9 +293,15 @@ def _longest_within(chord: tuple[Band, ...], tones: Sequence[Tone]) -> float:
 
 
 def _could_be(bands: tuple[Band, ...], chord: tuple[Band, ...]) -> bool:
-    return len(bands) == len(chord) and all(
-        one[0] < other[1] and other[0] < one[1] for one, other in zip(bands, chord, strict=True)
-    )
+    if len(bands) == len(chord):
+        return all(_overlap(one, other) for one, other in zip(bands, chord, strict=True))
+    # A single tone spills into the other band of a pair that is so narrow.
+    narrow = len(chord) == 2 and chord[1][0] - chord[0][1] < _NARROW_HZ
+    return narrow and any(_overlap(one, other) for one in bands for other in chord)
+
+
+def _overlap(one: Band, other: Band) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _note_band(notes_hz: Sequence[float]) -> Band:
