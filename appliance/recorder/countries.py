@@ -115,7 +115,7 @@ _AUSTRIA = Country(
         Tone(name="busy", frequencies_hz=(420,), cadence_s=(0.4, 0.4)),
         Tone(name="congestion", frequencies_hz=(420,), cadence_s=(0.2, 0.2)),
         Tone(name="dial", frequencies_hz=(380, 420)),  # E, special dial tone
-        Tone(name="dial", frequencies_hz=(450,)),  # E before 1994, still sent by private exchanges
+        Tone(name="dial", frequencies_hz=(450,)),  # not in E: what adapters sold for Austria send
         Tone(name="ringback", frequencies_hz=(450,), cadence_s=(1.0, 5.0)),
         Tone(name="busy", frequencies_hz=(450,), cadence_s=(0.3, 0.3)),
     ),

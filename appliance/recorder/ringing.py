@@ -11,7 +11,7 @@ Three ears for each frequency of the country, whichever hears it first:
   and 600 Hz must stand out from what lies beside them; a voice, whose own multiples are 70 Hz and more apart,
   has three of them at the most.
 * Where the ring is as fast as the mains (50 Hz), nothing but its coming and going tells it from hum: a burst is
-  told only when it has ended, and was four times as strong as the hum before and as long as it should be.
+  told only when it has ended, and was five times as strong as the hum before and as long as it should be.
 
 Cadences and frequencies are in `countries`. What a ring means is left to whoever asks.
 """
@@ -50,9 +50,11 @@ _EDGE_FRAMES = (_CLICK_STEPS - _TONE_STEPS) // 2 * _SLOW_STEP_FRAMES
 _BATCH_STEPS = 16
 """Nothing here is so urgent that it could not wait for 320 ms, and half the processor time is saved."""
 _FREQUENCY_TOLERANCE = 0.1
+"""EN 300 001: 25 Hz within 2 Hz or so; small exchanges keep to it less well."""
 _MAINS_TOLERANCE_HZ = 0.5
 _MAINS_ORDERS = 4
 _NEIGHBOURS_HZ = range(8, 45, 3)
+"""Hum is taken out with three overtones and half a hertz to both sides, more than the mains ever wander."""
 
 _ABOVE_NOISE = 5.0
 """A ring 10 dB above the noise is eleven times as strong. Noise is five times its median in one window of a
@@ -72,8 +74,10 @@ _TOLD_STEPS = 10
 _ODD_ORDERS = np.arange(9, 25, 2)
 """Of 25 Hz these are 225 Hz to 575 Hz."""
 _DETUNED = (1.0, 0.98, 1.02)
+"""At 575 Hz a window of 160 ms sees 1 % off, so three combs see 3 %."""
 _STANDS_OUT = 5.0
 _STANDING_OUT = 5
+"""In white noise one multiple stands out so far by chance in 21 times, five of eight in 100,000 windows."""
 
 _FULL_SCALE = _TONE_STEPS * STEP_FRAMES * _SLOWER * 32768.0**2
 """Four samples are added up to one, so there is a quarter of them and each is four times as high."""

@@ -6,9 +6,9 @@ a busy tone after two whole periods and a second at least, because it ends a cal
 Every 20 ms the last 40 ms are projected on the Slepian sequences of the narrow bands in which the country's
 tones lie (D. Slepian, Bell System Technical Journal 57, 1978; within 2 % of each frequency), after all below
 200 Hz, where hum is, has been taken out of them. A tone is on where that projection holds a good share of
-the energy above 200 Hz and at least a quarter of its own height 40 ms around: a window half filled by a tone
-holds a quarter of its energy there, so bursts keep their length. What is steady for the length of a burst,
-and the same again after the right pause, is compared with the cadences of the country (ITU-T E.180
+the energy above 200 Hz and at least a third of the highest energy around: a window half filled by a tone holds
+a quarter of its energy there, so bursts keep their length. What is steady for the length of a burst, and the
+same again after the right quiet pause, is compared with the cadences of the country (ITU-T E.180
 supplement 2), each length within 15 %.
 
 Fax: CNG, 1100 Hz within 38 Hz, 0.5 s every 3 s, and CED, 2100 Hz within 15 Hz for 2.6 s and more
@@ -41,44 +41,51 @@ from appliance.recorder.tone_cadences import Change, Ear, NotesFollower, Sought,
 
 Flags = npt.NDArray[np.bool_]
 
+_WINDOW_STEPS = 2
+_WINDOW_FRAMES = _WINDOW_STEPS * STEP_FRAMES
+_AGAIN_STEPS = BEGIN_STEPS - 1
+_BEFORE_STEPS = _AGAIN_STEPS + BACK_STEPS
+
 _FREQUENCY_TOLERANCE = 0.02
+_APART_HZ = 15.0
+"""Bands closer than this are one: in 40 ms nothing tells them apart."""
+_NARROW_HZ = 40.0
+"""So far and further a single tone spills."""
+_LOW_BAND_HZ = 200.0
+_LOW_SHAPES = 22
+"""2 * 200 Hz * 40 ms = 16 shapes fill the band below 200 Hz, six more take its edge: hum goes down by 70 dB."""
 
 _SHARE = 0.42
 """White noise at 3 dB SNR leaves a tone two thirds of all energy, babble at 6 dB rarely less than this."""
 _OTHER_SHARE = 0.5
-_QUARTER = 0.33
+"""For fax tones and notes, above the loudest part of speech."""
+_PART = 0.33
+"""Of the highest energy around. A half filled window holds a quarter; a little more keeps babble out of pauses."""
 _BALANCE = 0.1
 """Of two frequencies the weaker is at most 10 dB below the other: 6 dB of twist, and noise."""
 _NEAREST = 0.8
 """A tone lies in the band that holds most of it; its neighbour, 25 Hz away, holds up to half."""
-_APART_HZ = 15.0
-_NARROW_HZ = 40.0
-_AGAIN_STEPS = BEGIN_STEPS - 1
 _HALF = 0.65
 """A pitch that is one of two that sound is not heard alone: it has half of what both have."""
-_BEFORE_STEPS = _AGAIN_STEPS + BACK_STEPS
-_WINDOW_STEPS = 2
-_WINDOW_FRAMES = _WINDOW_STEPS * STEP_FRAMES
 
 _NOTE_TOLERANCE_HZ = 35.0
-
+"""E.180 allows 50 Hz, at whose edge a window of 40 ms still sees most of a note."""
 _CNG_BAND = (1062.0, 1138.0)
 _CNG_CADENCE_S = (0.5, 3.0)
 _CED_BAND = (2085.0, 2115.0)
 _CED_STEPS = 50
-
 _LEAST_CONTINUOUS_STEPS = 30
+"""Dial tone where nothing else has its pitch: 600 ms."""
 
 _TONAL_SHARE = 0.55
 _TONAL_STEPS = 4
 _TONAL_RIPPLE = 1.7
+_TONAL_RIPPLE_OF_PAIRS = 2.8
+"""Two frequencies 40 Hz apart beat: the energy of 40 ms swings to double and back."""
 
 _FULL_SCALE = _WINDOW_FRAMES * 32768.0**2
 _LEAST = np.float32(_FULL_SCALE * 10**-4.8)
 """Tones arrive at -35 dBFS and louder; 13 dB below is crosstalk from another line."""
-
-_LOW_BAND_HZ = 200.0
-_LOW_SHAPES = 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,18 +144,29 @@ class ToneListener:
         return changes
 
     def _sounds_tonal(self, energies: Matrix, shares: Matrix, long_hot: Flags) -> bool:
+        last, shares = energies[-_TONAL_STEPS:], shares[-_TONAL_STEPS:]
         for column in np.flatnonzero(long_hot):
-            last = energies[-_TONAL_STEPS:, column]
-            if shares[-_TONAL_STEPS:, column].min() > _TONAL_SHARE and last.max() < _TONAL_RIPPLE * last.min():
+            pair = self._pairs.start <= column < self._pairs.stop
+            ripple = last[:, column].max() / last[:, column].min()
+            good = shares[:, column].min() > _TONAL_SHARE and ripple < (
+                _TONAL_RIPPLE_OF_PAIRS if pair else _TONAL_RIPPLE
+            )
+            if good and (not pair or self._balanced(last)[:, column - self._pairs.start].all()):
                 return True
         return False
+
+    def _balanced(self, energies: Matrix) -> Flags:
+        """Of each pair: both of its frequencies sound."""
+        one, other = energies[:, self._columns : -1 : 2], energies[:, self._columns + 1 : -1 : 2]
+        balanced: Flags = np.minimum(one, other) > _BALANCE * np.maximum(one, other)
+        return balanced
 
     def _follow(self, energies: Matrix, shares: Matrix, hot: Flags) -> list[ToneChange]:
         """Who has been asleep hears the last windows again: a burst may have begun in them."""
         again = _AGAIN_STEPS if self._asleep else 0
         here = slice(_BEFORE_STEPS - again, -AHEAD_STEPS)
         parts = energies[:, : self._columns]
-        on = hot[here] & (parts[here] > _QUARTER * highest_around(parts[here.start - BACK_STEPS :]))
+        on = hot[here] & (parts[here] > _PART * highest_around(parts[here.start - BACK_STEPS :]))
         self._choose(on, shares[here], energies[here])
         bits, levels, loudness = on.T.tolist(), parts[here].T.tolist(), energies[here, -1].tolist()
         changes: list[ToneChange] = []
@@ -176,8 +194,7 @@ class ToneListener:
         single = shares[:, self._single]
         best = single.max(axis=1, keepdims=True, initial=0) * _NEAREST
         if self._pairs.start < self._pairs.stop:
-            one, other = energies[:, self._columns : -1 : 2], energies[:, self._columns + 1 : -1 : 2]
-            on[:, self._pairs] &= np.minimum(one, other) > _BALANCE * np.maximum(one, other)
+            on[:, self._pairs] &= self._balanced(energies)
             pairs = shares[:, self._pairs] * on[:, self._pairs]
             best = np.maximum(best, pairs.max(axis=1, keepdims=True) * _HALF)
         on[:, self._single] &= single >= best
