@@ -20,6 +20,9 @@ END_STEPS = 4
 """What is on for less than 100 ms is no burst, a pause of less than 80 ms is none: the shortest that
 exchanges send are of 170 ms."""
 
+KEPT_LEVELS = 200
+"""Of a tone that lasts for hours, its last four seconds say whether it is steady."""
+
 BACK_STEPS = 10
 AHEAD_STEPS = 2
 """A burst stands out from what is around it: this far back and ahead."""
@@ -59,6 +62,8 @@ class Bursts:
             if on:
                 self.levels += self._rest
                 self.levels.append(level)
+                if len(self.levels) > 2 * KEPT_LEVELS:
+                    del self.levels[:-KEPT_LEVELS]
             self._rest.clear()
             return False
         self._contrary += 1

@@ -196,7 +196,6 @@ class _Ear:
             yield self._bursts.since, True
         if length > self._longest:
             self._spent = True
-            del self._bursts.levels[:-_TOLD_STEPS]
             if self._told:
                 self._told = False
                 yield at, False

@@ -20,7 +20,6 @@ Change = tuple[int, ToneName, bool]
 
 _NOISE_BELOW = 5.0
 """7 dB: in the United Kingdom one burst of congestion tone is 6 dB above the next (BT SIN 350)."""
-_KEPT_LEVELS = 200
 _LOUD_IN_PAUSE = 0.1
 """Who dials after a second of dial tone is loud in what could be the pause of ringback."""
 _QUIET = 0.7
@@ -158,8 +157,6 @@ class ToneFollower:
             if length >= least and steady(self._band.levels[-least:]):
                 self._active = Sought(name, (), 0)
                 yield self._band.since, name, True
-        # A tone of hours needs no more than its last second.
-        del self._band.levels[:-_KEPT_LEVELS]
 
     def _waiting(self, at: int, loud: float) -> Iterator[Change]:
         if self._bursts:
