@@ -86,6 +86,15 @@ class BeginCall(Request, frozen=True):
     started_at_ms: Count
 
 
+class NoteParty(Request, frozen=True):
+    """Who is at the other end of a running call, as far as it was heard; told again when more is known."""
+
+    call: ACall
+    direction: Annotated[str, Meta(pattern=r"\A(in|out|unknown)\Z")]
+    number: Annotated[str, Meta(max_length=32, pattern=r"\A[0-9A-D*#]*\Z")]
+    """As it was dialled or sent; empty if it is not known."""
+
+
 class ReportGap(Request, frozen=True):
     """Frames of a running call are missing; told at once, so that a crash does not lose the fact."""
 
@@ -519,6 +528,7 @@ RECORDER, WEBUI, CONSOLE = Caller.RECORDER, Caller.WEBUI, Caller.CONSOLE
 CALLERS: dict[type[Request], frozenset[Caller]] = {
     IssueCall: frozenset({RECORDER}),
     BeginCall: frozenset({RECORDER}),
+    NoteParty: frozenset({RECORDER}),
     ReportGap: frozenset({RECORDER}),
     FinishCall: frozenset({RECORDER}),
     Heartbeat: frozenset({RECORDER}),
@@ -552,6 +562,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
 ANSWERS: dict[type[Request], type[Answer]] = {
     IssueCall: IssuedCall,
     BeginCall: Done,
+    NoteParty: Done,
     ReportGap: Done,
     FinishCall: Done,
     Heartbeat: Done,

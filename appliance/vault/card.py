@@ -26,6 +26,11 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return "Card(<sealed>)"
 
 
+def of_running(number: str) -> Card:
+    """The card of a call that still runs: all that is known is who is at the other end."""
+    return Card(number=number, ended="", frames=0, audio_bytes=0, peaks="", gaps=())
+
+
 def seal(card: Card, call: CallId, call_key: bytes) -> bytes:
     return seal_card(call_key, call, msgspec.msgpack.encode(card))
 

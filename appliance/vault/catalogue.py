@@ -140,6 +140,15 @@ class Catalogue:
             )
             return changed.rowcount == 1
 
+    def note_party(self, call: CallId, direction: str, card: bytes | None) -> None:
+        """Only while the call runs; its sealed card holds the number."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                calls.update()
+                .where(calls.c.call_id == call, calls.c.state == CallState.RUNNING)
+                .values(direction=direction, card=card)
+            )
+
     def add_gap(self, call: CallId, at_frame: int, frames: int, why: str) -> None:
         values = {"call_id": call, "at_frame": at_frame, "frames": frames, "why": why}
         with self._store.transaction() as connection:

@@ -20,7 +20,7 @@ from appliance.recordings.container import EndReason, Gap
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingCutOff, RecordingReader
 from appliance.recordings.sealing import SEGMENT_BYTES
-from appliance.terms import RATE_HZ, CallId, LinekeepError, LineName, NotAllowed
+from appliance.terms import RATE_HZ, CallId, DamagedRecording, LinekeepError, LineName, NotAllowed
 from appliance.vault import card as cards
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import CallRow, CallState, Catalogue
@@ -73,6 +73,13 @@ class Intake:
             self._day_book.number(call, line, started_at_ms, self._today())
         if self._catalogue.begin(call, started_at_ms):
             self._log.info("call_begun", call=call, line=line)
+
+    def note_party(self, call: CallId, direction: str, number: str) -> None:
+        """Who is at the other end. Sealed at once: a cut does not lose it, and the disk never has a number in clear."""
+        row = self._catalogue.find(call)
+        if row is not None and row.state is CallState.RUNNING:
+            card = cards.seal(cards.of_running(number), call, self._call_keys.key_of(call)) if number else None
+            self._catalogue.note_party(call, direction, card)
 
     def note_gap(self, call: CallId, at_frame: int, frames: int, why: str) -> None:
         row = self._catalogue.find(call)
@@ -173,7 +180,7 @@ class Intake:
             opening, closing = reader.opening, reader.closing
         length_ms = closing.frames * 1000 // RATE_HZ
         card = cards.Card(
-            number="",
+            number=_number_of(row, key),
             ended=closing.ended,
             frames=closing.frames,
             audio_bytes=closing.audio_bytes,
@@ -230,3 +237,11 @@ class Intake:
         # A start in the future, from a clock that was put right since, must not keep a call for years.
         ended_at_ms = min(started_at_ms + length_ms, self._clock.now_ms())
         return due_at(ended_at_ms=ended_at_ms, keep_s=self._keep_s)
+
+
+def _number_of(row: CallRow, key: bytes) -> str:
+    """What was heard while the call ran."""
+    try:
+        return cards.unseal(row.card, row.call_id, key).number if row.card is not None else ""
+    except DamagedRecording:
+        return ""  # the recording counts, whether its number can be read or not

@@ -31,6 +31,7 @@ class Service:
         return {
             verbs.IssueCall: self.answer_issue_call,
             verbs.BeginCall: self.answer_begin_call,
+            verbs.NoteParty: self.answer_note_party,
             verbs.ReportGap: self.answer_report_gap,
             verbs.FinishCall: self.answer_finish_call,
             verbs.Heartbeat: self.answer_heartbeat,
@@ -70,6 +71,10 @@ class Service:
     def answer_begin_call(self, request: verbs.BeginCall) -> verbs.Done:
         self._box.intake.begin(request.call, request.line, request.started_at_ms)
         self._box.line_board.show_call(request.call, request.line, request.started_at_ms)
+        return verbs.Done()
+
+    def answer_note_party(self, request: verbs.NoteParty) -> verbs.Done:
+        self._box.intake.note_party(request.call, request.direction, request.number)
         return verbs.Done()
 
     def answer_report_gap(self, request: verbs.ReportGap) -> verbs.Done:

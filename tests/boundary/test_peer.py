@@ -29,6 +29,7 @@ LINE = verbs.LineNow(line=LineName("front-desk"), level_dbfs=-30.0)
 REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.IssueCall: {"line": "front-desk"},
     verbs.BeginCall: {"call": CALL, "line": "front-desk", "started_at_ms": 1},
+    verbs.NoteParty: {"call": CALL, "direction": "in", "number": "03055504471"},
     verbs.ReportGap: {"call": CALL, "at_frame": 0, "frames": 1, "why": "overrun"},
     verbs.FinishCall: {"call": CALL},
     verbs.Heartbeat: {"lines": (LINE,)},

@@ -253,3 +253,46 @@ def test_a_recovery_that_was_killed_before_its_name_was_durable_counts_only_afte
     synced.clear()
     box.intake.finish(call)
     assert synced[:2] == [box.folder.finished_path(call), box.folder.finished_path(call).parent]
+
+
+def card_of(box: Box, call: CallId) -> tuple[str, str]:
+    row = box.catalogue.find(call)
+    assert row is not None
+    return row.direction, box.playback._card_of(row).number
+
+
+def test_who_called_is_shown_and_found_and_lies_nowhere_in_clear(house: BoxHouse, box: Box) -> None:
+    number = "03055504471"
+    call, writer, pages = begin_writing(box)
+    box.intake.note_party(call, "in", number)
+    held = b"".join(path.read_bytes() for path in (house.folder / "state").glob("catalogue.sqlite*"))
+    assert number.encode() not in held
+    end_writing(call, writer, pages)
+    box.intake.finish(call)
+    assert card_of(box, call) == ("in", number)
+    for sought in (number, "4471"):
+        assert [row.call_id for row in box.catalogue.page(limit=5, tokens=box.call_keys.tokens_sought(sought))] == [
+            call
+        ]
+    held = b"".join(path.read_bytes() for path in (house.folder / "state").glob("catalogue.sqlite*"))
+    assert number.encode() not in held
+
+
+def test_who_called_survives_a_cut_and_a_later_word_counts(box: Box) -> None:
+    call, writer, _pages = begin_writing(box, seconds=4)
+    box.intake.note_party(call, "out", "110")
+    box.intake.note_party(call, "in", "03055504471")
+    writer.abandon()
+    box.intake.take_over_what_was_left()
+    assert card_of(box, call) == ("in", "03055504471")
+
+
+def test_nobody_is_noted_for_a_call_that_does_not_run(box: Box) -> None:
+    kept = kept_call(box)
+    issued, _key = box.intake.issue(LINE)
+    for call in (kept, issued, CallId("ab" * 16)):
+        box.intake.note_party(call, "in", "110")
+    assert card_of(box, kept) == ("unknown", "")
+    row = box.catalogue.find(issued)
+    assert row is not None
+    assert (row.direction, row.card) == ("unknown", None)
