@@ -33,6 +33,8 @@ _COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point. Never shows a traceback, unless LINEKEEP_DEBUG is set."""
+    # Before numpy is loaded: our matrices are small, and threads that wait for each other cost half as much again.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     parsed = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:

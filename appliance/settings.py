@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -63,6 +63,11 @@ class VaultSettings(_Section, frozen=True):
         return parse_period(self.backup_every)
 
 
+CountryCode = Literal["de", "at", "ch", "fr", "nl", "uk", "us"]
+COUNTRY_CODES: tuple[CountryCode, ...] = get_args(CountryCode)
+"""Those whose exchanges the recorder knows (recorder/countries.py)."""
+
+
 class DeviceSettings(_Section, frozen=True):
     """An ALSA device by name, and how many channels to open."""
 
@@ -89,6 +94,7 @@ class LineSettings(_Section, frozen=True):
 
 class RecorderSettings(_Section, frozen=True):
     """
+    country: whose exchange sends ringing, tones and caller ID.
     pre_roll_s: what is kept from before the first sound; until then it is in memory only.
     hold_over_s: so long a silence belongs to the call.
     speech_above_floor_db: so much louder than the line's own noise is speech.
@@ -98,6 +104,7 @@ class RecorderSettings(_Section, frozen=True):
 
     devices: tuple[DeviceSettings, ...] = ()
     lines: tuple[LineSettings, ...] = ()
+    country: CountryCode = "de"
     pre_roll_s: Annotated[float, Meta(ge=0, le=10)] = 2.0
     hold_over_s: Annotated[float, Meta(ge=1, le=120)] = 6.0
     speech_above_floor_db: Annotated[float, Meta(ge=3, le=40)] = 12.0

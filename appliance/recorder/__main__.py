@@ -12,6 +12,7 @@ from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
 from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
 from appliance.recorder.capture import CaptureThread, SoundDevice
+from appliance.recorder.countries import COUNTRIES
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
@@ -105,6 +106,7 @@ class Recorder:
             line,
             Signals(self._settings.speech_above_floor_db),
             rules_from(self._settings),
+            COUNTRIES[self._settings.country],
             folder=self._folder,
             room=self._room,
             link=self._link,

@@ -1,6 +1,7 @@
 """What telephone exchanges send, country by country: ringing, call-progress tones, the form of caller ID.
 
-Facts only. Sources, named beside each country by these letters:
+Facts only. Sources, named beside each country by these letters (the documents that have the last word; what was at hand
+were lists that cite them, so each figure is to be compared with its document before a line of that country is trusted):
 
     E  ITU-T E.180 supplement 2, "Various tones used in national networks" (01/94, list renewed 2003)
     R  ITU-T E.180/Q.35 (03/98): limits for all tones, 425 Hz and 950/1400/1800 Hz recommended
@@ -17,9 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from appliance.settings import CountryCode
+
 CallerIdStandard = Literal["v23", "bell202", "dtmf"]
 CadencedName = Literal["dial", "ringback", "busy", "congestion"]
-CountryCode = Literal["de", "at", "ch", "fr", "nl", "uk", "us"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

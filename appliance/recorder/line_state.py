@@ -6,10 +6,12 @@ Whether a call may be recorded is not asked here: that a call is on the line is 
     state     cue       becomes   because
     idle      sound     in call   somebody speaks; the call begins in the pre-roll, never in an earlier call
     idle      quiet     idle
+    idle      hung up   idle
     idle      lost      idle      no call can reach back over what was not heard
     in call   sound     in call   the hold-over begins anew
     in call   quiet     idle      once the hold-over has passed; a pause shorter than that belongs to the call
     in call   lost      in call   it may have been speech, so the hold-over begins anew
+    in call   hung up   idle      the exchange says so; what it sends belongs to no later call
     in call   broken    idle      nothing more can be heard: unplugged, stopped, too much lost
     in call   too long  in call   one call ends and the next begins with the very next frame
 
@@ -35,6 +37,8 @@ class Observed:
     first_frame: int
     frames: int
     speech: bool
+    hung_up_frame: int | None = None
+    """From here on the exchange says that the other side has hung up; noticed in these frames, and may lie before."""
 
     @property
     def end_frame(self) -> int:
@@ -43,9 +47,13 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallBegins:
-    """`at_frame` is the first frame of the call, pre-roll included; it lies in the past or now."""
+    """`at_frame` is the first frame of the call, pre-roll included; it lies in the past or now.
+
+    goes_on: it is the next part of a call that was too long for one recording.
+    """
 
     at_frame: int
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +112,7 @@ class State(Enum):
 class Cue(Enum):
     SOUND = auto()
     QUIET = auto()
+    HUNG_UP = auto()
     LOST = auto()
     BROKEN = auto()
 
@@ -131,10 +140,12 @@ class LineState:
         self._table: dict[tuple[State, Cue], Callable[[_Moment], State]] = {
             (State.IDLE, Cue.SOUND): self._begin,
             (State.IDLE, Cue.QUIET): self._stay_idle,
+            (State.IDLE, Cue.HUNG_UP): self._stay_idle,
             (State.IDLE, Cue.LOST): self._forget_before,
             (State.IDLE, Cue.BROKEN): self._forget_before,
             (State.IN_CALL, Cue.SOUND): self._go_on,
             (State.IN_CALL, Cue.QUIET): self._hold_over,
+            (State.IN_CALL, Cue.HUNG_UP): self._hang_up,
             (State.IN_CALL, Cue.LOST): self._go_on,
             (State.IN_CALL, Cue.BROKEN): self._end,
         }
@@ -147,6 +158,8 @@ class LineState:
         """Take in what was heard. Must follow the last frames without a hole: what is missing is `lose`d."""
         if seen.speech != self._speech:
             self._change_speech(seen.first_frame, on=seen.speech)
+        if seen.hung_up_frame is not None:
+            return self._take(Cue.HUNG_UP, _Moment(first_frame=seen.hung_up_frame, end_frame=seen.end_frame))
         cue = Cue.SOUND if seen.speech else Cue.QUIET
         return self._take(cue, _Moment(first_frame=seen.first_frame, end_frame=seen.end_frame))
 
@@ -198,17 +211,22 @@ class LineState:
         self._close(moment.end_frame, EndReason.SILENCE)
         return State.IDLE
 
+    def _hang_up(self, moment: _Moment) -> State:
+        self._close(max(moment.first_frame, self._began_frame), EndReason.HUNG_UP)
+        self._earliest_frame = moment.end_frame
+        return State.IDLE
+
     def _end(self, moment: _Moment) -> State:
         self._close(moment.first_frame, moment.why)
         return State.IDLE
 
     def _split(self, at_frame: int) -> None:
         self._close(at_frame, EndReason.LONGEST)
-        self._open(at_frame)
+        self._open(at_frame, goes_on=True)
 
-    def _open(self, at_frame: int) -> None:
+    def _open(self, at_frame: int, *, goes_on: bool = False) -> None:
         self._began_frame = at_frame
-        self._happenings.append(CallBegins(at_frame=at_frame))
+        self._happenings.append(CallBegins(at_frame=at_frame, goes_on=goes_on))
 
     def _close(self, at_frame: int, why: EndReason) -> None:
         self._earliest_frame = at_frame

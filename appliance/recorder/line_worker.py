@@ -17,8 +17,10 @@ import structlog
 
 from appliance.boundary.verbs import IssuedCall
 from appliance.recorder.call import MOST_GAPS, Call, CallStart
+from appliance.recorder.countries import Country
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
+from appliance.recorder.line_ear import LineEar, hung_up_in
 from appliance.recorder.line_state import (
     CallBegins,
     CallEnds,
@@ -28,6 +30,7 @@ from appliance.recorder.line_state import (
     Observed,
     SpeechChanges,
 )
+from appliance.recorder.party import NOBODY_KNOWN, PartyFinder
 from appliance.recorder.pre_roll import PreRoll
 from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.vault_link import VaultLink
@@ -58,6 +61,7 @@ class LineWorker:
         line: its settings.
         signals: the line's ear, new.
         rules: when a call begins and ends.
+        country: whose exchange sends tones and caller ID.
         folder: where growing recordings lie.
         software: what the opening record names as the writer.
     """
@@ -67,6 +71,7 @@ class LineWorker:
         line: LineSettings,
         signals: Signals,
         rules: LineRules,
+        country: Country,
         *,
         folder: RecordingsFolder,
         room: DiskRoom,
@@ -87,6 +92,10 @@ class LineWorker:
         self._log = log
         self._wall_time = WallTime(0)
         self._state = LineState(rules)
+        self._country = country
+        self._ear = LineEar(country)
+        self._party_finder = PartyFinder()
+        self._told_party = NOBODY_KNOWN
         self._pre_roll = PreRoll(rules.lead + BLOCK_FRAMES)
         self._call: Call | None = None
         self._next_frame: int | None = None
@@ -112,8 +121,15 @@ class LineWorker:
             return
         end_frame = first_frame + samples.size
         self._pre_roll.add(first_frame, samples)
-        self._follow(self._state.observe(Observed(first_frame=first_frame, frames=samples.size, speech=heard.speech)))
+        sounds = self._ear.hear(samples)
+        self._party_finder.hear(sounds)
+        # A tone of the exchange begins no call; in one it may be what keeps it alive until somebody answers.
+        speech = heard.speech and (self._state.in_call or not self._ear.exchange_sounds)
+        hung_up_frame = hung_up_in(sounds)
+        seen = Observed(first_frame=first_frame, frames=samples.size, speech=speech, hung_up_frame=hung_up_frame)
+        self._follow(self._state.observe(seen))
         self._record_until(end_frame)
+        self._tell_party()
         self._show_trouble(self._obstacle())
 
     def lose(self, first_frame: int, frames: int, why: str) -> None:
@@ -122,6 +138,7 @@ class LineWorker:
             return
         end_frame = first_frame + frames
         self._pre_roll.forget(end_frame)
+        self._ear = LineEar(self._country, from_frame=end_frame)
         if frames <= self._rules.longest_gap:
             self._fill(frames, why)
         self._follow(self._state.lose(first_frame, frames))
@@ -141,6 +158,8 @@ class LineWorker:
 
     def _hear_no_more(self, trouble: str) -> None:
         self._state = LineState(self._rules)
+        self._ear = LineEar(self._country)
+        self._party_finder.forget()
         self._pre_roll.forget(0)
         self._board.show_no_level(self._line)
         self._show_trouble(trouble or self._obstacle())
@@ -152,9 +171,14 @@ class LineWorker:
             match happening:
                 case CallBegins():
                     self._next_frame = happening.at_frame
+                    if not happening.goes_on:
+                        self._party_finder.begin(self._pre_roll.end_frame - BLOCK_FRAMES)
                 case CallEnds():
                     self._record_until(happening.at_frame)
+                    self._tell_party()
                     self._end(happening.at_frame, happening.why)
+                    if happening.why is not EndReason.LONGEST:
+                        self._party_finder.forget()
                 case SpeechChanges():
                     pass
                 case _:
@@ -189,6 +213,7 @@ class LineWorker:
         self._call, self._next_frame, self._disk_trouble = call, first_frame, ""
         self._board.show_call(self._line, call.call, started_at_ms)
         self._link.begin_call(call.call, self._line, started_at_ms)
+        self._told_party = NOBODY_KNOWN
         self._log.info("call_recording_begun", call=call.call, line=self._line, missed_seconds=missed_s)
         return call
 
@@ -218,6 +243,13 @@ class LineWorker:
                 self._finish(EndReason.LONGEST)
         except LinekeepError as trouble:
             self._give_up(trouble)
+
+    def _tell_party(self) -> None:
+        """Tell the vault who is at the other end of the recorded call, as soon as it is known, and when it changes."""
+        party = self._party_finder.party
+        if self._call is not None and party != self._told_party:
+            self._told_party = party
+            self._link.note_party(self._call.call, party)
 
     def _end(self, at_frame: int, why: EndReason) -> None:
         """The call on the line is over."""

@@ -21,6 +21,7 @@ import structlog
 from appliance.boundary import verbs
 from appliance.boundary.vault import VaultAway, VaultClient, VaultRefused
 from appliance.clock import Clock
+from appliance.recorder.party import Party
 from appliance.terms import CallId, LineName
 
 HEARTBEAT_S = 0.5
@@ -97,6 +98,9 @@ class VaultLink:
 
     def begin_call(self, call: CallId, line: LineName, started_at_ms: int) -> None:
         self._tell(verbs.BeginCall(call=call, line=line, started_at_ms=started_at_ms))
+
+    def note_party(self, call: CallId, party: Party) -> None:
+        self._tell(verbs.NoteParty(call=call, direction=party.direction.value, number=party.number))
 
     def report_gap(self, call: CallId, at_frame: int, frames: int, why: str) -> None:
         if len(self._waiting) < _MOST_WAITING:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from appliance.clock import Clock
+from appliance.recorder.countries import COUNTRIES
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_state import rules_from
@@ -97,6 +98,7 @@ def make_desk(
             LineSettings(name=LINE, alsa="line0", ground=ground),
             Signals(settings.speech_above_floor_db),
             rules_from(settings),
+            COUNTRIES["de"],
             folder=folder,
             room=DiskRoom(disk.free_bytes, settings.reserve_mib, look_every_s=0),
             link=link,

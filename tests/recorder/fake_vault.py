@@ -48,6 +48,7 @@ class FakeVault:
             verbs.BeginCall: self._take,
             verbs.ReportGap: self._take,
             verbs.FinishCall: self._take,
+            verbs.NoteParty: self._take,
             verbs.Heartbeat: self._beat,
         }
         self._listener = Listener(self._path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)

@@ -6,7 +6,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from appliance.recorder.countries import COUNTRIES, Country, CountryCode
+from appliance.recorder.countries import COUNTRIES, Country
+from appliance.settings import COUNTRY_CODES, CountryCode
 
 EVERY = pytest.mark.parametrize("country", COUNTRIES.values(), ids=list(COUNTRIES))
 
@@ -16,7 +17,7 @@ def cadences(country: Country, name: str) -> set[tuple[float, ...]]:
 
 
 def test_the_seven_countries_are_there_under_their_own_codes() -> None:
-    assert list(COUNTRIES) == ["de", "at", "ch", "fr", "nl", "uk", "us"]
+    assert tuple(COUNTRIES) == COUNTRY_CODES == ("de", "at", "ch", "fr", "nl", "uk", "us")
     assert all(code == country.code for code, country in COUNTRIES.items())
 
 

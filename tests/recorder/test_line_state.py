@@ -33,8 +33,8 @@ class Line:
     told_at: list[int] = field(default_factory=list)
     sound_ends: list[int] = field(default_factory=list)
 
-    def hear(self, frames: int, *, speech: bool) -> None:
-        seen = Observed(first_frame=self.at_frame, frames=frames, speech=speech)
+    def hear(self, frames: int, *, speech: bool, hung_up_frame: int | None = None) -> None:
+        seen = Observed(first_frame=self.at_frame, frames=frames, speech=speech, hung_up_frame=hung_up_frame)
         self.at_frame += frames
         if speech:
             self.sound_ends.append(self.at_frame)
@@ -106,7 +106,7 @@ def test_longest_call_is_followed_by_the_next_without_a_hole() -> None:
     assert line.calls == [
         CallBegins(at_frame=0),
         CallEnds(at_frame=400, why=EndReason.LONGEST),
-        CallBegins(at_frame=400),
+        CallBegins(at_frame=400, goes_on=True),
     ]
 
 
@@ -118,7 +118,7 @@ def test_longest_call_that_ends_in_a_pause_still_goes_on_in_the_next() -> None:
     line.hear(20, speech=False)
     assert line.calls[1:] == [
         CallEnds(at_frame=430, why=EndReason.LONGEST),
-        CallBegins(at_frame=430),
+        CallBegins(at_frame=430, goes_on=True),
         CallEnds(at_frame=450, why=EndReason.SILENCE),
     ]
 
@@ -258,3 +258,30 @@ def _spans(line: Line) -> list[tuple[int, int]]:
     if len(frames) % 2:
         frames.append(line.at_frame + BLOCK_FRAMES)
     return list(zip(frames[::2], frames[1::2], strict=True))
+
+
+def test_a_call_ends_where_the_exchange_began_to_say_so_and_the_next_does_not_reach_back_to_it() -> None:
+    line = Line()
+    for _ in range(10):
+        line.hear(10, speech=True)
+    line.hear(10, speech=True, hung_up_frame=80)
+    line.hear(10, speech=True)
+    assert line.calls == [
+        CallBegins(at_frame=0),
+        CallEnds(at_frame=80, why=EndReason.HUNG_UP),
+        CallBegins(at_frame=110),
+    ]
+
+
+def test_what_the_exchange_sends_outside_a_call_is_none() -> None:
+    line = Line()
+    line.hear(10, speech=False, hung_up_frame=0)
+    assert line.calls == []
+
+
+def test_a_call_is_never_over_before_it_began() -> None:
+    line = Line()
+    line.hear(50, speech=False)
+    line.hear(10, speech=True)
+    line.hear(10, speech=False, hung_up_frame=5)
+    assert line.calls == [CallBegins(at_frame=40), CallEnds(at_frame=40, why=EndReason.HUNG_UP)]

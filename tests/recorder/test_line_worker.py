@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from appliance.boundary import verbs
+from appliance.recorder.countries import COUNTRIES, Tone
 from appliance.recorder.line_worker import NO_GROUND
 from appliance.recorder.signals import Pcm
 from appliance.recorder.wall_time import WallTime
@@ -19,6 +20,8 @@ from appliance.settings import RecorderSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.recorder.desk import GROUND, LINE, OPENED_MS, Desk, MakeDesk
 from tests.recorder.fake_vault import FakeVault
+from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
+from tests.simulators.line_tones import Sound, as_pcm, silence, sines, tone
 
 Noise = Callable[[float, float], Pcm]
 
@@ -185,3 +188,54 @@ def test_the_longest_call_goes_on_in_the_next_without_a_missing_frame(
     with desk.open(first) as one, desk.open(second) as two:
         assert one.closing.ended is EndReason.LONGEST
         assert two.opening.started_at_ms == OPENED_MS + one.closing.frames // 8
+
+
+def german_tone(name: str, cadence_s: tuple[float, ...]) -> Tone:
+    return next(t for t in COUNTRIES["de"].tones if t.name == name and t.cadence_s == cadence_s)
+
+
+def on_the_line(noise: Noise, sound: Sound, level_dbfs: float = -65) -> Pcm:
+    """What an exchange sends, on a line with its own noise, in whole blocks."""
+    samples = np.pad(as_pcm(sound), (0, -len(sound) % BLOCK_FRAMES))
+    hiss = noise(samples.size / RATE_HZ, level_dbfs)
+    return (samples[: hiss.size].astype(np.int32) + hiss).clip(-32768, 32767).astype(np.int16)
+
+
+def test_an_incoming_call_has_its_number_and_ends_with_the_busy_tone(desk: Desk, spoken: Pcm, noise: Noise) -> None:
+    desk.hear(on_the_line(noise, np.concatenate((silence(2), fsk(call_setup(Caller(number=b"03055504471")), V23)))))
+    desk.hear(noise(1, -65))
+    desk.hear(spoken)
+    busy = tone(german_tone("busy", (0.48, 0.48)), 10, -20)
+    desk.hear(on_the_line(noise, np.concatenate((silence(0.5), busy))))
+    desk.hear(noise(4, -65))
+    (call,) = desk.finished()
+    noted = [told for told in desk.vault.told if isinstance(told, verbs.NoteParty)]
+    assert noted[-1] == verbs.NoteParty(call=call, direction="in", number="03055504471")
+    with desk.open(call) as reader:
+        assert reader.closing.ended is EndReason.HUNG_UP
+
+
+def test_an_outgoing_call_has_the_number_that_was_dialled(desk: Desk, spoken: Pcm, noise: Noise) -> None:
+    one, two = sines((697, 1209), 0.1, -16), sines((697, 1336), 0.1, -16)
+    dialled = [part for key in (one, two, one, one) for part in (key, silence(0.15))]
+    dial = tone(german_tone("dial", ()), 3, -20)
+    desk.hear(on_the_line(noise, np.concatenate((silence(2), dial, silence(0.4), *dialled, silence(1)))))
+    desk.hear(spoken)
+    desk.hear(noise(4, -65))
+    calls = desk.finished()
+    noted = [told for told in desk.vault.told if isinstance(told, verbs.NoteParty)]
+    assert noted[-1] == verbs.NoteParty(call=calls[-1], direction="out", number="1211")
+
+
+def test_tones_of_the_exchange_alone_are_no_call(desk: Desk, noise: Noise) -> None:
+    busy, dial = tone(german_tone("busy", (0.48, 0.48)), 8, -20), tone(german_tone("dial", ()), 8, -20)
+    desk.hear(on_the_line(noise, np.concatenate((silence(2), dial, silence(3), busy, silence(3)))))
+    assert desk.finished() == []
+
+
+def test_a_call_of_which_nobody_knows_who_it_is_tells_nobody(desk: Desk, spoken: Pcm, noise: Noise) -> None:
+    desk.hear(noise(3, -65))
+    desk.hear(spoken)
+    desk.hear(noise(4, -65))
+    assert len(desk.finished()) == 1
+    assert not [told for told in desk.vault.told if isinstance(told, verbs.NoteParty)]

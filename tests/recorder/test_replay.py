@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.recorder.countries import COUNTRIES
 from appliance.recorder.replay import END_OF_FILE, replay
 from appliance.recorder.signals import Pcm
 from appliance.settings import RecorderSettings
 from appliance.sound_file import write_wav
 from appliance.terms import RATE_HZ, SettingsTrouble
 from tests.simulators import conversation
+from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
+from tests.simulators.line_tones import as_pcm, silence, sines, tone, white
 
 Noise = Callable[[float, float], Pcm]
 SETTINGS = RecorderSettings()
@@ -37,7 +40,13 @@ def test_one_call_begins_in_its_pre_roll_and_ends_after_the_hold_over(
     happenings = told(tmp_path, np.concatenate((noise(10, -65), spoken, noise(12, -65))))
     (begin,), (end,) = of_kind(happenings, "call_begin"), of_kind(happenings, "call_end")
     speech_ends = 10 + spoken.size / RATE_HZ
-    assert begin == {"t": pytest.approx(7.8, abs=0.15), "what": "call_begin", "line": "line1"}
+    assert begin == {
+        "t": pytest.approx(7.8, abs=0.15),
+        "what": "call_begin",
+        "line": "line1",
+        "direction": "unknown",
+        "number": None,
+    }
     assert end["why"] == "silence"
     assert end["t"] == pytest.approx(speech_ends + 6, abs=0.5)
     assert end["seconds"] == pytest.approx(end["t"] - begin["t"], abs=0.01)
@@ -106,6 +115,49 @@ def test_the_synthesised_conversation_is_one_call(tmp_path: Path) -> None:
     conversation.synthesise(sound)
     happenings = list(replay(sound, SETTINGS))
     (begin,), (end,) = of_kind(happenings, "call_begin"), of_kind(happenings, "call_end")
-    assert begin["t"] == pytest.approx(0, abs=0.3)  # it rings after two seconds
-    assert end["why"] == "silence"
+    assert begin["t"] == pytest.approx(2, abs=0.4)  # two seconds before the exchange tells who calls
+    assert (begin["direction"], begin["number"]) == ("in", conversation.CALLER.decode())
+    assert end["why"] == "hung_up"
     assert end["seconds"] > 30
+
+
+def test_what_exchange_and_people_send_is_told_in_the_order_of_time(tmp_path: Path) -> None:
+    (busy,) = (t for t in COUNTRIES["de"].tones if t.name == "busy" and t.cadence_s == (0.48, 0.48))
+    cng = np.concatenate((sines((1100,), 0.5, -18), silence(3)))
+    sound = np.concatenate(
+        (
+            silence(1),
+            fsk(call_setup(Caller(number=b"03055504471", name=b"Hotel am See")), V23),
+            silence(1),
+            sines((697, 1209), 0.1, -16),
+            silence(2),
+            tone(busy, 4, -18),
+            silence(3),
+            *[cng] * 3,
+        )
+    )
+    line = as_pcm(sound + white(len(sound), -60, np.random.default_rng(5)))
+    happenings = told(tmp_path, line)
+    sent = [happening for happening in happenings if happening["what"] in {"caller_id", "dtmf", "tone", "fax"}]
+    assert [happening["what"] for happening in sent] == ["caller_id", "dtmf", "tone", "tone", "fax"]
+    caller, key, on, off, _fax = sent
+    assert caller == {
+        "t": pytest.approx(2.0, abs=0.6),
+        "what": "caller_id",
+        "line": "line1",
+        "number": "03055504471",
+        "name": "Hotel am See",
+        "withheld": False,
+        "standard": "v23",
+    }
+    assert key["digit"] == "1"
+    assert (on["name"], on["state"], off["state"]) == ("busy", "on", "off")
+    assert off["t"] - on["t"] == pytest.approx(4, abs=0.6)
+    times = [happening["t"] for happening in happenings]
+    assert times == sorted(times)
+
+
+def test_a_caller_whose_message_ends_with_the_file_is_told(tmp_path: Path) -> None:
+    sound = np.concatenate((silence(1), fsk(call_setup(Caller(number=b"110")), V23)))
+    callers = of_kind(told(tmp_path, as_pcm(sound)), "caller_id")
+    assert [caller["number"] for caller in callers] == ["110"]

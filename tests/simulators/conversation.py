@@ -1,7 +1,8 @@
 """A telephone call nobody ever made: what the demo's line says.
 
-Promises: the same bytes at every run of one espeak-ng version; a plausible course: idle line, two ring bursts,
-a business conversation between two voices with no pause over 2 s, busy tone, idle line.
+Promises: the same bytes at every run of one espeak-ng version; a plausible course: idle line, two ring bursts with
+the caller's number between them, a business conversation between two voices with no pause over 2 s, busy tone, idle
+line.
 Leaves to others: playing it (tests.simulators.line). It is made anew wherever it is needed, never committed.
 
     python -m tests.simulators.conversation call.wav
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from appliance.sound_file import read_sound_file, write_wav
 from appliance.terms import RATE_HZ, LineTrouble
+from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
 
 Sound = NDArray[np.float64]  # shape (frames,), full scale 1.0
 
@@ -36,6 +38,9 @@ SCRIPT = (
     (ANSWERING, 0.5, "Gern geschehen. Auf Wiederhören."),
 )
 """Who, after how many seconds of pause, says what."""
+
+CALLER = b"03023125471"
+"""One of Berlin's numbers that belong to nobody: Bundesnetzagentur, numbers for use in films (030 23125 000 to 999)."""
 
 NOISE_DBFS = -65.0
 RING_DBFS = -30.0
@@ -95,7 +100,7 @@ def _sinc_low_pass(n: NDArray[np.int_], cut_hz: float) -> Sound:
 
 
 def _ringing() -> Sound:
-    """Two bursts of the German cadence (1 s on, 4 s off); picked up 1.5 s after the second.
+    """Two bursts of the German cadence (1 s on, 4 s off), who calls between them; picked up 1.5 s after the second.
 
     The exchange's 25 Hz is far below the telephone band. What a coupler lets through are its harmonics, and a
     touch of 425 Hz pulsing with them.
@@ -104,7 +109,9 @@ def _ringing() -> Sound:
     harmonics = sum(np.sin(2 * np.pi * 25 * k * t) / k for k in range(1, 60, 2))
     pulsing = 0.5 * (1 + np.sin(2 * np.pi * 25 * t)) * np.sin(2 * np.pi * 425 * t)
     burst = _at_level(_telephone_band(np.asarray(harmonics) + pulsing), RING_DBFS)
-    return np.concatenate([burst, _pause(4.0), burst, _pause(1.5)])
+    caller_id = fsk(call_setup(Caller(number=CALLER)), V23)
+    silence = _pause(4.0 - len(caller_id) / RATE_HZ - 1.0)
+    return np.concatenate([burst, _pause(1.0), caller_id, silence, burst, _pause(1.5)])
 
 
 def _busy_tone() -> Sound:

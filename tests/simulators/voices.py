@@ -1,7 +1,7 @@
 """Hours of people who talk and press no key.
 
 Human voices are the prompts of Debian's asterisk-core-sounds-*-wav (five languages, five speakers, 2.3 hours);
-synthetic ones are espeak-ng's, reading words of this project in any order.
+synthetic ones are espeak-ng's, reading the words of a licence in any order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _PROMPTS = Path("/usr/share/asterisk/sounds")
 SOUNDS = ("ascending-2tone", "beep", "beeperr", "descending-2tone", "tt-monkeys")
 """Among the prompts, but no voices: tones, and apes that scream. At another pitch they may well be a key."""
 
-_TEXT = Path(__file__).parents[2] / "README.md"
+_TEXT = Path("/usr/share/common-licenses/GPL-3")
+"""On every Debian, and the same for ever."""
 _LANGUAGES = ("en-us", "en-gb", "de", "fr-fr", "es", "it", "nl", "pl", "pt", "ru", "sv", "fi")
 _VARIANTS = ("", "+f1", "+f2", "+f3", "+f4", "+f5", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+croak")
 _ESPEAK_RATE_HZ = 22050
