@@ -20,17 +20,15 @@ from appliance.recorder.call import MOST_GAPS, Call, CallStart
 from appliance.recorder.countries import Country
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_ear import LineEar, hung_up_in
 from appliance.recorder.line_state import (
     CallBegins,
     CallEnds,
     Happening,
     LineRules,
-    LineState,
-    Observed,
     SpeechChanges,
 )
-from appliance.recorder.party import NOBODY_KNOWN, PartyFinder
+from appliance.recorder.line_watch import LineWatch
+from appliance.recorder.party import NOBODY_KNOWN
 from appliance.recorder.pre_roll import PreRoll
 from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.vault_link import VaultLink
@@ -91,10 +89,8 @@ class LineWorker:
         self._software = software
         self._log = log
         self._wall_time = WallTime(0)
-        self._state = LineState(rules)
         self._country = country
-        self._ear = LineEar(country)
-        self._party_finder = PartyFinder()
+        self._watch = LineWatch(signals, rules, country)
         self._told_party = NOBODY_KNOWN
         self._pre_roll = PreRoll(rules.lead + BLOCK_FRAMES)
         self._call: Call | None = None
@@ -115,20 +111,14 @@ class LineWorker:
 
     def hear(self, first_frame: int, samples: Pcm) -> None:
         """Take a block of this line's channel; it must be contiguous and is kept."""
-        heard = self._signals.hear(samples)
-        self._board.show_level(self._line, heard.level_dbfs)
         if not self._ground:
+            self._board.show_level(self._line, self._signals.hear(samples).level_dbfs)
             return
-        end_frame = first_frame + samples.size
         self._pre_roll.add(first_frame, samples)
-        sounds = self._ear.hear(samples)
-        self._party_finder.hear(sounds)
-        # A tone of the exchange begins no call; in one it may be what keeps it alive until somebody answers.
-        speech = heard.speech and (self._state.in_call or not self._ear.exchange_sounds)
-        hung_up_frame = hung_up_in(sounds)
-        seen = Observed(first_frame=first_frame, frames=samples.size, speech=speech, hung_up_frame=hung_up_frame)
-        self._follow(self._state.observe(seen))
-        self._record_until(end_frame)
+        watched = self._watch.hear(first_frame, samples)
+        self._board.show_level(self._line, watched.level_dbfs)
+        self._follow(watched.happenings)
+        self._record_until(first_frame + samples.size)
         self._tell_party()
         self._show_trouble(self._obstacle())
 
@@ -138,16 +128,15 @@ class LineWorker:
             return
         end_frame = first_frame + frames
         self._pre_roll.forget(end_frame)
-        self._ear = LineEar(self._country, from_frame=end_frame)
         if frames <= self._rules.longest_gap:
             self._fill(frames, why)
-        self._follow(self._state.lose(first_frame, frames))
+        self._follow(self._watch.lose(first_frame, frames))
         if self._next_frame is not None:
             self._next_frame = max(self._next_frame, end_frame)
 
     def close(self, why: EndReason, trouble: str) -> None:
         """The device is closed. A running call ends whole; `trouble` is shown until it is open again."""
-        self._follow(self._state.break_off(self._pre_roll.end_frame, why))
+        self._follow(self._watch.break_off(self._pre_roll.end_frame, why))
         self._hear_no_more(trouble)
 
     def abandon(self, trouble: str) -> None:
@@ -157,9 +146,7 @@ class LineWorker:
         self._hear_no_more(trouble)
 
     def _hear_no_more(self, trouble: str) -> None:
-        self._state = LineState(self._rules)
-        self._ear = LineEar(self._country)
-        self._party_finder.forget()
+        self._watch = LineWatch(self._signals, self._rules, self._country)
         self._pre_roll.forget(0)
         self._board.show_no_level(self._line)
         self._show_trouble(trouble or self._obstacle())
@@ -171,14 +158,11 @@ class LineWorker:
             match happening:
                 case CallBegins():
                     self._next_frame = happening.at_frame
-                    if not happening.goes_on:
-                        self._party_finder.begin(self._pre_roll.end_frame - BLOCK_FRAMES)
                 case CallEnds():
                     self._record_until(happening.at_frame)
                     self._tell_party()
                     self._end(happening.at_frame, happening.why)
-                    if happening.why is not EndReason.LONGEST:
-                        self._party_finder.forget()
+                    self._watch.forget(happening)
                 case SpeechChanges():
                     pass
                 case _:
@@ -246,7 +230,7 @@ class LineWorker:
 
     def _tell_party(self) -> None:
         """Tell the vault who is at the other end of the recorded call, as soon as it is known, and when it changes."""
-        party = self._party_finder.party
+        party = self._watch.party
         if self._call is not None and party != self._told_party:
             self._told_party = party
             self._link.note_party(self._call.call, party)

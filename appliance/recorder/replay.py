@@ -17,18 +17,9 @@ import numpy as np
 from appliance.recorder.caller_id import CallerId
 from appliance.recorder.countries import COUNTRIES
 from appliance.recorder.keys import Key
-from appliance.recorder.line_ear import LineEar, LineSound, hung_up_in
-from appliance.recorder.line_state import (
-    CallBegins,
-    CallEnds,
-    Happening,
-    LineRules,
-    LineState,
-    Observed,
-    SpeechChanges,
-    rules_from,
-)
-from appliance.recorder.party import PartyFinder
+from appliance.recorder.line_ear import LineSound
+from appliance.recorder.line_state import CallBegins, CallEnds, Happening, SpeechChanges, rules_from
+from appliance.recorder.line_watch import LineWatch
 from appliance.recorder.ringing import RingChange
 from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.tones import ToneChange
@@ -39,8 +30,6 @@ from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
 _DATED_BACK_S = 20.0
 """A cadence is certain after two periods of it; the longest, ringback in Austria, is 6 s."""
-
-_CERTAIN_WITHIN_S = 2
 
 END_OF_FILE = "end_of_file"
 """Why a call ended that still went on when the file was over."""
@@ -71,7 +60,7 @@ def replay(path: Path, settings: RecorderSettings) -> Iterator[Told]:
     sound = read_sound_file(path)
     rules, country = rules_from(settings), COUNTRIES[settings.country]
     lines = [
-        _Line(f"line{channel + 1}", Signals(settings.speech_above_floor_db), LineEar(country), rules)
+        _Line(f"line{channel + 1}", LineWatch(Signals(settings.speech_above_floor_db), rules, country))
         for channel in range(sound.shape[1])
     ]
     looks_back_s = max(rules.lead / RATE_HZ, _DATED_BACK_S)
@@ -91,36 +80,24 @@ def replay(path: Path, settings: RecorderSettings) -> Iterator[Told]:
 
 
 class _Line:
-    """One channel: its ears and its state. `call_begin`: of the running call, told when it is over."""
+    """One channel. `call_begin`: of the running call, told when it is over."""
 
-    def __init__(self, name: str, signals: Signals, ear: LineEar, rules: LineRules) -> None:
+    def __init__(self, name: str, watch: LineWatch) -> None:
         self._name = name
-        self._signals = signals
-        self._ear = ear
-        self._state = LineState(rules)
-        self._party_finder = PartyFinder()
-        self._heard_frame = 0
+        self._watch = watch
         self._began_frame = 0
         self.call_begin: Told | None = None
 
     def hear(self, first_frame: int, samples: Pcm) -> Iterator[Told]:
-        self._heard_frame = first_frame
-        sounds = self._ear.hear(samples)
-        yield from (told for sound in sounds if (told := self._heard(sound)))
-        self._party_finder.hear(sounds)
-        speech = self._signals.hear(samples).speech and (self._state.in_call or not self._ear.exchange_sounds)
-        hung_up_frame = hung_up_in(sounds)
-        seen = Observed(first_frame=first_frame, frames=samples.size, speech=speech, hung_up_frame=hung_up_frame)
-        for happening in self._state.observe(seen):
+        watched = self._watch.hear(first_frame, samples)
+        yield from (told for sound in watched.sounds if (told := self._heard(sound)))
+        for happening in watched.happenings:
             yield from self._told(happening)
 
     def end(self, at_frame: int) -> Iterator[Told]:
-        # What was just heard becomes certain a little later.
-        late = self._ear.hear(np.zeros(_CERTAIN_WITHIN_S * RATE_HZ, np.int16))
-        sounds = [sound for sound in late if _frame_of(sound) <= at_frame]
-        yield from (told for sound in sounds if (told := self._heard(sound)))
-        self._party_finder.hear(sounds)
-        for happening in self._state.break_off(at_frame, EndReason.STOPPED):
+        late = [sound for sound in self._watch.hear_out() if _frame_of(sound) <= at_frame]
+        yield from (told for sound in late if (told := self._heard(sound)))
+        for happening in self._watch.break_off(at_frame, EndReason.STOPPED):
             for told in self._told(happening):
                 yield told | {"why": END_OF_FILE} if told["what"] == "call_end" else told
 
@@ -147,17 +124,14 @@ class _Line:
             case CallBegins():
                 self._began_frame = happening.at_frame
                 self.call_begin = told | {"what": "call_begin"}
-                if not happening.goes_on:
-                    self._party_finder.begin(self._heard_frame)
             case CallEnds():
-                party = self._party_finder.party
+                party = self._watch.party
                 if self.call_begin is not None:
                     yield self.call_begin | {"direction": party.direction.value, "number": party.number or None}
                 self.call_begin = None
                 length = _seconds(happening.at_frame - self._began_frame)
                 yield told | {"what": "call_end", "seconds": length, "why": happening.why.value}
-                if happening.why is not EndReason.LONGEST:
-                    self._party_finder.forget()
+                self._watch.forget(happening)
             case SpeechChanges():
                 yield told | {"what": "speech", "state": _state(on=happening.on)}
             case _:

@@ -23,8 +23,8 @@ With the program (Python 3.11 or later, and its package "cryptography")
   python3 verify.py EXPORT.zip --root "FINGERPRINT FROM THE LABEL"
 
 It checks more than the commands below: the order of the gaps, the numbers of the day's calls without a hole, that no
-call is missing, that no file was added. If you do not trust the verify.py in here, take the one of another export:
-access-log.json names its SHA-256.
+call is missing, that no file was added. The verify.py in here may have been exchanged with the rest: take one that you
+have from the box itself. access-log.json names its SHA-256; receipts alone have no access log.
 
 
 With openssl alone (and a shell), in the folder into which the ZIP was unpacked
