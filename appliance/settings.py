@@ -75,17 +75,58 @@ class DeviceSettings(_Section, frozen=True):
     channels: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
+ConsentMode = Literal["opt_in", "announced", "duty", "never"]
+
+_KeyName = Annotated[str, Meta(pattern=r"\A[0-9*#]\Z")]
+_StarCode = Annotated[str, Meta(pattern=r"\A(\*[0-9*#]{1,5})?\Z")]
+_NumberPattern = Annotated[str, Meta(pattern=r"\A(withheld|\+?[0-9?]{1,32}\*?|\*[0-9?]{1,32})\Z")]
+
+
+class StarCodes(_Section, frozen=True):
+    """What the own side types on the telephone; empty: there is no such code. See `appliance/recorder/star_codes.py`.
+
+    confirm: the spoken yes was heard.
+    pause, resume: what is said between them is not recorded.
+    forget: nothing of this call is kept.
+    """
+
+    confirm: _StarCode = "*71"
+    pause: _StarCode = "*72"
+    resume: _StarCode = "*73"
+    forget: _StarCode = "*74"
+
+
 class LineSettings(_Section, frozen=True):
     """
     name: the line's name.
     alsa, channel: where it is heard.
     ground: why this line may be recorded, in the owner's words; without it, it is not.
+    consent: what must be there before a call is kept. opt_in: a key, or the own side's word for a spoken yes;
+        announced: the announcement, heard to its end; duty: the ground is a legal duty that asks nobody;
+        never: nothing is kept, whatever the ground.
+    yes_key, no_key: what the other side presses.
+    consent_within_s: so long, from the answer on, a call waits in memory for its consent.
+    announcement: a sound file with the announcement as it is played; empty: none.
+    never_numbers, always_numbers: digits as they are sent or dialled, ? for one of them, * for the rest at the end or
+        the beginning; "withheld" for who withholds his. Always: who has agreed once and for all; never wins.
+    private: when nothing is kept: "mo-fr 18:00-08:00", "sa-su", "12:30-13:15".
+    keep_fax: record calls in which a fax machine is heard.
     """
 
     name: str
     alsa: str
     channel: Annotated[int, Meta(ge=0, le=15)] = 0
     ground: Annotated[str, Meta(max_length=120)] = ""
+    consent: ConsentMode = "opt_in"
+    yes_key: _KeyName = "1"
+    no_key: _KeyName = "2"
+    consent_within_s: Annotated[float, Meta(ge=5, le=120)] = 60.0
+    announcement: Annotated[str, Meta(max_length=1024)] = ""
+    never_numbers: tuple[_NumberPattern, ...] = ()
+    always_numbers: tuple[_NumberPattern, ...] = ()
+    private: tuple[Annotated[str, Meta(max_length=40)], ...] = ()
+    keep_fax: bool = False
+    codes: StarCodes = StarCodes()
 
     @property
     def line(self) -> LineName:

@@ -6,6 +6,7 @@ Decides nothing, touches nothing. A word that two parts need is defined here and
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import NewType
 
 CallId = NewType("CallId", str)
@@ -25,6 +26,43 @@ BLOCK_FRAMES = 800
 
 _CALL_ID = re.compile(r"[0-9a-f]{32}")
 _LINE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class ConsentBy(StrEnum):
+    """What proves that a call may be kept."""
+
+    KEY = "key"
+    """Somebody on the line pressed the key that means yes."""
+    AGENT = "agent"
+    """The own side confirmed a spoken yes: by a star code, a button or the web page."""
+    ANNOUNCEMENT = "announcement"
+    """The announcement was heard to its end, and the call went on."""
+    DUTY = "duty"
+    """A written ground that asks nobody: a legal duty, or a number with a standing consent."""
+
+
+class NotKept(StrEnum):
+    """Why nothing is kept of what was on the line."""
+
+    MISSED = "missed"
+    """It rang, and nobody answered."""
+    NOT_ANSWERED = "not_answered"
+    """Somebody dialled, and met a busy tone or nobody."""
+    REFUSED = "refused"
+    """The key that means no was pressed, or the call ended before there was a yes."""
+    TIMED_OUT = "timed_out"
+    """Nobody said yes in time."""
+    HALF_HEARD = "half_heard"
+    """The announcement was not heard to its end."""
+    NUMBER_LISTED = "number_listed"
+    """The settings never record this number."""
+    PRIVATE = "private"
+    """At this time of the day the line is private."""
+    FAX = "fax"
+    DOUBT = "doubt"
+    """Audio was lost while the ground was waited for, so nobody can say what was heard."""
+    FORGOTTEN = "forgotten"
+    """The own side asked to forget the call while it ran."""
 
 
 class LinekeepError(Exception):
