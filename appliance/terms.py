@@ -65,6 +65,16 @@ class NotKept(StrEnum):
     """The own side asked to forget the call while it ran."""
 
 
+class Order(StrEnum):
+    """What the own side can say of a call that is on the line."""
+
+    CONFIRM = "confirm"
+    """The other side has agreed."""
+    PAUSE = "pause"
+    RESUME = "resume"
+    FORGET = "forget"
+
+
 class LinekeepError(Exception):
     """Something the product knows how to say.
 
