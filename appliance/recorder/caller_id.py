@@ -98,6 +98,11 @@ class CallerIdListener:
         told = (caller_of(message) for message in self._receiver.hear(samples))
         return [caller for caller in told if caller is not None and caller.standard in self._standards]
 
+    @property
+    def receiving(self) -> bool:
+        """A modem sounds now, and it is no speech: true from its first 60 ms on, long before it has told anything."""
+        return self._receiver is not None and self._receiver.receiving
+
     def hear_key(self, digit: str, at_frame: int) -> CallerId | None:
         """Take in the next DTMF key of the line, and where it was heard."""
         if "dtmf" not in self._standards:
