@@ -11,7 +11,7 @@ lines with a miss; --line hears one of them alone.
     lost       nothing was told of the call; a missed call was not told as one
     split      more than one call was told for it; merged: one for it and a neighbour
     clipped    the recording begins after the first word does
-    ghost      a call or a missed call that never was; also caller IDs and keys that nobody sent
+    ghost      a call or a missed call that never was; also rings, caller IDs and keys that nobody sent
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def judge(line: RandomLine, told: Sequence[Told]) -> tuple[list[Judged], list[Mi
         for index, one in enumerate(missed)
         if index not in claimed_missed
     ]
-    return judged, [*ghosts, *_ghost_callers(line, told), *_ghost_keys(line, told)]
+    return judged, [*ghosts, *_ghost_rings(line, told), *_ghost_callers(line, told), *_ghost_keys(line, told)]
 
 
 def _pairs(told: Sequence[Told]) -> Iterator[ToldCall]:
@@ -188,7 +188,7 @@ def _judge_call(one: Judged, told: Sequence[ToldCall], merged: Judged | None) ->
             one.miss(fact, expected, begin[fact])
     _judge_kept(one, end)
     if call.kept and call.first_word_s is not None:
-        from_s: float = begin.get("audio_from", begin["t"])
+        from_s: float = begin["audio_from"] if "audio_from" in begin else begin["t"]
         one.spare_s = round(call.first_word_s - from_s, 3)
         if one.spare_s < 0:
             one.miss("clipped", call.first_word_s, from_s, call.first_word_s)
@@ -204,6 +204,12 @@ def _judge_kept(one: Judged, end: Told) -> None:
 
 def _any_of(call: TrueCall) -> str:
     return " or ".join(call.why)
+
+
+def _ghost_rings(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
+    for one in (one for one in told if one["what"] == "ring" and one["state"] == "on"):
+        if not any(first - 0.3 < one["t"] < end for first, end in line.rings):
+            yield Miss(fact="ghost ring", expected="nothing", told="ring", at_s=one["t"])
 
 
 def _ghost_callers(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:

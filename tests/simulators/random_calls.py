@@ -95,13 +95,14 @@ class TrueCallerId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomLine:
-    """keys: all that were pressed, with the second they begin at. never, always: for the line's settings."""
+    """rings: each burst. keys: all that were pressed, with the second they begin at. never, always: for the line's settings."""
 
     country: CountryCode
     consent: ConsentMode
     pcm: Pcm
     calls: Sequence[TrueCall]
     caller_ids: Sequence[TrueCallerId]
+    rings: Sequence[Span]
     keys: Sequence[tuple[float, str]]
     never: Sequence[str]
     always: Sequence[str]
@@ -126,6 +127,7 @@ def random_line(
         pcm=day.heard(),
         calls=day.calls,
         caller_ids=day.caller_ids,
+        rings=day.rings,
         keys=day.keys,
         never=day.never,
         always=day.always,
@@ -216,6 +218,7 @@ class _Day:
         self._off_hook: list[tuple[int, int]] = []
         self.calls: list[TrueCall] = []
         self.caller_ids: list[TrueCallerId] = []
+        self.rings: list[Span] = []
         self.keys: list[tuple[float, str]] = []
         self.never: list[str] = []
         self.always: list[str] = []
@@ -258,6 +261,9 @@ class _Day:
         peak = max(self._any(-18, -3), max(self.plant.noise_dbfs, self.plant.idle_dbfs) + 18)
         self._parts.append((self._at, talk.click(min(peak, -1), self._random)))
 
+    def _note(self, course: _Course, what: str) -> None:
+        course.story.append(f"{self._now_s:.1f} {what}")
+
     @property
     def _now_s(self) -> float:
         return round(self._at / RATE_HZ, 3)
@@ -282,19 +288,18 @@ class _Day:
         self._wait(self._any(35, 50) if silent else self._any(6, 30) + 4 * (kind is Kind.MISSED))
 
     def _missed(self, course: _Course) -> bool:
-        first, number = self._ring(course, answered=False)
+        first, number, _ = self._ring(course, answered=False)
         end_s = self._now_s
         self._tell(Kind.MISSED, course, (first, first), (end_s, end_s), "in", number, None)
         return False
 
     def _incoming(self, course: _Course) -> bool:
-        _, number = self._ring(course, answered=True)
-        ring_was_cut = course.story[-1].endswith("cut")
-        begin = self._lift(course, must_click=False)
-        return self._talk(Kind.IN, course, begin, "in", number, heard=ring_was_cut)
+        _, number, ring_was_cut = self._ring(course, answered=True)
+        begin, clicked = self._lift(course, must_click=False)
+        return self._talk(Kind.IN, course, begin, "in", number, heard=clicked or ring_was_cut)
 
     def _unknown(self, course: _Course) -> bool:
-        begin = self._lift(course, must_click=True)
+        begin, _ = self._lift(course, must_click=True)
         return self._talk(Kind.UNKNOWN, course, begin, "unknown", None, heard=True)
 
     def _outgoing(self, course: _Course) -> bool:
@@ -315,7 +320,7 @@ class _Day:
             self._wait(-min(tone.pause_s, 0.8))
             course.last_loud = self._at
             if self._chance(0.5):
-                course.story.append("network announcement")
+                self._note(course, "network announcement")
                 self._say(course, course.far, plant.tone_dbfs, short=False)
             course.first_word = None
         else:
@@ -328,13 +333,13 @@ class _Day:
 
     # Before somebody is there.
 
-    def _ring(self, course: _Course, *, answered: bool) -> tuple[float, str | None]:
-        """Ring until somebody lifts or the caller gives up: when the first burst began, and who calls."""
+    def _ring(self, course: _Course, *, answered: bool) -> tuple[float, str | None, bool]:
+        """Ring until somebody lifts or the caller gives up: when it began, who calls, whether a burst was cut."""
         plant, ringing = self.plant, self.plant.country.ringing
         standard = plant.country.caller_id[int(self._random.integers(len(plant.country.caller_id)))]
         shown = str(self._random.choice(["number", "withheld", "unavailable", "nothing"], p=[0.7, 0.1, 0.05, 0.15]))
         number = self._any_number(5, 14) if shown == "number" else None
-        course.story.append(f"caller ID {shown} {standard}")
+        self._note(course, f"caller ID {shown} {standard}")
         first_shows = standard != "dtmf" and plant.country.code != "uk"
         if shown != "nothing" and not first_shows:
             self._show(number, shown, standard)
@@ -348,6 +353,7 @@ class _Day:
             lengths[-2] = self._any(0.4, lengths[-2] - 0.15)
         first_s = self._now_s
         for index in range(0, len(lengths), 2):
+            self.rings.append((self._now_s, self._now_s + lengths[index]))
             self._play(self._burst(lengths[index]))
             pause_from, rings_again = self._at, index + 2 < len(lengths)
             if index == 0 and first_shows and shown != "nothing":
@@ -359,8 +365,8 @@ class _Day:
                 spent_s = (self._at - pause_from) / RATE_HZ
                 self._wait(self._any(0.15, max(0.3, lengths[-1] - spent_s - 0.2)))
         how = "" if not answered else ", the last one cut" if cut else ", answered in the pause"
-        course.story.append(f"{len(lengths) // 2} bursts{how}")
-        return first_s, number
+        self._note(course, f"{len(lengths) // 2} bursts{how}")
+        return first_s, number, cut
 
     def _burst(self, seconds: float) -> Sound:
         plant = self.plant
@@ -404,23 +410,22 @@ class _Day:
             str(digit) for digit in self._random.integers(0, 10, int(self._random.integers(least, most + 1)))
         )
 
-    def _lift(self, course: _Course, *, must_click: bool) -> int:
-        begin = self._at
-        if must_click or self._chance(0.4):
+    def _lift(self, course: _Course, *, must_click: bool) -> tuple[int, bool]:
+        clicks = must_click or self._chance(0.4)
+        if clicks:
             self._click()
-            course.story.append("click")
-        return begin
+        self._note(course, "off-hook, click" if clicks else "off-hook")
+        return self._at, clicks
 
     def _dial(self, course: _Course) -> tuple[int, Span, str]:
-        begin = self._lift(course, must_click=False)
-        clicked = course.story[-1:] == ["click"]
+        begin, clicked = self._lift(course, must_click=False)
         self._wait(self._any(0.1, 0.5))
         heard_s = begin / RATE_HZ if clicked or self.plant.noise_tells_hook else self._now_s
         self._tone(course, "dial", self._any(0.7, 3))
         number = self._any_number(3, 15)
         if self._chance(0.12):
             number = f"*{self._random.choice(['31', '67', '21', '82'])}{number}"[:15]
-        course.story.append(f"dials {number}")
+        self._note(course, f"dials {number}")
         self._press(number, self.plant.own_dbfs + self._any(-6, 4), (0.08, 0.35), (0.08, 0.7))
         self._wait(self._any(0.5, 4))
         return begin, (begin / RATE_HZ, heard_s), number
@@ -442,11 +447,11 @@ class _Day:
         tone = self._any_tone(name)
         sound = line_tones.tone(tone, seconds, self.plant.tone_dbfs)
         course.last_loud = self._at + int(np.flatnonzero(sound)[-1])
+        self._note(course, f"{name} {'+'.join(f'{hz:g}' for hz in tone.frequencies_hz)} {seconds:.1f} s")
         self._play(sound)
-        course.story.append(f"{name} {'+'.join(f'{hz:g}' for hz in tone.frequencies_hz)} {seconds:.1f} s")
 
     def _ringback(self, course: _Course, bursts: int) -> None:
-        course.story.append(f"ringback x{bursts}")
+        self._note(course, f"ringback x{bursts}")
         if not bursts:
             return
         tone = self._any_tone("ringback")
@@ -467,7 +472,7 @@ class _Day:
         self._ask(course, answered, number, greets=course.far if direction == "out" else course.own)
         end, silent = self._part(course, begin)
         if span is None:
-            heard = heard or self.plant.noise_tells_hook or "click" in course.story
+            heard = heard or self.plant.noise_tells_hook
             latest = begin if heard or course.first_loud is None else max(begin, course.first_loud)
             span = (begin / RATE_HZ, latest / RATE_HZ)
         self._tell(kind, course, span, end, direction, number, answered)
@@ -480,7 +485,7 @@ class _Day:
             listed, course.kept = (self.never, False) if self._chance(0.5) else (self.always, True)
             course.why = () if course.kept else (NotKept.NUMBER_LISTED,)
             listed.append(number)
-            course.story.append("listed always" if course.kept else "listed never")
+            self._note(course, "listed always" if course.kept else "listed never")
             return
         if self._chance(0.6):
             self._say(course, greets, self._level(course, greets), short=self._chance(0.5))
@@ -493,13 +498,14 @@ class _Day:
 
     def _ask_for_key(self, course: _Course, answered: int) -> None:
         outcome = str(self._random.choice(["yes", "no", "nothing", "late", "hangs up"], p=[0.55, 0.12, 0.1, 0.1, 0.13]))
-        course.story.append(f"asked: {outcome}")
+        self._note(course, f"asked: {outcome}")
         self._say_phrase(course, talk.announcement(self.plant.country.code), self.plant.own_dbfs + self._any(-6, 2))
         if outcome in ("yes", "no"):
             self._wait(self._any(0.2, 4) if self._chance(0.8) else -self._any(0.2, 1.0))
             if self._chance(0.1):
                 self._press("7", self._key_level(course), (0.06, 0.3), (0.5, 2))
-                course.story.append("wrong key")
+                self._note(course, "wrong key")
+            self._note(course, "key")
             self._press(YES if outcome == "yes" else NO, self._key_level(course), (0.06, 0.4), (0.3, 1.5))
         course.kept = outcome == "yes"
         if outcome == "yes":
@@ -520,7 +526,7 @@ class _Day:
 
     def _announce(self, course: _Course, answered: int) -> None:
         outcome = str(self._random.choice(["whole", "half", "none"], p=[0.65, 0.25, 0.1]))
-        course.story.append(f"announced: {outcome}")
+        self._note(course, f"announced: {outcome}")
         whole = talk.announcement(self.plant.country.code)
         if outcome != "none":
             frames = len(whole.sound) if outcome == "whole" else round(self._any(0.2, 0.75) * len(whole.sound))
@@ -572,9 +578,9 @@ class _Day:
         sorts = ["music", "hold beeps", "hold silence", "beep", "waiting", "transfer", *(["menu"] if free else [])]
         sort = str(self._random.choice(sorts))
         seconds = self._any(8, 25)
-        course.story.append(sort if "hold" not in sort and sort != "music" else f"{sort} {seconds:.0f} s")
         plant = self.plant
         self._wait(self._any(0.2, 1))
+        self._note(course, sort if "hold" not in sort and sort != "music" else f"{sort} {seconds:.0f} s")
         match sort:
             case "music":
                 self._play(talk.music(seconds, max(course.far_dbfs - 3, plant.noise_dbfs + 6), self._random))
@@ -606,20 +612,20 @@ class _Day:
     def _part(self, course: _Course, begin: int) -> tuple[Span, bool]:
         """Somebody hangs up: when, and whether nothing is heard of it afterwards."""
         if self._chance(0.4):
-            course.story.append("own hang-up")
+            self._note(course, "own hang-up")
             return self._replace(course, begin, self._any(0.3, 2)), True
         self._wait(self._any(0.2, 1.5))
         end, earliest = self._at, course.last_loud
         if self._chance(0.3):
             self._click()
             earliest = end
-            course.story.append("far click")
+            self._note(course, "far click")
         if self.plant.country.code in ("uk", "us") and self._chance(0.4):
-            course.story.append("far hang-up, silence")
+            self._note(course, "far hang-up, silence")
             self._wait(self._any(4, 15))
             self._tone(course, "dial", self._any(2, 6))
         else:
-            course.story.append("far hang-up")
+            self._note(course, "far hang-up")
             self._wait(self._any(0.05, 0.4))
             end = self._at if earliest != end else end
             self._tone(course, str(self._random.choice(["busy", "busy", "congestion"])), self._any(3, 10))
@@ -635,7 +641,7 @@ class _Day:
         clicked = self._chance(0.4)
         if clicked:
             self._click()
-            course.story.append("own click")
+            self._note(course, "own click")
         heard = clicked or self.plant.noise_tells_hook
         return (latest if heard else min(latest, course.last_loud / RATE_HZ), latest)
 
