@@ -83,6 +83,7 @@ class Judged:
 @dataclass(slots=True)
 class JudgedLine:
     number: int
+    country: CountryCode
     story: str
     seconds: float
     took_s: float = 0.0
@@ -279,44 +280,61 @@ def hear_line(
             shutil.copy(wav, keep / f"{seed}-{number}.wav")
             (keep / f"{seed}-{number}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in told))
     return JudgedLine(
-        number=number, story=line.story, seconds=line.pcm.size / RATE_HZ, took_s=took_s, calls=judged, ghosts=ghosts
+        number=number,
+        country=line.country,
+        story=line.story,
+        seconds=line.pcm.size / RATE_HZ,
+        took_s=took_s,
+        calls=judged,
+        ghosts=ghosts,
     )
+
+
+AIMS = {
+    "begin and end within 0.5 s": ("lost", "split", "merged", "begin", "end", "seconds"),
+    "direction and number": ("lost", "split", "merged", "direction", "number"),
+    "kept or not kept": ("lost", "split", "merged", "kept"),
+    "why not kept": ("lost", "split", "merged", "why"),
+    "first word not clipped": ("clipped",),
+    "not split, merged or lost": ("lost", "split", "merged"),
+}
 
 
 def report(lines: Sequence[JudgedLine], seed: int) -> dict[str, Any]:
     judged = [one for line in lines for one in line.calls]
+    missed = [{miss.fact for miss in one.misses} for one in judged]
     by_kind: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in judged:
-        by_kind[one.call.kind]["calls"] += 1
-        by_kind[one.call.kind]["right"] += not one.misses
-        by_kind[one.call.kind].update({miss.fact for miss in one.misses})
-    whole: Counter[str] = sum(by_kind.values(), Counter())
+    by_country: dict[str, Counter[str]] = defaultdict(Counter)
+    for line in lines:
+        for one in line.calls:
+            for counted in (by_kind[one.call.kind], by_country[line.country], by_kind["all"]):
+                counted["calls"] += 1
+                counted["right"] += not one.misses
+                counted.update({miss.fact for miss in one.misses})
     seconds = sum(line.seconds for line in lines)
     return {
         "seed": seed,
         "calls": len(judged),
         "hours": round(seconds / 3600, 2),
         "times_real_time": round(seconds / sum(line.took_s for line in lines)),
-        "right": whole["right"],
-        "misses": {fact: whole[fact] for fact in _FACTS},
-        "ghosts": dict(Counter(ghost.fact for line in lines for ghost in line.ghosts)),
+        "right_percent": {
+            aim: round(100 * float(np.mean([not facts & set(against) for facts in missed])), 2)
+            for aim, against in AIMS.items()
+        },
         "begin_error_s": _spread([one.begin_error_s for one in judged]),
         "end_error_s": _spread([one.end_error_s for one in judged]),
         "spare_before_first_word_s": _spread([one.spare_s for one in judged]),
+        "ghosts": dict(Counter(ghost.fact for line in lines for ghost in line.ghosts)),
         "by_kind": {kind: dict(counted) for kind, counted in sorted(by_kind.items())},
+        "by_country": {code: dict(counted) for code, counted in sorted(by_country.items())},
         "missed": [told for line in lines for told in _listed(line)],
     }
 
 
 def _spread(errors: Sequence[float | None]) -> dict[str, float]:
     known = [error for error in errors if error is not None]
-    if not known:
-        return {}
     shares = {"least": 0, "1%": 1, "5%": 5, "median": 50, "95%": 95, "99%": 99, "most": 100}
-    within = float(np.mean(np.abs(known) <= WITHIN_S))
-    return {name: round(float(np.percentile(known, share)), 3) for name, share in shares.items()} | {
-        "within": round(within, 4)
-    }
+    return {name: round(float(np.percentile(known, share)), 3) for name, share in shares.items()} if known else {}
 
 
 def _listed(line: JudgedLine) -> Iterator[dict[str, Any]]:
@@ -340,9 +358,9 @@ def print_table(told: dict[str, Any]) -> None:
         print(f"    {miss['call']}\n    {miss['plant']}", file=out)
     columns = ("calls", "right", *_FACTS)
     print(f"\n{'':16}" + "".join(f"{name:>10}" for name in columns), file=out)
-    for kind, counted in told["by_kind"].items():
-        print(f"{kind:16}" + "".join(f"{counted.get(name, 0):>10}" for name in columns), file=out)
-    for name in ("begin_error_s", "end_error_s", "spare_before_first_word_s", "ghosts"):
+    for name, counted in [*told["by_kind"].items(), *told["by_country"].items()]:
+        print(f"{name:16}" + "".join(f"{counted.get(column, 0):>10}" for column in columns), file=out)
+    for name in ("right_percent", "begin_error_s", "end_error_s", "spare_before_first_word_s", "ghosts"):
         print(f"{name}: {told[name]}", file=out)
     print(f"{told['hours']} hours at {told['times_real_time']} times real time", file=out)
 

@@ -95,7 +95,7 @@ class TrueCallerId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomLine:
-    """rings: each burst. keys: all that were pressed, with the second they begin at. never, always: for the line's settings."""
+    """rings: each burst. keys: all that were pressed, and when each begins. never, always: for the line's settings."""
 
     country: CountryCode
     consent: ConsentMode
@@ -348,7 +348,8 @@ class _Day:
         rounds = int(self._random.integers(1, 6))
         # In the United Kingdom a ring is two bursts.
         lengths = np.resize(cadence, rounds * len(cadence) if min(cadence[1::2]) < 1 else 2 * rounds).tolist()
-        cut = answered and lengths[-2] > 0.7 and self._chance(0.4) and (rounds > 1 or shown == "nothing")
+        may_cut = lengths[-2] > 0.7 and (rounds > 1 or shown == "nothing")
+        cut = may_cut and self._chance(0.4 if answered else 0.25)
         if cut:
             lengths[-2] = self._any(0.4, lengths[-2] - 0.15)
         first_s = self._now_s
@@ -364,7 +365,7 @@ class _Day:
             elif answered and not cut:
                 spent_s = (self._at - pause_from) / RATE_HZ
                 self._wait(self._any(0.15, max(0.3, lengths[-1] - spent_s - 0.2)))
-        how = "" if not answered else ", the last one cut" if cut else ", answered in the pause"
+        how = ", the last one cut" if cut else ", answered in the pause" if answered else ""
         self._note(course, f"{len(lengths) // 2} bursts{how}")
         return first_s, number, cut
 
