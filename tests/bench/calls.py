@@ -11,7 +11,8 @@ lines with a miss; --line hears one of them alone.
     lost       nothing was told of the call; a missed call was not told as one
     split      more than one call was told for it; merged: one for it and a neighbour
     clipped    the recording begins after the first word does
-    ghost      a call or a missed call that never was; also rings, caller IDs and keys that nobody sent
+    ghost      a call or a missed call that never was; also rings, caller IDs and keys that nobody sent. Of these some
+               are lost, too, which counts against no call by itself
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class Judged:
 @dataclass(slots=True)
 class JudgedLine:
     number: int
-    country: CountryCode
     story: str
+    sorts: tuple[str, ...]
     seconds: float
     took_s: float = 0.0
     calls: list[Judged] = field(default_factory=list)
@@ -120,7 +121,7 @@ def judge(line: RandomLine, told: Sequence[Told]) -> tuple[list[Judged], list[Mi
         for index, one in enumerate(missed)
         if index not in claimed_missed
     ]
-    return judged, [*ghosts, *_ghost_rings(line, told), *_ghost_callers(line, told), *_ghost_keys(line, told)]
+    return judged, [*ghosts, *_rings(line, told), *_callers(line, told), *_keys(line, told)]
 
 
 def _pairs(told: Sequence[Told]) -> Iterator[ToldCall]:
@@ -207,25 +208,36 @@ def _any_of(call: TrueCall) -> str:
     return " or ".join(call.why)
 
 
-def _ghost_rings(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
-    for one in (one for one in told if one["what"] == "ring" and one["state"] == "on"):
-        if not any(first - 0.3 < one["t"] < end for first, end in line.rings):
-            yield Miss(fact="ghost ring", expected="nothing", told="ring", at_s=one["t"])
+def _rings(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
+    on_s = [one["t"] for one in told if one["what"] == "ring" and one["state"] == "on"]
+    for t in on_s:
+        if not any(first - 0.3 < t < end for first, end in line.rings):
+            yield Miss(fact="ghost ring", expected="nothing", told="ring", at_s=t)
+    for first, end in line.rings:
+        if not any(first - 0.3 < t < end for t in on_s):
+            yield Miss(fact="lost ring", expected=f"{end - first:.2f} s", told="nothing", at_s=first)
 
 
-def _ghost_callers(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
-    for one in (one for one in told if one["what"] == "caller_id"):
-        near = [sent for sent in line.caller_ids if -5 < one["t"] - sent.end_s < 3]
-        if not any((sent.number, sent.withheld) == (one["number"], one["withheld"]) for sent in near):
-            yield Miss(fact="ghost caller ID", expected=str(near), told=str(one), at_s=one["t"])
+def _callers(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
+    heard = [(one["t"], one["number"], one["withheld"]) for one in told if one["what"] == "caller_id"]
+    sent = [(one.end_s, one.number, one.withheld) for one in line.caller_ids]
+    yield from _unmatched(heard, sent, 3, "ghost caller ID")
+    yield from _unmatched(sent, heard, 3, "lost caller ID")
 
 
-def _ghost_keys(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
-    for one in (one for one in told if one["what"] == "dtmf"):
-        sent = any(abs(at_s - one["t"]) < 0.5 and digit == one["digit"] for at_s, digit in line.keys)
-        shown = any(-5 < one["t"] - sent.end_s < 1 for sent in line.caller_ids if sent.standard == "dtmf")
-        if not sent and not shown:
-            yield Miss(fact="ghost key", expected="nothing", told=one["digit"], at_s=one["t"])
+def _keys(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
+    shown = [one.end_s for one in line.caller_ids if one.standard == "dtmf"]
+    heard = [(one["t"], one["digit"]) for one in told if one["what"] == "dtmf"]
+    in_calls = [key for key in heard if not any(-5 < key[0] - end_s < 1 for end_s in shown)]
+    yield from _unmatched(in_calls, list(line.keys), 0.15, "ghost key")
+    yield from _unmatched(list(line.keys), heard, 0.15, "lost key")
+
+
+def _unmatched(these: Sequence[Any], those: Sequence[Any], within_s: float, fact: str) -> Iterator[Miss]:
+    """What of these (each a time, then what it is) has no like among those."""
+    for one in these:
+        if not any(abs(one[0] - other[0]) < within_s and one[1:] == other[1:] for other in those):
+            yield Miss(fact=fact, expected="", told=str(one[1:]), at_s=one[0])
 
 
 def _outside(t: float, span: Span) -> float:
@@ -281,8 +293,8 @@ def hear_line(
             (keep / f"{seed}-{number}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in told))
     return JudgedLine(
         number=number,
-        country=line.country,
         story=line.story,
+        sorts=(line.country, line.consent, line.coupler),
         seconds=line.pcm.size / RATE_HZ,
         took_s=took_s,
         calls=judged,
@@ -304,10 +316,10 @@ def report(lines: Sequence[JudgedLine], seed: int) -> dict[str, Any]:
     judged = [one for line in lines for one in line.calls]
     missed = [{miss.fact for miss in one.misses} for one in judged]
     by_kind: dict[str, Counter[str]] = defaultdict(Counter)
-    by_country: dict[str, Counter[str]] = defaultdict(Counter)
+    by_sort: dict[str, Counter[str]] = defaultdict(Counter)
     for line in lines:
         for one in line.calls:
-            for counted in (by_kind[one.call.kind], by_country[line.country], by_kind["all"]):
+            for counted in (by_kind["all"], by_kind[one.call.kind], *(by_sort[sort] for sort in line.sorts)):
                 counted["calls"] += 1
                 counted["right"] += not one.misses
                 counted.update({miss.fact for miss in one.misses})
@@ -326,7 +338,7 @@ def report(lines: Sequence[JudgedLine], seed: int) -> dict[str, Any]:
         "spare_before_first_word_s": _spread([one.spare_s for one in judged]),
         "ghosts": dict(Counter(ghost.fact for line in lines for ghost in line.ghosts)),
         "by_kind": {kind: dict(counted) for kind, counted in sorted(by_kind.items())},
-        "by_country": {code: dict(counted) for code, counted in sorted(by_country.items())},
+        "by_sort": {sort: dict(counted) for sort, counted in sorted(by_sort.items())},
         "missed": [told for line in lines for told in _listed(line)],
     }
 
@@ -342,7 +354,7 @@ def _listed(line: JudgedLine) -> Iterator[dict[str, Any]]:
         for miss in one.misses:
             yield _miss(line, miss) | {"kind": one.call.kind, "call": one.call.story}
     for ghost in line.ghosts:
-        yield _miss(line, ghost) | {"kind": "ghost", "call": ""}
+        yield _miss(line, ghost) | {"kind": "line", "call": ""}
 
 
 def _miss(line: JudgedLine, miss: Miss) -> dict[str, Any]:
@@ -357,9 +369,9 @@ def print_table(told: dict[str, Any]) -> None:
         print(f"{where}: {miss['fact']}: expected {miss['expected']}, told {miss['told']}", file=out)
         print(f"    {miss['call']}\n    {miss['plant']}", file=out)
     columns = ("calls", "right", *_FACTS)
-    print(f"\n{'':16}" + "".join(f"{name:>10}" for name in columns), file=out)
-    for name, counted in [*told["by_kind"].items(), *told["by_country"].items()]:
-        print(f"{name:16}" + "".join(f"{counted.get(column, 0):>10}" for column in columns), file=out)
+    print(f"\n{'':24}" + "".join(f"{name:>10}" for name in columns), file=out)
+    for name, counted in [*told["by_kind"].items(), *told["by_sort"].items()]:
+        print(f"{name:24}" + "".join(f"{counted.get(column, 0):>10}" for column in columns), file=out)
     for name in ("right_percent", "begin_error_s", "end_error_s", "spare_before_first_word_s", "ghosts"):
         print(f"{name}: {told[name]}", file=out)
     print(f"{told['hours']} hours at {told['times_real_time']} times real time", file=out)

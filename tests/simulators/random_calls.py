@@ -95,13 +95,15 @@ class TrueCallerId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomLine:
-    """rings: each burst. keys: all that were pressed, and when each begins. never, always: for the line's settings."""
+    """coupler: how a ring comes through. rings: each burst. keys: all that were pressed, and when each begins.
+    never, always: numbers for the line's settings."""
 
     country: CountryCode
     consent: ConsentMode
     pcm: Pcm
     calls: Sequence[TrueCall]
     caller_ids: Sequence[TrueCallerId]
+    coupler: str
     rings: Sequence[Span]
     keys: Sequence[tuple[float, str]]
     never: Sequence[str]
@@ -127,6 +129,7 @@ def random_line(
         pcm=day.heard(),
         calls=day.calls,
         caller_ids=day.caller_ids,
+        coupler=f"ring {day.plant.ring_hz:.0f} Hz" + (" high-passed" if day.plant.ring_high_pass_hz else ""),
         rings=day.rings,
         keys=day.keys,
         never=day.never,
@@ -175,6 +178,8 @@ def _any_plant(country: Country, random: np.random.Generator) -> _Plant:
     ring_hz = country.ringing.frequencies_hz[int(random.random() < 0.2)]
     # A ring as fast as the mains that is as loud as hum is not to be told from it.
     ring_floor = max(idle + 8, (hum or -99) + 16)
+    # A transformer; of an undistorted ring it would leave nothing.
+    high_pass_hz = 200.0 if random.random() < 0.3 else 0.0
     return _Plant(
         country=country,
         own_dbfs=own,
@@ -185,8 +190,8 @@ def _any_plant(country: Country, random: np.random.Generator) -> _Plant:
         tone_dbfs=max(random.uniform(-26, -14), noise + 8),
         ring_hz=ring_hz,
         ring_dbfs=max(random.uniform(-32, -10), ring_floor),
-        ring_clipped=random.uniform(1, 5),
-        ring_high_pass_hz=float(random.choice([0, 0, 100, 200])),
+        ring_clipped=random.uniform(3 if high_pass_hz else 1, 5),
+        ring_high_pass_hz=high_pass_hz,
         caller_id_dbm0=max(random.uniform(-28, -12), idle + 18, (hum or -99) - 10),
     )
 
@@ -204,6 +209,7 @@ class _Course:
     last_loud: int = 0
     kept: bool = False
     why: tuple[NotKept, ...] = ()
+    may_time_out: bool = False
 
 
 class _Day:
@@ -317,9 +323,10 @@ class _Day:
             notes = plant.country.information_tones
             tone = notes[int(self._random.integers(len(notes)))]
             self._play(line_tones.information_tone(tone, plant.tone_dbfs, times=int(self._random.integers(1, 4))))
-            self._wait(-min(tone.pause_s, 0.8))
+            self._wait(-tone.pause_s)
             course.last_loud = self._at
             if self._chance(0.5):
+                self._wait(self._any(0.1, 0.8))
                 self._note(course, "network announcement")
                 self._say(course, course.far, plant.tone_dbfs, short=False)
             course.first_word = None
@@ -423,11 +430,13 @@ class _Day:
         self._wait(self._any(0.1, 0.5))
         heard_s = begin / RATE_HZ if clicked or self.plant.noise_tells_hook else self._now_s
         self._tone(course, "dial", self._any(0.7, 3))
+        # The exchange takes its tone away when it has understood the first key.
+        self._wait(-self._any(0.03, 0.07))
         number = self._any_number(3, 15)
         if self._chance(0.12):
             number = f"*{self._random.choice(['31', '67', '21', '82'])}{number}"[:15]
         self._note(course, f"dials {number}")
-        self._press(number, self.plant.own_dbfs + self._any(-6, 4), (0.08, 0.35), (0.08, 0.7))
+        self._press(number, self.plant.own_dbfs + self._any(-6, 4), (0.09, 0.35), (0.08, 0.7))
         self._wait(self._any(0.5, 4))
         return begin, (begin / RATE_HZ, heard_s), number
 
@@ -472,6 +481,8 @@ class _Day:
         self._wait(self._any(0.2, 1.5))
         self._ask(course, answered, number, greets=course.far if direction == "out" else course.own)
         end, silent = self._part(course, begin)
+        if NotKept.TIMED_OUT not in course.why and course.may_time_out:
+            course.why = _in_time(course.why, end[1] - answered / RATE_HZ)
         if span is None:
             heard = heard or self.plant.noise_tells_hook
             latest = begin if heard or course.first_loud is None else max(begin, course.first_loud)
@@ -516,7 +527,7 @@ class _Day:
             course.why = (NotKept.REFUSED,)
         elif outcome == "nothing":
             self._converse(course, self._any(2, 30), free=False)
-            course.why = (NotKept.REFUSED,)
+            course.why, course.may_time_out = (NotKept.REFUSED,), True
         elif outcome == "late":
             spent_s = (self._at - answered) / RATE_HZ
             self._converse(course, CONSENT_WITHIN_S + self._any(6, 20) - spent_s, free=False)
@@ -536,7 +547,10 @@ class _Day:
         self._wait(self._any(0.2, 1.0))
         self._converse(course, self._any(4, 40), free=True)
         course.kept = outcome == "whole"
-        course.why = () if course.kept else (NotKept.HALF_HEARD,)
+        if outcome == "half":
+            course.why, course.may_time_out = (NotKept.HALF_HEARD,), True
+        elif outcome == "none":
+            course.why, course.may_time_out = (NotKept.HALF_HEARD, NotKept.REFUSED), True
 
     def _key_level(self, course: _Course) -> float:
         return course.far_dbfs + self._any(0, 8)
@@ -664,6 +678,13 @@ class _Day:
                 story=f"far {course.far_dbfs:.0f} dBFS; " + ", ".join(course.story),
             )
         )
+
+
+def _in_time(why: tuple[NotKept, ...], lasted_s: float) -> tuple[NotKept, ...]:
+    """Nobody says to a second when a call was answered: around the limit either is right."""
+    if lasted_s < CONSENT_WITHIN_S - 8:
+        return why
+    return (NotKept.TIMED_OUT,) if lasted_s > CONSENT_WITHIN_S + 5 else (NotKept.TIMED_OUT, *why)
 
 
 def main() -> None:
