@@ -136,6 +136,12 @@ TROUBLES = {
         safe=mark("The recording goes on, and nothing was changed."),
         to_do=mark("Wait until the call has ended, then try again."),
     ),
+    "NothingRecorded": Trouble(
+        status=409,
+        happened=mark("Nothing was recorded of this call"),
+        safe=mark("The box knows that it was on the line, and no more. Nothing was handed out."),
+        to_do=mark("There is nothing to hear and nothing to export. What is known stands on its page."),
+    ),
     "NotSigned": Trouble(
         status=409,
         happened=mark("Nothing is signed about this call yet"),

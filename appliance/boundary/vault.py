@@ -122,6 +122,9 @@ class VaultClient:
     def finish_call(self, call: verbs.ACall) -> None:
         self.ask(verbs.FinishCall(call=call), verbs.Done)
 
+    def note_unrecorded(self, noted: verbs.NoteUnrecorded) -> None:
+        self.ask(noted, verbs.Done)
+
     def heartbeat(self, lines: tuple[verbs.LineNow, ...]) -> None:
         self.ask(verbs.Heartbeat(lines=lines), verbs.Done)
 

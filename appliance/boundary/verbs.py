@@ -13,7 +13,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from appliance.terms import AccountId, CallId, LineName
+from appliance.terms import AccountId, CallId, LineName, NotKept
 
 Token = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{43}\Z")]
 # \Z and not $, which lets a line end pass.
@@ -23,6 +23,9 @@ AnErasure = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
+ADirection = Annotated[str, Meta(pattern=r"\A(in|out|unknown)\Z")]
+ANumber = Annotated[str, Meta(max_length=32, pattern=r"\A[0-9A-D*#]*\Z")]
+"""As it was dialled or sent; empty if it is not known."""
 
 
 PIN_MIN_LENGTH = 4
@@ -90,9 +93,8 @@ class NoteParty(Request, frozen=True):
     """Who is at the other end of a running call, as far as it was heard; told again when more is known."""
 
     call: ACall
-    direction: Annotated[str, Meta(pattern=r"\A(in|out|unknown)\Z")]
-    number: Annotated[str, Meta(max_length=32, pattern=r"\A[0-9A-D*#]*\Z")]
-    """As it was dialled or sent; empty if it is not known."""
+    direction: ADirection
+    number: ANumber
 
 
 class ReportGap(Request, frozen=True):
@@ -108,6 +110,21 @@ class FinishCall(Request, frozen=True):
     """The recording is closed and its file let go; all facts are in its closing record."""
 
     call: ACall
+
+
+class NoteUnrecorded(Request, frozen=True):
+    """A call was on the line of which nothing is kept but that. `call`: issued for this line, and used for no other.
+
+    number: empty if it is not known, or not to be kept.
+    """
+
+    call: ACall
+    line: ALine
+    started_at_ms: Count
+    length_ms: Count
+    direction: ADirection
+    number: ANumber
+    why: NotKept
 
 
 class LineNow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,7 +190,10 @@ class Person(Answer, frozen=True):
 
 
 class ListCalls(Request, frozen=True):
-    """A page of finished calls, newest first; `before_ms`/`before_call` come from the page above."""
+    """A page of finished calls, also those that were not recorded, newest first.
+
+    `before_ms`/`before_call` come from the page above.
+    """
 
     login: Token
     in_person: bool = True
@@ -185,6 +205,8 @@ class ListCalls(Request, frozen=True):
 
 
 class CallFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """not_kept: why nothing was recorded (a `NotKept`); empty if there is a recording."""
+
     call: CallId
     line: LineName
     started_at_ms: int
@@ -195,6 +217,7 @@ class CallFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ended: str
     gaps: int
     lost_ms: int
+    not_kept: str = ""
 
 
 class CallPage(Answer, frozen=True):
@@ -203,7 +226,7 @@ class CallPage(Answer, frozen=True):
 
 
 class OpenCall(Request, frozen=True):
-    """All that is known of one finished call, to show its page. Does not open the audio."""
+    """All that is known of one finished call, to show its page. Does not open the audio; there may be none."""
 
     login: Token
     call: ACall
@@ -531,6 +554,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     NoteParty: frozenset({RECORDER}),
     ReportGap: frozenset({RECORDER}),
     FinishCall: frozenset({RECORDER}),
+    NoteUnrecorded: frozenset({RECORDER}),
     Heartbeat: frozenset({RECORDER}),
     AskClaimed: frozenset({WEBUI}),
     Claim: frozenset({WEBUI}),
@@ -565,6 +589,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     NoteParty: Done,
     ReportGap: Done,
     FinishCall: Done,
+    NoteUnrecorded: Done,
     Heartbeat: Done,
     AskClaimed: Claimed,
     Claim: LoggedIn,

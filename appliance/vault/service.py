@@ -34,6 +34,7 @@ class Service:
             verbs.NoteParty: self.answer_note_party,
             verbs.ReportGap: self.answer_report_gap,
             verbs.FinishCall: self.answer_finish_call,
+            verbs.NoteUnrecorded: self.answer_note_unrecorded,
             verbs.Heartbeat: self.answer_heartbeat,
             verbs.AskClaimed: self.answer_ask_claimed,
             verbs.Claim: self.answer_claim,
@@ -83,6 +84,10 @@ class Service:
 
     def answer_finish_call(self, request: verbs.FinishCall) -> verbs.Done:
         self._box.intake.finish(request.call)
+        return verbs.Done()
+
+    def answer_note_unrecorded(self, request: verbs.NoteUnrecorded) -> verbs.Done:
+        self._box.intake.note_unrecorded(request)
         return verbs.Done()
 
     def answer_heartbeat(self, request: verbs.Heartbeat) -> verbs.Done:

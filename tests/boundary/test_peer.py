@@ -19,7 +19,7 @@ import pytest
 from appliance.boundary import message, peer, verbs
 from appliance.boundary.peer import Listener
 from appliance.boundary.vault import VaultAway, VaultClient, VaultRefused
-from appliance.terms import CallId, DiskFull, KeyForgotten, LineName, NotAllowed, StorageTrouble
+from appliance.terms import CallId, DiskFull, KeyForgotten, LineName, NotAllowed, NotKept, StorageTrouble
 from appliance.vault.tries import TooManyTries
 
 PATIENCE_S = 5.0
@@ -32,6 +32,15 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.NoteParty: {"call": CALL, "direction": "in", "number": "03055504471"},
     verbs.ReportGap: {"call": CALL, "at_frame": 0, "frames": 1, "why": "overrun"},
     verbs.FinishCall: {"call": CALL},
+    verbs.NoteUnrecorded: {
+        "call": CALL,
+        "line": "front-desk",
+        "started_at_ms": 1,
+        "length_ms": 1,
+        "direction": "in",
+        "number": "",
+        "why": NotKept.MISSED,
+    },
     verbs.Heartbeat: {"lines": (LINE,)},
     verbs.AskClaimed: {},
     verbs.Claim: {"code": "C", "name": "N", "password": "P"},

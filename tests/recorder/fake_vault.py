@@ -25,7 +25,7 @@ class FakeVault:
         told: every request but heartbeats, in order.
         keys: the keys it has issued.
         lines: what the last heartbeat said.
-        refuses_keys: answer IssueCall with a refusal.
+        refuses_keys: answer IssueCall with a refusal.  refuses_keys_of: for these lines only.
         refuses: answer this verb with a refusal.
     """
 
@@ -38,6 +38,7 @@ class FakeVault:
         self.lines: dict[LineName, verbs.LineNow] = {}
         self.beats = 0
         self.refuses_keys = False
+        self.refuses_keys_of: set[LineName] = set()
         self.refuses: type[verbs.Request] | None = None
         self.faults: list[BaseException] = []
 
@@ -49,6 +50,7 @@ class FakeVault:
             verbs.ReportGap: self._take,
             verbs.FinishCall: self._take,
             verbs.NoteParty: self._take,
+            verbs.NoteUnrecorded: self._take,
             verbs.Heartbeat: self._beat,
         }
         self._listener = Listener(self._path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)
@@ -75,7 +77,8 @@ class FakeVault:
         return [request.call for request in self.told if isinstance(request, verb)]
 
     def _issue(self, request: verbs.Request) -> verbs.Answer:
-        if self.refuses_keys:
+        assert isinstance(request, verbs.IssueCall)
+        if self.refuses_keys or request.line in self.refuses_keys_of:
             raise KeyTrouble("The keys are locked.")
         call = CallId(secrets.token_hex(16))
         with self._news:
