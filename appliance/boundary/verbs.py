@@ -13,12 +13,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from appliance.terms import AccountId, CallId, LineName, NotKept
+from appliance.terms import AccountId, CallId, LineName, LineNowState, NotKept, Order
 
 Token = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{43}\Z")]
 # \Z and not $, which lets a line end pass.
 ACall = Annotated[CallId, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 ALine = Annotated[LineName, Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
+AnOrder = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 AnErasure = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -128,17 +129,46 @@ class NoteUnrecorded(Request, frozen=True):
 
 
 class LineNow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A line at this moment: `level_dbfs` the loudest since the last beat, trouble a sentence or empty."""
+    """A line at this moment: `level_dbfs` the loudest since the last beat, trouble a sentence or empty.
+
+    call: the one that is being recorded.  started_at_ms: of the call on the line, the same from its answer to its end,
+    whatever its state; it is what tells one call from the next.
+    """
 
     line: ALine
     level_dbfs: Annotated[float, Meta(ge=-200, le=10)]
+    state: LineNowState = LineNowState.IDLE
     call: ACall | None = None
     started_at_ms: Count = 0
     trouble: Annotated[str, Meta(max_length=400)] = ""
 
 
+FITTING_ORDERS: dict[LineNowState, tuple[Order, ...]] = {
+    LineNowState.WAITING: (Order.CONFIRM, Order.FORGET),
+    LineNowState.RECORDING: (Order.PAUSE, Order.FORGET),
+    LineNowState.PAUSED: (Order.RESUME, Order.FORGET),
+}
+"""What can be asked for in which state; in all others nothing."""
+
+
 class Heartbeat(Request, frozen=True):
+    """The lines now, and the orders that came with the last answer: until they are named here, they come again."""
+
     lines: Annotated[tuple[LineNow, ...], Meta(max_length=64)]
+    heard: Annotated[tuple[AnOrder, ...], Meta(max_length=256)] = ()
+
+
+class OrderFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order to the call that began on this line at that time; for any other call it means nothing."""
+
+    name: AnOrder
+    line: ALine
+    order: Order
+    started_at_ms: Count
+
+
+class Orders(Answer, frozen=True):
+    orders: tuple[OrderFor, ...]
 
 
 # --- the web page's verbs -------------------------------------------------------------------------------
@@ -385,6 +415,15 @@ class AskNow(Request, frozen=True):
     login: Token
 
 
+class OrderLine(Request, frozen=True):
+    """Tell the recorder what is to become of the call on this line: of the one that the person saw."""
+
+    login: Token
+    line: ALine
+    order: Order
+    started_at_ms: Count
+
+
 class BackupFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The backup that the settings want. made_at_ms: 0 if there is none yet.  waiting: forgotten calls that it has yet
     to be told of."""
@@ -570,6 +609,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     ListErasures: frozenset({WEBUI}),
     ExportReceipt: frozenset({WEBUI}),
     AskNow: frozenset({WEBUI}),
+    OrderLine: frozenset({WEBUI}),
     Unlock: frozenset({WEBUI, CONSOLE}),
     AskRecovery: frozenset({WEBUI}),
     BeginRecovery: frozenset({WEBUI}),
@@ -590,7 +630,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     ReportGap: Done,
     FinishCall: Done,
     NoteUnrecorded: Done,
-    Heartbeat: Done,
+    Heartbeat: Orders,
     AskClaimed: Claimed,
     Claim: LoggedIn,
     LogIn: LoggedIn,
@@ -605,6 +645,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     ListErasures: ErasurePage,
     ExportReceipt: ExportedReceipt,
     AskNow: Now,
+    OrderLine: Done,
     Unlock: Done,
     AskRecovery: RecoveryState,
     BeginRecovery: RecoverySheets,

@@ -1,4 +1,4 @@
-"""The recorder's link to the vault: spare keys ahead of time, messages in order, a heartbeat.
+"""The recorder's link to the vault: spare keys ahead of time, messages in order, a heartbeat, people's orders.
 
 Promise: nobody who hears a line ever waits for the vault. A spare key for each line lies ready here, so that a
 call begins at once even while the vault restarts; what is to be told waits in a queue until the vault has taken
@@ -27,7 +27,7 @@ from appliance.boundary import verbs
 from appliance.boundary.vault import VaultAway, VaultClient, VaultRefused
 from appliance.clock import Clock
 from appliance.recorder.party import Party
-from appliance.terms import CallId, LineName, NotKept
+from appliance.terms import CallId, LineName, NotKept, Order
 
 HEARTBEAT_S = 0.5
 SPARE_KEEPS_MS = 12 * 3_600_000
@@ -39,6 +39,9 @@ _REFUSED_KEY_AGAIN_S = 2.0
 
 _MOST_UNRECORDED = 1000
 """So many facts of calls that were not recorded wait; of more, the oldest are lost, and the log says so."""
+
+_MOST_ORDERS = 16
+"""For a line whose worker fetches none; there are four kinds of them."""
 
 _FACTS_AT_ONCE = 10
 """Then it is the heartbeat's turn, and the spare keys'."""
@@ -99,6 +102,9 @@ class VaultLink:
         self._ask_again_s: dict[LineName, float] = {}
         self._waiting: deque[verbs.Request] = deque()
         self._unrecorded: deque[_Fact] = deque()
+        self._orders: dict[LineName, deque[verbs.OrderFor]] = {}
+        self._heard: tuple[str, ...] = ()
+        """The names of the orders that came with the last beat's answer."""
         self._beat_due_s = 0.0
         self._back_off_s = 0.0
         self._stop_by_s: float | None = None
@@ -155,6 +161,15 @@ class VaultLink:
         with self._news:
             self._waiting.append(message)
             self._news.notify()
+
+    def take_orders(self, line: LineName, started_at_ms: int) -> list[Order]:
+        """What people have ordered since the last time for the call that began then, as the board shows it.
+
+        Orders for another call of this line are dropped: it is over.
+        """
+        with self._news:
+            orders = self._orders.pop(line, ())
+        return [each.order for each in orders if each.started_at_ms == started_at_ms]
 
     # the link's own thread
 
@@ -249,10 +264,16 @@ class VaultLink:
         if now_s < self._beat_due_s:
             return
         try:
-            self._client.heartbeat(self._read_board())
+            self._hear(self._client.heartbeat(self._read_board(), self._heard))
         except VaultRefused as refused:
             self._log.error("vault_refused", verb="Heartbeat", kind=refused.kind, why=str(refused))
         self._beat_due_s = now_s + HEARTBEAT_S
+
+    def _hear(self, orders: tuple[verbs.OrderFor, ...]) -> None:
+        self._heard = tuple(each.name for each in orders)
+        with self._news:
+            for each in orders:
+                self._orders.setdefault(each.line, deque(maxlen=_MOST_ORDERS)).append(each)
 
     def _wait_for_news(self) -> None:
         with self._news:

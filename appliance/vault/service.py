@@ -12,6 +12,7 @@ import msgspec
 from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler
+from appliance.terms import CallId
 from appliance.vault.box import Box
 from appliance.vault.check import check_box
 from appliance.vault.rights import Right
@@ -50,6 +51,7 @@ class Service:
             verbs.ListErasures: self.answer_list_erasures,
             verbs.ExportReceipt: self.answer_export_receipt,
             verbs.AskNow: self.answer_ask_now,
+            verbs.OrderLine: self.answer_order_line,
             verbs.Unlock: self.answer_unlock,
             verbs.AskRecovery: self.answer_ask_recovery,
             verbs.BeginRecovery: self.answer_begin_recovery,
@@ -90,9 +92,8 @@ class Service:
         self._box.intake.note_unrecorded(request)
         return verbs.Done()
 
-    def answer_heartbeat(self, request: verbs.Heartbeat) -> verbs.Done:
-        self._box.line_board.hear(request.lines)
-        return verbs.Done()
+    def answer_heartbeat(self, request: verbs.Heartbeat) -> verbs.Orders:
+        return verbs.Orders(orders=self._box.line_board.hear(request.lines, request.heard))
 
     # the web page's
 
@@ -167,6 +168,18 @@ class Service:
             recovery=box.recovery.choice(),
             backup=counts.backup,
         )
+
+    def answer_order_line(self, request: verbs.OrderLine) -> verbs.Done:
+        visitor = self._box.accounts.visitor(request.login)
+        visitor.require(Right.ORDER_CALLS)
+
+        def note(call: CallId | None) -> None:
+            notes: dict[str, str | int] = {"order": request.order.value, "started_at_ms": request.started_at_ms}
+            ids = () if call is None else (call,)
+            self._box.journal.append(Act.CALL_ORDERED, by=visitor.account, ids=ids, notes=notes)
+
+        self._box.line_board.order(request.line, request.order, request.started_at_ms, note)
+        return verbs.Done()
 
     def answer_ask_recovery(self, request: verbs.AskRecovery) -> verbs.RecoveryState:
         return self._box.recovery.state(self._box.accounts.visitor(request.login))

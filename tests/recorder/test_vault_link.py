@@ -15,7 +15,7 @@ from appliance.boundary.vault import VaultAway
 from appliance.clock import Clock
 from appliance.recorder.party import Direction, Party
 from appliance.recorder.vault_link import SPARE_KEEPS_MS, STOP_WITHIN_S, UnrecordedCall, VaultLink
-from appliance.terms import CallId, LineName, NotKept
+from appliance.terms import CallId, LineName, NotKept, Order
 from tests.recorder.fake_vault import FakeVault
 from tests.recorder.heard_log import HeardLog
 
@@ -281,6 +281,49 @@ def test_the_heart_beats_at_once_when_a_call_begins(
     link.begin_call(CALL, LINE, 0)
     vault.wait_until(lambda: vault.beats > beats)
     assert vault.calls(verbs.BeginCall) == [CALL]
+
+
+def test_an_order_reaches_the_line_once_and_the_vault_learns_that_it_was_heard(
+    link: VaultLink, vault: FakeVault
+) -> None:
+    vault.come()
+    link.start()
+    vault.order(LINE, Order.PAUSE, 7)
+    vault.order(LINE, Order.FORGET, 7)
+    vault.wait_until(lambda: vault.beats and not vault.orders)
+    vault.wait_for_beats()
+    assert link.take_orders(OTHER, 7) == []
+    assert link.take_orders(LINE, 7) == [Order.PAUSE, Order.FORGET]
+    assert link.take_orders(LINE, 7) == []
+
+
+def test_an_order_for_a_call_that_is_over_is_dropped(link: VaultLink, vault: FakeVault) -> None:
+    vault.come()
+    link.start()
+    vault.order(LINE, Order.FORGET, 7)
+    vault.wait_until(lambda: vault.beats and not vault.orders)
+    assert link.take_orders(LINE, 8) == []
+    assert link.take_orders(LINE, 7) == []
+
+
+def test_an_order_whose_answer_was_missed_comes_again(
+    link: VaultLink, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.come()
+    heartbeat, beats = link._client.heartbeat, list[object]()
+
+    def miss_the_first_answer(lines: tuple[verbs.LineNow, ...], heard: tuple[str, ...]) -> tuple[verbs.OrderFor, ...]:
+        got = heartbeat(lines, heard)
+        beats.append(got)
+        if len(beats) == 1:
+            raise VaultAway
+        return got
+
+    monkeypatch.setattr(link._client, "heartbeat", miss_the_first_answer)
+    vault.order(LINE, Order.PAUSE, 7)
+    link.start()
+    vault.wait_until(lambda: vault.beats and not vault.orders)
+    assert link.take_orders(LINE, 7) == [Order.PAUSE]
 
 
 def test_the_heart_beats_twice_a_second(link: VaultLink, vault: FakeVault) -> None:
