@@ -33,10 +33,10 @@ from appliance.recorder.pre_roll import PreRoll
 from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.vault_link import VaultLink
 from appliance.recorder.wall_time import WallTime
-from appliance.recordings.container import EndReason
+from appliance.recordings.container import Consent, EndReason
 from appliance.recordings.folder import RecordingsFolder
 from appliance.settings import LineSettings
-from appliance.terms import BLOCK_FRAMES, RATE_HZ, LinekeepError
+from appliance.terms import BLOCK_FRAMES, RATE_HZ, ConsentBy, Direction, LinekeepError
 
 _DISK_AGAIN_FRAMES = 5 * RATE_HZ
 """After the disk refused, the next attempt waits so long, or every block would use up a key."""
@@ -206,6 +206,7 @@ class LineWorker:
             issued=issued,
             line=self._line,
             ground=self._ground,
+            consent=Consent(at_ms=started_at_ms, by=ConsentBy.DUTY),
             software=self._software,
             started_at_ms=started_at_ms,
         )
@@ -246,8 +247,9 @@ class LineWorker:
         """Close the running recording, if there is one; the call on the line may go on."""
         if self._call is None:
             return
+        party = self._watch.party
         try:
-            self._call.finish(why)
+            self._call.finish(why, direction=Direction(party.direction.value), number=party.number)
         except LinekeepError as trouble:
             self._give_up(trouble)
             return
