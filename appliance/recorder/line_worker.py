@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -332,8 +333,7 @@ class LineWorker:
             UnrecordedCall(
                 started_at_ms=self._wall_time.at_ms(since_frame),
                 length_ms=(at_frame - since_frame) * 1000 // RATE_HZ,
-                direction=party.direction.value,
-                number=party.number if self._settings.unrecorded_numbers else "",
+                party=party if self._settings.unrecorded_numbers else replace(party, number=""),
                 why=why,
             ),
         )
@@ -345,7 +345,7 @@ class LineWorker:
             return
         party = party or self._watch.party
         try:
-            self._call.finish(why, direction=party.direction.value, number=party.number)
+            self._call.finish(why, direction=party.direction, number=party.number)
         except LinekeepError as trouble:
             self._give_up(trouble)
             return
