@@ -82,6 +82,8 @@ _STANDING_OUT = 5
 _FULL_SCALE = _TONE_STEPS * STEP_FRAMES * _SLOWER * 32768.0**2
 """Four samples are added up to one, so there is a quarter of them and each is four times as high."""
 _LEAST = _FULL_SCALE * 10**-8.5
+_LEAST_CLICKS = _CLICK_STEPS * STEP_FRAMES * _SLOWER * (58.0 / 2) ** 2
+"""-61 dBFS: 6 dB below what may pass for speech, as some of it lies above 1 kHz."""
 _FIRST_NOISE = _FULL_SCALE * 10**-6.8
 _NOISE_RATE = 1.15
 """Each 320 ms move the noise by this towards what was heard: it settles on the median, 2 dB a second."""
@@ -287,7 +289,8 @@ class _Clicks:
         return here.T.tolist(), likely.T.tolist()
 
     def heard_in(self, windows: Matrix) -> bool:
-        return any(self._strength(windows, combs).any() for combs in self._shapes)
+        loud = np.vecdot(windows, windows) > _LEAST_CLICKS
+        return bool(loud.any()) and any(self._strength(windows, combs).any() for combs in self._shapes)
 
     def _strength(self, windows: Matrix, combs: list[Matrix]) -> Matrix:
         strength = np.zeros(len(windows), np.float32)
