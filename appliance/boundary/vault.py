@@ -21,6 +21,7 @@ from appliance.terms import (
     KeyTrouble,
     LinekeepError,
     NotAllowed,
+    NotKept,
     Order,
     SettingsTrouble,
     StorageTrouble,
@@ -122,6 +123,9 @@ class VaultClient:
 
     def finish_call(self, call: verbs.ACall) -> None:
         self.ask(verbs.FinishCall(call=call), verbs.Done)
+
+    def drop_call(self, call: verbs.ACall, why: NotKept) -> None:
+        self.ask(verbs.DropCall(call=call, why=why), verbs.Done)
 
     def note_unrecorded(self, noted: verbs.NoteUnrecorded) -> None:
         self.ask(noted, verbs.Done)

@@ -113,6 +113,13 @@ class FinishCall(Request, frozen=True):
     call: ACall
 
 
+class DropCall(Request, frozen=True):
+    """Forget this running call: the recorder has let go of its file, in which no audio is left."""
+
+    call: ACall
+    why: NotKept
+
+
 class NoteUnrecorded(Request, frozen=True):
     """A call was on the line of which nothing is kept but that. `call`: issued for this line, and used for no other.
 
@@ -380,8 +387,9 @@ class ListErasures(Request, frozen=True):
 
 
 class ErasureFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """why: "period", "asked", "nothing_recorded", "forgotten_before".  done_at_ms: 0 until the keys are gone.
+    """why: "period", "asked", "nothing_recorded", "dropped", "forgotten_before".
 
+    done_at_ms: 0 until the keys are gone.
     is_signed: whether there is a receipt.
     """
 
@@ -598,6 +606,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     NoteParty: frozenset({RECORDER}),
     ReportGap: frozenset({RECORDER}),
     FinishCall: frozenset({RECORDER}),
+    DropCall: frozenset({RECORDER}),
     NoteUnrecorded: frozenset({RECORDER}),
     Heartbeat: frozenset({RECORDER}),
     AskClaimed: frozenset({WEBUI}),
@@ -634,6 +643,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     NoteParty: Done,
     ReportGap: Done,
     FinishCall: Done,
+    DropCall: Done,
     NoteUnrecorded: Done,
     Heartbeat: Orders,
     AskClaimed: Claimed,

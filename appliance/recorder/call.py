@@ -43,7 +43,7 @@ class CallStart:
 
 
 class Call:
-    """Creates the recording, and appends to it until `finish` or `abandon`.
+    """Creates the recording, and appends to it until `finish`, `abandon` or `discard`.
 
     Args:
         path: of the growing recording; must not exist.
@@ -126,6 +126,11 @@ class Call:
     def abandon(self) -> None:
         """Let go of the file as it is; the vault recovers what was committed. Raises StorageTrouble: let go too."""
         self._writer.abandon()
+
+    def discard(self) -> None:
+        """Leave no audio in the file; the vault forgets the rest (`VaultLink.drop_call`). Raises StorageTrouble."""
+        self._batch.clear()
+        self._writer.discard()
 
     def _encode_batch(self) -> list[bytes]:
         samples = np.concatenate([np.empty(0, np.int16), *self._batch])

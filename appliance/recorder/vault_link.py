@@ -146,6 +146,10 @@ class VaultLink:
     def finish_call(self, call: CallId) -> None:
         self._tell(verbs.FinishCall(call=call))
 
+    def drop_call(self, call: CallId, why: NotKept) -> None:
+        """Nothing of this call is to be kept; its recording is discarded already."""
+        self._tell(verbs.DropCall(call=call, why=why))
+
     def note_unrecorded(self, line: LineName, call: UnrecordedCall) -> None:
         """A call was on the line and is not kept; this fact is."""
         with self._news:

@@ -46,7 +46,7 @@ class _State(Enum):
 
 
 class RecordingWriter:
-    """Creates a recording and appends to it; holds its exclusive lock until finished or abandoned.
+    """Creates a recording and appends to it; holds its exclusive lock until finished, abandoned or discarded.
 
     Args:
         path: must not exist; its folder must.
@@ -70,6 +70,7 @@ class RecordingWriter:
         self._audio_bytes = 0
         self._audio_hash = hashlib.sha256()
         start = self._sealer.header + self._seal(encode_opening(opening), last=False)
+        self._begun_bytes = len(start)
         with disk.storage_errors("a recording is begun"):
             self._descriptor = _publish(path, start)
         self._state = _State.OPEN
@@ -133,6 +134,21 @@ class RecordingWriter:
         self._pending.clear()
         with disk.storage_errors("a recording is closed"):
             os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Cut the file back to its beginning, durably, and drop the lock: there is no audio in it to recover.
+
+        Also of a broken writer. What was written before may live on in the flash, unreadable once the key is forgotten.
+        Raises StorageTrouble: the lock is dropped too, and what is committed would be recovered.
+        """
+        if self._state is _State.CLOSED:
+            return
+        try:
+            with disk.storage_errors("a recording is let go of"):
+                os.ftruncate(self._descriptor, self._begun_bytes)
+                os.fsync(self._descriptor)
+        finally:
+            self.abandon()
 
     def _append(self, sealed: bytes) -> None:
         # Broken until proven whole, so that no way out of here, not even a signal, leaves a usable writer.

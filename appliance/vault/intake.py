@@ -25,7 +25,7 @@ from appliance.recordings.container import PAUSED, ClosingRecord, EndReason, Gap
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingCutOff, RecordingReader
 from appliance.recordings.sealing import SEGMENT_BYTES
-from appliance.terms import RATE_HZ, CallId, DamagedRecording, Direction, LinekeepError, LineName, NotAllowed
+from appliance.terms import RATE_HZ, CallId, DamagedRecording, Direction, LineName, LinekeepError, NotAllowed, NotKept, Order
 from appliance.vault import card as cards
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import CallRow, CallState, Catalogue
@@ -66,6 +66,7 @@ class Intake:
         self._keep_s = keep_s
         self._log = log
         self._one_at_a_time = threading.Lock()
+        self._to_forget = self._ordered_before()
 
     def issue(self, line: LineName) -> tuple[CallId, bytes]:
         return self._call_keys.issue(line)
@@ -90,6 +91,48 @@ class Intake:
         row = self._catalogue.find(call)
         if row is not None and row.state in (CallState.ISSUED, CallState.RUNNING):
             self._catalogue.add_gap(call, at_frame, frames, why)
+
+    def drop(self, call: CallId, why: NotKept) -> None:
+        """Forget a call that runs. May be repeated.
+
+        Its key goes with a receipt, since bytes under it reached the disk. No row stays: that there was a call say the
+        journal, its line's day and the receipt. What was taken over already is only for people to erase.
+
+        Raises:
+            NotAllowed: this call is kept, or was never issued.
+            NotGoneYet: noted, and taken up again.
+        """
+        with self._one_at_a_time:
+            row = self._catalogue.find(call)
+            if row is None and self._catalogue.was_forgotten(call):
+                return
+            if row is None or row.state is CallState.KEPT:
+                raise NotAllowed("Only a call that runs can be dropped.")
+            self._drop(row, why)
+
+    def _drop(self, row: CallRow, why: NotKept) -> None:
+        call = row.call_id
+        if row.state is not CallState.CONDEMNED:
+            self._settle(row, Outcome.NOT_KEPT, why=why)
+            self._journal.append(Act.CALL_NOT_KEPT, by="vault", ids=(call,), notes={"why": why.value})
+            self._log.info("call_dropped", call=call, why=why.value)
+        self._erasure.erase([call], by="vault", why="dropped")
+
+    def forget_when_over(self, call: CallId) -> None:
+        """A person has ordered it, and the journal knows: a call that ends before the recorder hears is not kept."""
+        self._to_forget.add(call)
+
+    def _ordered_before(self) -> set[CallId]:
+        """Running calls that the journal says are to be forgotten: the recorder, or this vault, was cut off since."""
+        running = {row.call_id for row in self._catalogue.in_state(CallState.RUNNING)}
+        if not running:
+            return set()
+        try:
+            entries = [each for each in self._journal.entries_about(running) if each.act is Act.CALL_ORDERED]
+        except LinekeepError as trouble:
+            self._log.error("orders_unknown", why=str(trouble))  # a damaged journal, which the check tells
+            return set()
+        return {CallId(name) for each in entries if each.notes.get("order") == Order.FORGET for name in each.ids}
 
     def note_unrecorded(self, noted: verbs.NoteUnrecorded) -> None:
         """Keep the fact of a call that was not recorded. May be repeated. Raises NotAllowed."""
@@ -167,6 +210,9 @@ class Intake:
         self._take_over(row)
 
     def _take_over(self, row: CallRow) -> None:
+        if row.call_id in self._to_forget:
+            self._drop(row, NotKept.FORGOTTEN)
+            return
         call, key = row.call_id, self._call_keys.key_of(row.call_id)
         if self._folder.finished_path(call).exists():
             # A cut fell between the file's adoption, or its recovery, and the catalogue.

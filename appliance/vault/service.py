@@ -12,7 +12,7 @@ import msgspec
 from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler
-from appliance.terms import CallId
+from appliance.terms import CallId, Order
 from appliance.vault.box import Box
 from appliance.vault.check import check_box
 from appliance.vault.rights import Right
@@ -35,6 +35,7 @@ class Service:
             verbs.NoteParty: self.answer_note_party,
             verbs.ReportGap: self.answer_report_gap,
             verbs.FinishCall: self.answer_finish_call,
+            verbs.DropCall: self.answer_drop_call,
             verbs.NoteUnrecorded: self.answer_note_unrecorded,
             verbs.Heartbeat: self.answer_heartbeat,
             verbs.AskClaimed: self.answer_ask_claimed,
@@ -86,6 +87,10 @@ class Service:
 
     def answer_finish_call(self, request: verbs.FinishCall) -> verbs.Done:
         self._box.intake.finish(request.call)
+        return verbs.Done()
+
+    def answer_drop_call(self, request: verbs.DropCall) -> verbs.Done:
+        self._box.intake.drop(request.call, request.why)
         return verbs.Done()
 
     def answer_note_unrecorded(self, request: verbs.NoteUnrecorded) -> verbs.Done:
@@ -177,6 +182,8 @@ class Service:
             notes: dict[str, str | int] = {"order": request.order.value, "started_at_ms": request.started_at_ms}
             ids = () if call is None else (call,)
             self._box.journal.append(Act.CALL_ORDERED, by=visitor.account, ids=ids, notes=notes)
+            if call is not None and request.order is Order.FORGET:
+                self._box.intake.forget_when_over(call)
 
         self._box.line_board.order(request.line, request.order, request.started_at_ms, note)
         return verbs.Done()

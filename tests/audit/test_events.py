@@ -26,7 +26,7 @@ NOTES = {
     # Words that stand in the source: see `test_reasons_are_words_from_the_source`; 'call' or 'day'.
     "why", "scope", "order",
 }  # fmt: skip
-REASONS = {"asked", "period", "nothing_recorded"}
+REASONS = {"asked", "period", "nothing_recorded", "dropped"}
 
 
 def trees() -> Iterator[tuple[Path, ast.Module]]:

@@ -32,6 +32,7 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.NoteParty: {"call": CALL, "direction": "in", "number": "03055504471"},
     verbs.ReportGap: {"call": CALL, "at_frame": 0, "frames": 1, "why": "overrun"},
     verbs.FinishCall: {"call": CALL},
+    verbs.DropCall: {"call": CALL, "why": NotKept.FORGOTTEN},
     verbs.NoteUnrecorded: {
         "call": CALL,
         "line": "front-desk",

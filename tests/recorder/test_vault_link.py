@@ -121,12 +121,14 @@ def test_messages_wait_for_the_vault_and_arrive_in_order(link: VaultLink, vault:
     link.begin_call(CALL, LINE, 1_800_000_000_000)
     link.report_gap(CALL, 8000, 800, "overrun")
     link.finish_call(CALL)
+    link.drop_call(CALL, NotKept.FORGOTTEN)
     vault.come()
-    vault.wait_until(lambda: vault.calls(verbs.FinishCall))
+    vault.wait_until(lambda: any(isinstance(request, verbs.DropCall) for request in vault.told))
     assert [request for request in vault.told if not isinstance(request, verbs.IssueCall)] == [
         verbs.BeginCall(call=CALL, line=LINE, started_at_ms=1_800_000_000_000),
         verbs.ReportGap(call=CALL, at_frame=8000, frames=800, why="overrun"),
         verbs.FinishCall(call=CALL),
+        verbs.DropCall(call=CALL, why=NotKept.FORGOTTEN),
     ]
 
 

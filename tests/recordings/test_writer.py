@@ -159,6 +159,47 @@ def test_lock_is_held_until_finished_and_until_abandoned(tmp_path: Path) -> None
         assert _can_lock(tmp_path / name)
 
 
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_discarded_recording_holds_no_audio_durably_before_its_lock_is_dropped(
+    is_broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, writer = tmp_path / CALL, _writer(tmp_path)
+    writer.write(bytes(5000))
+    writer.sync()
+    if is_broken:
+        monkeypatch.setattr(os, "fdatasync", _refuse_io)
+        with pytest.raises(StorageTrouble):
+            writer.sync()
+    synced: list[tuple[int, bool]] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append((os.fstat(descriptor).st_size, _can_lock(path)))
+
+    monkeypatch.setattr(os, "fsync", note)
+    writer.discard()
+    writer.discard()
+    assert synced == [(SEGMENT, False)]
+    assert (path.stat().st_size, _can_lock(path)) == (SEGMENT, True)
+    with pytest.raises(StorageTrouble):
+        writer.write(b"more")
+
+
+def test_discarding_that_the_disk_refuses_drops_the_lock_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = _writer(tmp_path)
+    monkeypatch.setattr(os, "ftruncate", _refuse_io)
+    with pytest.raises(StorageTrouble):
+        writer.discard()
+    assert _can_lock(tmp_path / CALL)
+
+
+def _refuse_io(*_arguments: object) -> None:
+    raise OSError(errno.EIO, "no")
+
+
 def test_abandoned_recording_is_cut_off(tmp_path: Path) -> None:
     writer = _writer(tmp_path)
     writer.write(bytes(5000))

@@ -10,20 +10,24 @@ import pytest
 from appliance.clock import EARLIEST_MS
 from appliance.recordings.container import ClosingRecord, EndReason
 from appliance.recordings.reader import RecordingReader
-from appliance.terms import CallId, DamagedRecording, Direction, KeyForgotten, LineName, NotAllowed, StorageTrouble
+from appliance.terms import CallId, DamagedRecording, Direction, KeyForgotten, LineName, NotAllowed, NotKept, StorageTrouble
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
+from appliance.vault.evidence.day_book import Outcome, day_of
 from appliance.vault.intake import SPARE_LIVES_MS
 from tests.vault.box_house import (
     CONSENT_AFTER_MS,
     LINE,
     OWNER,
+    LINE,
     BoxHouse,
     acts_of,
     begin_writing,
     condemn,
     end_writing,
     kept_call,
+    receipt_of,
+    unrecorded_call,
     written_call,
 )
 
@@ -355,3 +359,72 @@ def test_nobody_is_noted_for_a_call_that_does_not_run(box: Box) -> None:
     row = box.catalogue.find(issued)
     assert row is not None
     assert (row.direction, row.card) == ("unknown", None)
+
+
+def outcome_of(box: Box, call: CallId) -> tuple[Outcome, str]:
+    (counted,) = (each for each in box.day_book.calls_of(LINE, day_of(box.clock.now_ms())) if each.call_id == call)
+    return counted.outcome, counted.why
+
+
+def test_a_running_call_is_forgotten_with_receipt_and_keeps_its_number_in_the_day(box: Box) -> None:
+    call, writer, _pages = begin_writing(box, seconds=4)
+    box.intake.note_party(call, "in", "03055504471")
+    writer.discard()
+    before = len(acts_of(box))
+    box.intake.drop(call, NotKept.FORGOTTEN)
+    box.intake.drop(call, NotKept.FORGOTTEN)  # told twice
+    box.intake.finish(call)
+    box.intake.take_over_what_was_left()
+    assert acts_of(box)[before:] == ["call:not_kept", "calls:condemned", "ring:moved", "calls:forgotten"]
+    assert not box.folder.growing_path(call).exists()
+    with pytest.raises(KeyForgotten):
+        box.call_keys.key_of(call)
+    assert outcome_of(box, call) == (Outcome.NOT_KEPT, "forgotten")
+    ((erasure, is_signed),) = box.erasures.page(limit=1)
+    assert (erasure.why, is_signed) == ("dropped", True)
+    assert receipt_of(box, erasure.erasure_id).facts["calls"] == [call]
+
+
+def test_a_call_whose_beginning_was_never_told_is_forgotten_too(box: Box) -> None:
+    call, _key = box.intake.issue(LINE)
+    box.intake.drop(call, NotKept.DOUBT)
+    assert box.catalogue.was_forgotten(call)
+    assert outcome_of(box, call) == (Outcome.NOT_KEPT, "doubt")
+
+
+def test_a_call_that_was_let_go_of_is_not_taken_over_when_the_word_is_lost(box: Box) -> None:
+    call, writer, _pages = begin_writing(box, seconds=4)
+    writer.sync()
+    writer.discard()
+    box.intake.take_over_what_was_left()  # as after a power cut, before the recorder could tell
+    assert box.catalogue.was_forgotten(call)
+    assert outcome_of(box, call) == (Outcome.NOT_KEPT, "nothing_recorded")
+    box.intake.drop(call, NotKept.FORGOTTEN)
+
+
+def test_what_is_kept_cannot_be_dropped_by_a_recorder(box: Box) -> None:
+    kept, fact = kept_call(box), unrecorded_call(box)
+    before = acts_of(box)
+    for call in (kept, fact, CallId("ab" * 16)):
+        with pytest.raises(NotAllowed):
+            box.intake.drop(call, NotKept.FORGOTTEN)
+    assert acts_of(box) == before
+    assert box.call_keys.can_open(kept)
+
+
+def test_a_call_whose_dropping_was_cut_is_forgotten_when_told_again(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cut(BaseException):
+        pass
+
+    def cut(*_arguments: object) -> None:
+        raise Cut
+
+    call, writer, _pages = begin_writing(box, seconds=4)
+    writer.discard()
+    monkeypatch.setattr(box.erasure, "finish_condemned", cut)
+    with pytest.raises(Cut):
+        box.intake.drop(call, NotKept.FORGOTTEN)
+    monkeypatch.undo()
+    assert state_of(box, call) is CallState.CONDEMNED
+    box.intake.drop(call, NotKept.FORGOTTEN)
+    assert box.catalogue.was_forgotten(call)

@@ -111,6 +111,17 @@ def test_an_order_goes_from_the_page_to_the_recorder_and_into_the_journal_by_acc
     assert (entry.ids, entry.notes["order"]) == ((call,), "forget")
 
 
+def test_a_call_that_ends_before_the_recorder_hears_that_it_is_to_be_forgotten_is_not_kept(
+    box: Box, clients: dict[verbs.Caller, VaultClient], web: VaultClient, login: str
+) -> None:
+    call = written_call(box)
+    beat(clients, LineNowState.RECORDING, call, started_at_ms=9)
+    web.order_line(login, LINE, Order.FORGET, 9)
+    clients[verbs.Caller.RECORDER].finish_call(call)
+    assert box.catalogue.was_forgotten(call)
+    assert "call:kept" not in acts_of(box)[-5:]
+
+
 def test_an_order_that_does_not_fit_is_refused_and_not_journalled(
     box: Box, clients: dict[verbs.Caller, VaultClient], web: VaultClient, login: str
 ) -> None:

@@ -221,3 +221,30 @@ def test_a_cut_between_journal_and_catalogue_loses_the_fact_and_says_so(
         box.intake.take_over_what_was_left()
         assert box.catalogue.was_forgotten(call)
         assert list(find_faults(box)) == []
+
+
+def test_an_order_to_forget_outlives_a_cut_of_everything(own_house: BoxHouse) -> None:
+    with own_house.opened() as box:
+        (ordered, writer, _), (other, other_writer, _) = (begin_writing(box, seconds=4) for _ in range(2))
+        for call, order in ((ordered, "forget"), (other, "pause")):
+            box.journal.append(Act.CALL_ORDERED, by=OWNER.account, ids=(call,), notes={"order": order})
+        writer.abandon()
+        other_writer.abandon()
+    with own_house.opened() as box:
+        box.intake.take_over_what_was_left()
+        assert box.catalogue.was_forgotten(ordered)
+        assert [facts.call for facts in listed(box)] == [other]
+        assert list(find_faults(box)) == []
+
+
+def test_a_journal_that_cannot_be_read_keeps_no_box_shut(own_house: BoxHouse) -> None:
+    with own_house.opened() as box:
+        call, writer, _pages = begin_writing(box, seconds=4)
+        writer.abandon()
+        path = box.journal_path
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([f'{{"ids":["{call}"]}}\n'.encode(), *lines]))
+    with own_house.opened() as box:
+        box.intake.take_over_what_was_left()
+        assert [facts.call for facts in listed(box)] == [call]
+    assert own_house.log.named("orders_unknown")

@@ -30,6 +30,7 @@ _REASONS = {
     "period": mark("their time was over"),
     "asked": mark("somebody asked for it"),
     "nothing_recorded": mark("nothing had been recorded"),
+    "dropped": mark("forgotten while it ran"),
     "forgotten_before": mark("deleted before the box was restored from a backup"),
 }
 

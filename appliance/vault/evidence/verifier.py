@@ -240,6 +240,7 @@ _WHY = {
     "period": "their time was over",
     "asked": "a person asked for it",
     "nothing_recorded": "nothing had been recorded",
+    "dropped": "forgotten while they ran",
     "forgotten_before": "deleted before a restore",
 }
 _CONSENT = {

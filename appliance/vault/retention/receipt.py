@@ -23,7 +23,7 @@ class Erasure:
     """A request to forget, as far as it has come. Times: UTC milliseconds.
 
     asked_by: an account's id, or the daemon's part that decided.  why: "period", "asked", "nothing_recorded",
-    "forgotten_before" (and brought back by a restore).
+    "dropped" (while it ran), "forgotten_before" (and brought back by a restore).
     classes: how many calls of each deletion class.  ring_before, ring_after: the ring's states around the commit
     that forgot the keys; None until then, as `done_at_ms`.
     """
