@@ -36,7 +36,8 @@ from appliance.recorder.replay import replay
 from appliance.settings import COUNTRY_CODES, CountryCode, LineSettings, RecorderSettings
 from appliance.sound_file import write_wav
 from appliance.terms import RATE_HZ
-from tests.simulators.random_calls import CONSENT_WITHIN_S, Kind, RandomLine, Span, TrueCall, random_line
+from tests.simulators.exchange import Span
+from tests.simulators.random_calls import CONSENT_WITHIN_S, Kind, RandomLine, TrueCall, random_line
 
 CALLS_A_LINE = 8
 WITHIN_S = 0.5
@@ -220,13 +221,13 @@ def _rings(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
 
 def _callers(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
     heard = [(one["t"], one["number"], one["withheld"]) for one in told if one["what"] == "caller_id"]
-    sent = [(one.end_s, one.number, one.withheld) for one in line.caller_ids]
+    sent = [(one.end_s, one.number, one.withheld) for one in line.callers]
     yield from _unmatched(heard, sent, 3, "ghost caller ID")
     yield from _unmatched(sent, heard, 3, "lost caller ID")
 
 
 def _keys(line: RandomLine, told: Sequence[Told]) -> Iterator[Miss]:
-    shown = [one.end_s for one in line.caller_ids if one.standard == "dtmf"]
+    shown = [one.end_s for one in line.callers if one.standard == "dtmf"]
     heard = [(one["t"], one["digit"]) for one in told if one["what"] == "dtmf"]
     in_calls = [key for key in heard if not any(-5 < key[0] - end_s < 1 for end_s in shown)]
     yield from _unmatched(in_calls, list(line.keys), 0.15, "ghost key")
@@ -259,7 +260,7 @@ def settings_for(line: RandomLine, folder: Path) -> RecorderSettings:
     if line.consent == "announced":
         write_wav(announcement, line.announcement[:, np.newaxis])
     return RecorderSettings(
-        country=line.country,
+        country=line.plant.country.code,
         hold_over_s=HOLD_OVER_S,
         lines=(
             LineSettings(
@@ -293,8 +294,8 @@ def hear_line(
             (keep / f"{seed}-{number}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in told))
     return JudgedLine(
         number=number,
-        story=line.story,
-        sorts=(line.country, line.consent, line.coupler),
+        story=f"{line.plant.story}, {line.consent}",
+        sorts=(line.plant.country.code, line.consent, line.plant.coupler),
         seconds=line.pcm.size / RATE_HZ,
         took_s=took_s,
         calls=judged,
