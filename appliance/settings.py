@@ -111,6 +111,7 @@ class LineSettings(_Section, frozen=True):
         the beginning; "withheld" for who withholds his. Always: who has agreed once and for all; never wins.
     private: when nothing is kept: "mo-fr 18:00-08:00", "sa-su", "12:30-13:15".
     keep_fax: record calls in which a fax machine is heard.
+    unrecorded_numbers: keep the number of a call of which nothing else is kept.
     """
 
     name: str
@@ -126,6 +127,7 @@ class LineSettings(_Section, frozen=True):
     always_numbers: tuple[_NumberPattern, ...] = ()
     private: tuple[Annotated[str, Meta(max_length=40)], ...] = ()
     keep_fax: bool = False
+    unrecorded_numbers: bool = True
     codes: StarCodes = StarCodes()
 
     @property
@@ -147,7 +149,7 @@ class RecorderSettings(_Section, frozen=True):
     lines: tuple[LineSettings, ...] = ()
     country: CountryCode = "de"
     pre_roll_s: Annotated[float, Meta(ge=0, le=10)] = 2.0
-    hold_over_s: Annotated[float, Meta(ge=1, le=120)] = 6.0
+    hold_over_s: Annotated[float, Meta(ge=1, le=120)] = 30.0
     speech_above_floor_db: Annotated[float, Meta(ge=3, le=40)] = 12.0
     longest_call_s: Annotated[int, Meta(ge=60, le=86_400)] = 4 * 3600
     reserve_mib: Annotated[int, Meta(ge=1, le=65_536)] = 64

@@ -65,6 +65,32 @@ class NotKept(StrEnum):
     """The own side asked to forget the call while it ran."""
 
 
+class LineNowState(StrEnum):
+    """What is on a line at this moment, and what becomes of it."""
+
+    IDLE = "idle"
+    """No call."""
+    RINGING = "ringing"
+    WAITING = "waiting"
+    """A call, in memory only: what it needs before it is kept is not there yet."""
+    RECORDING = "recording"
+    PAUSED = "paused"
+    """A recorded call; what is said now is not recorded."""
+    NOT_RECORDED = "not_recorded"
+    """A call of which nothing is kept."""
+
+
+class Order(StrEnum):
+    """What the own side may ask for while a call is on the line."""
+
+    CONFIRM = "confirm"
+    """The spoken yes was heard."""
+    PAUSE = "pause"
+    RESUME = "resume"
+    FORGET = "forget"
+    """Nothing of this call is kept."""
+
+
 class LinekeepError(Exception):
     """Something the product knows how to say.
 

@@ -18,6 +18,7 @@ from webui.pages.errors import Errors
 from webui.pages.evidence import EvidencePages
 from webui.pages.live import LivePages
 from webui.pages.login import LoginPages
+from webui.pages.orders import OrderPages
 from webui.pages.recovery import RecoveryPages
 from webui.pages.unlock import UnlockPages
 from webui.static_files import StaticFiles
@@ -47,6 +48,7 @@ def create_app(webui: WebuiSettings, vault: ThreadVault, log: BoundLogger, clock
     app.register_blueprint(DeletionPages(vault, clock).blueprint())
     app.register_blueprint(RecoveryPages(vault).blueprint())
     app.register_blueprint(LivePages(vault, clock).blueprint())
+    app.register_blueprint(OrderPages(vault).blueprint())
     return app
 
 

@@ -18,6 +18,7 @@ _ACTS = {
     "call:recovered": mark("recovered after a power cut or a fault"),
     "call:opened": mark("listened to"),
     "call:downloaded": mark("downloaded"),
+    "call:ordered": mark("confirmed, paused, resumed or forgotten while it ran"),
     "evidence:exported": mark("exported as evidence"),
     "call:erasure_asked": mark("deletion asked for"),
     "calls:condemned": mark("deletion decided"),

@@ -136,6 +136,18 @@ TROUBLES = {
         safe=mark("The recording goes on, and nothing was changed."),
         to_do=mark("Wait until the call has ended, then try again."),
     ),
+    "NothingRecorded": Trouble(
+        status=409,
+        happened=mark("Nothing was recorded of this call"),
+        safe=mark("The box knows that it was on the line, and no more. Nothing was handed out."),
+        to_do=mark("There is nothing to hear and nothing to export. What is known stands on its page."),
+    ),
+    "NothingToOrder": Trouble(
+        status=409,
+        happened=mark("This cannot be done with the call any more"),
+        safe=mark("The call is over, or something else became of it meanwhile. Nothing was changed by this."),
+        to_do=mark("Go back to the calls and look at the line again."),
+    ),
     "NotSigned": Trouble(
         status=409,
         happened=mark("Nothing is signed about this call yet"),

@@ -36,6 +36,19 @@ _GAP_REASONS = {
     "unplugged": mark("the sound device was unplugged"),
 }
 
+_NOT_KEPT = {
+    "missed": mark("Missed"),
+    "not_answered": mark("Not answered"),
+    "refused": mark("Not recorded: no consent"),
+    "timed_out": mark("Not recorded: no consent in time"),
+    "half_heard": mark("Not recorded: announcement not heard to its end"),
+    "number_listed": mark("Not recorded: number on the list"),
+    "private": mark("Not recorded: private time"),
+    "fax": mark("Not recorded: fax"),
+    "doubt": mark("Not recorded: consent not certain"),
+    "forgotten": mark("Forgotten on request"),
+}
+
 _ENDINGS = {
     "hung_up": mark("the call was over"),
     "silence": mark("the line fell silent"),
@@ -82,6 +95,11 @@ def said(sentence: str) -> str:
 
 def ending(word: str) -> str:
     return gettext(_ENDINGS[word]) if word in _ENDINGS else word
+
+
+def not_kept(word: str) -> str:
+    """Why nothing was recorded; empty for a recording, and for a word that is not one of ours."""
+    return gettext(_NOT_KEPT[word]) if word in _NOT_KEPT else ""
 
 
 def direction(word: str) -> str:
@@ -181,6 +199,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "length_text": length_text,
     "list_text": language.list_text,
     "moment_text": moment_text,
+    "not_kept": not_kept,
     "seconds_text": seconds_text,
     "speed_text": speed_text,
 }

@@ -44,6 +44,7 @@ class Act(StrEnum):
     CALL_KEPT = "call:kept"
     CALL_RECOVERED = "call:recovered"
     CALL_NOT_KEPT = "call:not_kept"
+    CALL_ORDERED = "call:ordered"
     CALLS_LISTED = "calls:listed"
     CALL_SHOWN = "call:shown"
     CALL_OPENED = "call:opened"

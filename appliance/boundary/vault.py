@@ -21,6 +21,7 @@ from appliance.terms import (
     KeyTrouble,
     LinekeepError,
     NotAllowed,
+    Order,
     SettingsTrouble,
     StorageTrouble,
 )
@@ -122,8 +123,13 @@ class VaultClient:
     def finish_call(self, call: verbs.ACall) -> None:
         self.ask(verbs.FinishCall(call=call), verbs.Done)
 
-    def heartbeat(self, lines: tuple[verbs.LineNow, ...]) -> None:
-        self.ask(verbs.Heartbeat(lines=lines), verbs.Done)
+    def note_unrecorded(self, noted: verbs.NoteUnrecorded) -> None:
+        self.ask(noted, verbs.Done)
+
+    def heartbeat(
+        self, lines: tuple[verbs.LineNow, ...], heard: tuple[verbs.AnOrder, ...] = ()
+    ) -> tuple[verbs.OrderFor, ...]:
+        return self.ask(verbs.Heartbeat(lines=lines, heard=heard), verbs.Orders).orders
 
     # the web page's
 
@@ -169,6 +175,10 @@ class VaultClient:
 
     def now(self, login: str) -> verbs.Now:
         return self.ask(verbs.AskNow(login=login), verbs.Now)
+
+    def order_line(self, login: str, line: verbs.ALine, order: Order, started_at_ms: int) -> None:
+        request = verbs.OrderLine(login=login, line=line, order=order, started_at_ms=started_at_ms)
+        self.ask(request, verbs.Done)
 
     def unlock(self, pin: str) -> None:
         self.ask(verbs.Unlock(pin=pin), verbs.Done)

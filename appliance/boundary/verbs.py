@@ -13,16 +13,20 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from appliance.terms import AccountId, CallId, LineName
+from appliance.terms import AccountId, CallId, LineName, LineNowState, NotKept, Order
 
 Token = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{43}\Z")]
 # \Z and not $, which lets a line end pass.
 ACall = Annotated[CallId, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 ALine = Annotated[LineName, Meta(pattern=r"\A[a-z][a-z0-9-]{0,31}\Z")]
+AnOrder = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 AnErasure = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
+ADirection = Annotated[str, Meta(pattern=r"\A(in|out|unknown)\Z")]
+ANumber = Annotated[str, Meta(max_length=32, pattern=r"\A[0-9A-D*#]*\Z")]
+"""As it was dialled or sent; empty if it is not known."""
 
 
 PIN_MIN_LENGTH = 4
@@ -90,9 +94,8 @@ class NoteParty(Request, frozen=True):
     """Who is at the other end of a running call, as far as it was heard; told again when more is known."""
 
     call: ACall
-    direction: Annotated[str, Meta(pattern=r"\A(in|out|unknown)\Z")]
-    number: Annotated[str, Meta(max_length=32, pattern=r"\A[0-9A-D*#]*\Z")]
-    """As it was dialled or sent; empty if it is not known."""
+    direction: ADirection
+    number: ANumber
 
 
 class ReportGap(Request, frozen=True):
@@ -110,18 +113,62 @@ class FinishCall(Request, frozen=True):
     call: ACall
 
 
+class NoteUnrecorded(Request, frozen=True):
+    """A call was on the line of which nothing is kept but that. `call`: issued for this line, and used for no other.
+
+    number: empty if it is not known, or not to be kept.
+    """
+
+    call: ACall
+    line: ALine
+    started_at_ms: Count
+    length_ms: Count
+    direction: ADirection
+    number: ANumber
+    why: NotKept
+
+
 class LineNow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A line at this moment: `level_dbfs` the loudest since the last beat, trouble a sentence or empty."""
+    """A line at this moment: `level_dbfs` the loudest since the last beat, trouble a sentence or empty.
+
+    call: the one that is being recorded.  started_at_ms: of the call on the line, the same from its answer to its end,
+    whatever its state; it is what tells one call from the next.
+    """
 
     line: ALine
     level_dbfs: Annotated[float, Meta(ge=-200, le=10)]
+    state: LineNowState = LineNowState.IDLE
     call: ACall | None = None
     started_at_ms: Count = 0
     trouble: Annotated[str, Meta(max_length=400)] = ""
 
 
+FITTING_ORDERS: dict[LineNowState, tuple[Order, ...]] = {
+    LineNowState.WAITING: (Order.CONFIRM, Order.FORGET),
+    LineNowState.RECORDING: (Order.PAUSE, Order.FORGET),
+    LineNowState.PAUSED: (Order.RESUME, Order.FORGET),
+}
+"""What can be asked for in which state; in all others nothing."""
+
+
 class Heartbeat(Request, frozen=True):
+    """The lines now, and the orders that came with the last answer: until they are named here, they come again."""
+
     lines: Annotated[tuple[LineNow, ...], Meta(max_length=64)]
+    heard: Annotated[tuple[AnOrder, ...], Meta(max_length=256)] = ()
+
+
+class OrderFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order to the call that began on this line at that time; for any other call it means nothing."""
+
+    name: AnOrder
+    line: ALine
+    order: Order
+    started_at_ms: Count
+
+
+class Orders(Answer, frozen=True):
+    orders: tuple[OrderFor, ...]
 
 
 # --- the web page's verbs -------------------------------------------------------------------------------
@@ -173,7 +220,10 @@ class Person(Answer, frozen=True):
 
 
 class ListCalls(Request, frozen=True):
-    """A page of finished calls, newest first; `before_ms`/`before_call` come from the page above."""
+    """A page of finished calls, also those that were not recorded, newest first.
+
+    `before_ms`/`before_call` come from the page above.
+    """
 
     login: Token
     in_person: bool = True
@@ -185,6 +235,8 @@ class ListCalls(Request, frozen=True):
 
 
 class CallFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """not_kept: why nothing was recorded (a `NotKept`); empty if there is a recording."""
+
     call: CallId
     line: LineName
     started_at_ms: int
@@ -195,6 +247,7 @@ class CallFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ended: str
     gaps: int
     lost_ms: int
+    not_kept: str = ""
 
 
 class CallPage(Answer, frozen=True):
@@ -203,7 +256,7 @@ class CallPage(Answer, frozen=True):
 
 
 class OpenCall(Request, frozen=True):
-    """All that is known of one finished call, to show its page. Does not open the audio."""
+    """All that is known of one finished call, to show its page. Does not open the audio; there may be none."""
 
     login: Token
     call: ACall
@@ -360,6 +413,15 @@ class AskNow(Request, frozen=True):
     """The lines at this moment, and the numbers of the first page."""
 
     login: Token
+
+
+class OrderLine(Request, frozen=True):
+    """Tell the recorder what is to become of the call on this line: of the one that the person saw."""
+
+    login: Token
+    line: ALine
+    order: Order
+    started_at_ms: Count
 
 
 class BackupFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -531,6 +593,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     NoteParty: frozenset({RECORDER}),
     ReportGap: frozenset({RECORDER}),
     FinishCall: frozenset({RECORDER}),
+    NoteUnrecorded: frozenset({RECORDER}),
     Heartbeat: frozenset({RECORDER}),
     AskClaimed: frozenset({WEBUI}),
     Claim: frozenset({WEBUI}),
@@ -546,6 +609,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     ListErasures: frozenset({WEBUI}),
     ExportReceipt: frozenset({WEBUI}),
     AskNow: frozenset({WEBUI}),
+    OrderLine: frozenset({WEBUI}),
     Unlock: frozenset({WEBUI, CONSOLE}),
     AskRecovery: frozenset({WEBUI}),
     BeginRecovery: frozenset({WEBUI}),
@@ -565,7 +629,8 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     NoteParty: Done,
     ReportGap: Done,
     FinishCall: Done,
-    Heartbeat: Done,
+    NoteUnrecorded: Done,
+    Heartbeat: Orders,
     AskClaimed: Claimed,
     Claim: LoggedIn,
     LogIn: LoggedIn,
@@ -580,6 +645,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     ListErasures: ErasurePage,
     ExportReceipt: ExportedReceipt,
     AskNow: Now,
+    OrderLine: Done,
     Unlock: Done,
     AskRecovery: RecoveryState,
     BeginRecovery: RecoverySheets,

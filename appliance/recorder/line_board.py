@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from appliance.boundary.verbs import LineNow
 from appliance.recorder.signals import SILENCE
-from appliance.terms import CallId, LineName
+from appliance.terms import CallId, LineName, LineNowState
 
 _MAX_TROUBLE_CHARACTERS = 400
 
@@ -21,6 +21,7 @@ _MAX_TROUBLE_CHARACTERS = 400
 class _Row:
     loudest_dbfs: float = SILENCE.level_dbfs
     fresh: bool = False
+    state: LineNowState = LineNowState.IDLE
     call: CallId | None = None
     started_at_ms: int = 0
     trouble: str = ""
@@ -47,10 +48,23 @@ class LineBoard:
             row.loudest_dbfs, row.fresh = SILENCE.level_dbfs, False
 
     def show_call(self, line: LineName, call: CallId | None, started_at_ms: int = 0) -> None:
-        """This call is being recorded, or none."""
+        """This call is being recorded; or none, and then no call is on the line until `show_state` says so."""
         with self._lock:
             row = self._rows[line]
             row.call, row.started_at_ms = call, started_at_ms
+            row.state = LineNowState.IDLE if call is None else LineNowState.RECORDING
+
+    def show_state(self, line: LineName, state: LineNowState, started_at_ms: int | None = None) -> None:
+        """What is on the line now.
+
+        Args:
+            started_at_ms: of the call on it, the same as long as it is on; orders are for the call that began then.
+                None: as shown before.
+        """
+        with self._lock:
+            row = self._rows[line]
+            row.state = state
+            row.started_at_ms = row.started_at_ms if started_at_ms is None else started_at_ms
 
     def show_trouble(self, line: LineName, trouble: str) -> None:
         """Why this line is not, or could not be, recorded; empty if nothing is in the way."""
@@ -67,6 +81,7 @@ class LineBoard:
         return LineNow(
             line=line,
             level_dbfs=row.loudest_dbfs,
+            state=row.state,
             call=row.call,
             started_at_ms=row.started_at_ms,
             trouble=row.trouble,

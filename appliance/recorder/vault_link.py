@@ -1,14 +1,19 @@
-"""The recorder's link to the vault: spare keys ahead of time, messages in order, a heartbeat.
+"""The recorder's link to the vault: spare keys ahead of time, messages in order, a heartbeat, people's orders.
 
 Promise: nobody who hears a line ever waits for the vault. A spare key for each line lies ready here, so that a
 call begins at once even while the vault restarts; what is to be told waits in a queue until the vault has taken
 it. A vault that is away is asked again, for ever; one that refuses is believed.
+
+The fact of a call that was not recorded needs an id and a key too. It gets them when it is sent, and never the spare:
+that one is for the next call. These facts wait in a queue of their own, so that a line whose keys are refused holds up
+no other message.
 
 Leaves to others: what is recorded, and what the vault makes of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -22,7 +27,7 @@ from appliance.boundary import verbs
 from appliance.boundary.vault import VaultAway, VaultClient, VaultRefused
 from appliance.clock import Clock
 from appliance.recorder.party import Party
-from appliance.terms import CallId, LineName
+from appliance.terms import CallId, LineName, NotKept, Order
 
 HEARTBEAT_S = 0.5
 SPARE_KEEPS_MS = 12 * 3_600_000
@@ -32,6 +37,15 @@ STOP_WITHIN_S = 3.0
 _BACK_OFF_S = (0.2, 2.0)
 _REFUSED_KEY_AGAIN_S = 2.0
 
+_MOST_UNRECORDED = 1000
+"""So many facts of calls that were not recorded wait; of more, the oldest are lost, and the log says so."""
+
+_MOST_ORDERS = 16
+"""For a line whose worker fetches none; there are four kinds of them."""
+
+_FACTS_AT_ONCE = 10
+"""Then it is the heartbeat's turn, and the spare keys'."""
+
 _MOST_WAITING = 1000
 """With so many messages waiting, gaps are no longer told one by one; they all stand in the closing record."""
 
@@ -40,6 +54,25 @@ _MOST_WAITING = 1000
 class _Spare:
     issued: verbs.IssuedCall
     steady_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnrecordedCall:
+    """A call of which nothing is kept but this. party: without its number where that is not to be kept."""
+
+    started_at_ms: int
+    length_ms: int
+    party: Party
+    why: NotKept
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Fact:
+    """An unrecorded call that the vault is yet to be told of. issued: its id, from the first attempt on."""
+
+    line: LineName
+    call: UnrecordedCall
+    issued: CallId | None = None
 
 
 class VaultLink:
@@ -68,6 +101,10 @@ class VaultLink:
         self._no_key: dict[LineName, str] = {}
         self._ask_again_s: dict[LineName, float] = {}
         self._waiting: deque[verbs.Request] = deque()
+        self._unrecorded: deque[_Fact] = deque()
+        self._orders: dict[LineName, deque[verbs.OrderFor]] = {}
+        self._heard: tuple[str, ...] = ()
+        """The names of the orders that came with the last beat's answer."""
         self._beat_due_s = 0.0
         self._back_off_s = 0.0
         self._stop_by_s: float | None = None
@@ -109,10 +146,30 @@ class VaultLink:
     def finish_call(self, call: CallId) -> None:
         self._tell(verbs.FinishCall(call=call))
 
+    def note_unrecorded(self, line: LineName, call: UnrecordedCall) -> None:
+        """A call was on the line and is not kept; this fact is."""
+        with self._news:
+            self._unrecorded.append(_Fact(line=line, call=call))
+            is_too_many = len(self._unrecorded) > _MOST_UNRECORDED
+            if is_too_many:
+                self._unrecorded.popleft()
+            self._news.notify()
+        if is_too_many:
+            self._log.error("unrecorded_call_lost", line=line)
+
     def _tell(self, message: verbs.Request) -> None:
         with self._news:
             self._waiting.append(message)
             self._news.notify()
+
+    def take_orders(self, line: LineName, started_at_ms: int) -> list[Order]:
+        """What people have ordered since the last time for the call that began then, as the board shows it.
+
+        Orders for another call of this line are dropped: it is over.
+        """
+        with self._news:
+            orders = self._orders.pop(line, ())
+        return [each.order for each in orders if each.started_at_ms == started_at_ms]
 
     # the link's own thread
 
@@ -121,29 +178,55 @@ class VaultLink:
             try:
                 self._tell_all()
                 self._fetch_keys()
+                self._tell_unrecorded()
                 self._beat_if_due()
                 self._back_off_s = 0.0
                 self._wait_for_news()
             except VaultAway as away:
                 self._note_away(str(away))
+        if self._unrecorded:
+            self._log.error("unrecorded_calls_lost", count=len(self._unrecorded))
         self._client.close()
 
     def _is_over(self) -> bool:
         with self._news:
             if self._stop_by_s is None:
                 return False
-            return not self._waiting or time.monotonic() >= self._stop_by_s
+            return not self._has_news() or time.monotonic() >= self._stop_by_s
+
+    def _has_news(self) -> bool:
+        return bool(self._waiting or self._sendable())
+
+    def _sendable(self) -> list[_Fact]:
+        """Facts that have an id, or can have one now."""
+        with self._news:
+            return [fact for fact in self._unrecorded if fact.issued or self._may_ask_for_key(fact.line)]
 
     def _tell_all(self) -> None:
         """Send what waits, oldest first. A message leaves the queue only when the vault has answered it."""
         while self._waiting:
-            message = self._waiting[0]
-            try:
-                self._client.ask(message, verbs.Done)
-            except VaultRefused as refused:
-                self._log.error("vault_refused", verb=type(message).__name__, kind=refused.kind, why=str(refused))
+            self._send(self._waiting[0])
             self._waiting.popleft()
             self._beat_due_s = 0.0
+
+    def _send(self, message: verbs.Request) -> None:
+        try:
+            self._client.ask(message, verbs.Done)
+        except VaultRefused as refused:
+            self._log.error("vault_refused", verb=type(message).__name__, kind=refused.kind, why=str(refused))
+
+    def _tell_unrecorded(self) -> None:
+        for fact in self._sendable()[:_FACTS_AT_ONCE]:
+            if self._waiting:
+                return  # what concerns recordings goes first
+            if fact.issued is None and self._may_ask_for_key(fact.line):
+                issued = self._issue(fact.line)
+                fact.issued = issued.call if issued else None
+            if fact.issued is not None:
+                # Sent again under the same id if the answer is missed: it is one call.
+                self._send(_message_of(fact, fact.issued))
+                with self._news, contextlib.suppress(ValueError):  # it may have been the oldest of too many
+                    self._unrecorded.remove(fact)
 
     def _fetch_keys(self) -> None:
         for line in self._lines:
@@ -151,35 +234,50 @@ class VaultLink:
                 self._fetch_key(line)
 
     def _needs_key(self, line: LineName) -> bool:
-        if time.monotonic() < self._ask_again_s.get(line, 0.0):
+        if not self._may_ask_for_key(line):
             return False
         spare = self._spares.get(line)
         return spare is None or self._clock.mark().steady_ms - spare.steady_ms > SPARE_KEEPS_MS
 
+    def _may_ask_for_key(self, line: LineName) -> bool:
+        return time.monotonic() >= self._ask_again_s.get(line, 0.0)
+
     def _fetch_key(self, line: LineName) -> None:
-        try:
-            issued = self._client.issue_call(line)
-        except VaultRefused as refused:
-            self._no_key[line] = str(refused)
-            self._ask_again_s[line] = time.monotonic() + _REFUSED_KEY_AGAIN_S
+        issued = self._issue(line)
+        if issued is None:
             return
         with self._news:
             self._spares[line] = _Spare(issued=issued, steady_ms=self._clock.mark().steady_ms)
         self._no_key.pop(line, None)
+
+    def _issue(self, line: LineName) -> verbs.IssuedCall | None:
+        """None if the vault refuses; it is asked again in a while."""
+        try:
+            return self._client.issue_call(line)
+        except VaultRefused as refused:
+            self._no_key[line] = str(refused)
+            self._ask_again_s[line] = time.monotonic() + _REFUSED_KEY_AGAIN_S
+            return None
 
     def _beat_if_due(self) -> None:
         now_s = time.monotonic()
         if now_s < self._beat_due_s:
             return
         try:
-            self._client.heartbeat(self._read_board())
+            self._hear(self._client.heartbeat(self._read_board(), self._heard))
         except VaultRefused as refused:
             self._log.error("vault_refused", verb="Heartbeat", kind=refused.kind, why=str(refused))
         self._beat_due_s = now_s + HEARTBEAT_S
 
+    def _hear(self, orders: tuple[verbs.OrderFor, ...]) -> None:
+        self._heard = tuple(each.name for each in orders)
+        with self._news:
+            for each in orders:
+                self._orders.setdefault(each.line, deque(maxlen=_MOST_ORDERS)).append(each)
+
     def _wait_for_news(self) -> None:
         with self._news:
-            if not self._waiting and self._stop_by_s is None and not self._lacks_key():
+            if not self._has_news() and self._stop_by_s is None and not self._lacks_key():
                 self._news.wait(max(self._beat_due_s - time.monotonic(), 0.0))
 
     def _lacks_key(self) -> bool:
@@ -201,4 +299,16 @@ class VaultLink:
             wait_s = self._back_off_s
             if self._stop_by_s is not None:
                 wait_s = min(wait_s, self._stop_by_s - time.monotonic())
-            self._news.wait_for(lambda: self._stop_by_s is not None and not self._waiting, max(wait_s, 0.0))
+            self._news.wait_for(lambda: self._stop_by_s is not None and not self._has_news(), max(wait_s, 0.0))
+
+
+def _message_of(fact: _Fact, issued: CallId) -> verbs.NoteUnrecorded:
+    return verbs.NoteUnrecorded(
+        call=issued,
+        line=fact.line,
+        started_at_ms=fact.call.started_at_ms,
+        length_ms=fact.call.length_ms,
+        direction=fact.call.party.direction.value,
+        number=fact.call.party.number,
+        why=fact.call.why,
+    )

@@ -27,7 +27,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def of_running(number: str) -> Card:
-    """The card of a call that still runs: all that is known is who is at the other end."""
+    """The card of a call without audio, not yet or never: all that is known is who is at the other end."""
     return Card(number=number, ended="", frames=0, audio_bytes=0, peaks="", gaps=())
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from appliance.terms import CallId, LineName
+from appliance.terms import CallId, LineName, NotKept
 from appliance.vault.store import Store, call_keys, calls, forgotten, gaps, marks, number_tokens
 
 BATCH = 500
@@ -38,7 +38,10 @@ class CallState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRow:
-    """A call as the catalogue knows it. Times: UTC milliseconds; None where not yet known."""
+    """A call as the catalogue knows it. Times: UTC milliseconds; None where not yet known.
+
+    not_kept: why there is no recording (a `NotKept`) of a kept call; empty: there is one.
+    """
 
     call_id: CallId
     line: LineName
@@ -52,6 +55,7 @@ class CallRow:
     condemned_at_ms: int | None
     card: bytes | None
     erasure_id: str | None
+    not_kept: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +68,10 @@ class DueCall:
 
 @dataclass(slots=True)
 class KeptChange:
-    """By how many calls a transaction changes what is kept."""
+    """By how many calls a transaction changes what is kept. unrecorded: of those that have no recording."""
 
     by: int = 0
+    unrecorded: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +117,7 @@ class Catalogue:
                 raise
             if self._kept is not None:
                 self._kept += change.by
-            if change.by:
+            if change.by or change.unrecorded:
                 self.changes += 1
 
     def issue(self, call: CallId, line: LineName, now_ms: int, wrap: Wrap) -> None:
@@ -192,6 +197,37 @@ class Catalogue:
             kept.by = 1
         return True
 
+    def keep_unrecorded(
+        self,
+        call: CallId,
+        *,
+        why: NotKept,
+        started_at_ms: int,
+        length_ms: int,
+        direction: str,
+        due_at_ms: int | None,
+        card: bytes,
+        tokens: Sequence[NumberToken],
+    ) -> None:
+        """Keep the fact of a call without a recording, under the id and key of a spare one. May be repeated."""
+        with self.changing_kept() as kept, self._store.transaction() as connection:
+            changed = connection.execute(
+                calls.update()
+                .where(calls.c.call_id == call, calls.c.state == CallState.ISSUED)
+                .values(
+                    state=CallState.KEPT,
+                    not_kept=why,
+                    started_at_ms=started_at_ms,
+                    length_ms=length_ms,
+                    direction=direction,
+                    due_at_ms=due_at_ms,
+                    card=card,
+                )
+            )
+            if changed.rowcount == 1:
+                _insert_all(connection, number_tokens, tokens)
+                kept.unrecorded = 1
+
     def find(self, call: CallId) -> CallRow | None:
         with self._store.reading() as connection:
             row = connection.execute(sa.select(calls).where(calls.c.call_id == call)).one_or_none()
@@ -209,7 +245,7 @@ class Catalogue:
         line: LineName | None = None,
         tokens: Sequence[bytes] | None = None,
     ) -> list[CallRow]:
-        """Kept calls, newest first. `tokens`: only calls that have one of these."""
+        """Kept calls, also those without a recording, newest first. `tokens`: only calls that have one of these."""
         query = sa.select(calls).where(calls.c.state == CallState.KEPT)
         if line is not None:
             query = query.where(calls.c.line == line)
@@ -224,11 +260,14 @@ class Catalogue:
             return [_call_row(row) for row in connection.execute(query)]
 
     def count_kept(self) -> int:
-        """Counted once, then kept in step: a page asks every few seconds, and a million rows take 0.1 s."""
+        """Calls with a recording.
+
+        Counted once, then kept in step: a page asks every few seconds, and a million rows take 0.1 s.
+        """
         kept = self._kept
         if kept is None:
             with self._changing_kept, self._store.reading() as connection:
-                kept = self._kept = _count(connection, calls.c.state == CallState.KEPT)
+                kept = self._kept = _count(connection, calls.c.state == CallState.KEPT, calls.c.not_kept == "")
         return kept
 
     def count_overdue(self, due_before_ms: int) -> int:

@@ -79,6 +79,8 @@ def _calls(box: Box) -> Iterator[str]:
 
 
 def _fault_of(box: Box, row: CallRow) -> str | None:
+    if row.not_kept:
+        return _fault_of_unrecorded(box, row)
     try:
         key = box.call_keys.key_of(row.call_id)
         with RecordingReader(box.folder.finished_path(row.call_id), call=row.call_id, key=key) as reader:
@@ -91,6 +93,17 @@ def _fault_of(box: Box, row: CallRow) -> str | None:
         return "the card and the recording tell different lengths."
     if (row.line, row.started_at_ms) != (opening.line, opening.started_at_ms):
         return "the catalogue and the recording tell different lines or times."
+    return None
+
+
+def _fault_of_unrecorded(box: Box, row: CallRow) -> str | None:
+    try:
+        cards.unseal(row.card or b"", row.call_id, box.call_keys.key_of(row.call_id))
+    except LinekeepError as trouble:
+        return str(trouble)
+    paths = box.folder.finished_path(row.call_id), box.folder.growing_path(row.call_id)
+    if any(path.exists() for path in paths):
+        return "the catalogue says that nothing was recorded, but a recording is there."
     return None
 
 
@@ -119,8 +132,13 @@ def _left_behind(box: Box) -> Iterator[str]:
 
 def _journal_against_catalogue(box: Box) -> Iterator[str]:
     # Read before the journal, which is always ahead of it: what is kept meanwhile must not look like a fault.
-    rows: set[str] = {row.call_id for row in box.catalogue.in_state(CallState.KEPT)}
+    listed = box.catalogue.in_state(CallState.KEPT)
+    recorded: set[str] = {row.call_id for row in listed if not row.not_kept}
+    unrecorded: set[str] = {row.call_id for row in listed if row.not_kept}
+    rows = recorded | unrecorded
     kept: set[str] = set()
+    not_kept: set[str] = set()
+    lost: set[str] = set()
     gone: set[str] = set()
     with box.journal_path.open("rb") as lines:
         for line in lines:
@@ -130,14 +148,19 @@ def _journal_against_catalogue(box: Box) -> Iterator[str]:
                 return  # told by `_journal_against_tpm`
             if entry.act is Act.CALL_KEPT:
                 kept.update(entry.ids)
+            elif entry.act is Act.CALL_NOT_KEPT:
+                not_kept.update(entry.ids)
+            elif entry.act is Act.BOX_RESTORED:
+                # A fact without a recording is in the catalogue only; what the backup had not yet is lost with it.
+                lost |= not_kept
             elif entry.act is Act.CALLS_FORGOTTEN:
                 gone.update(entry.ids)
     for name in sorted(rows & gone):
         if box.catalogue.find(CallId(name)) is not None:
             yield f"Call {name}: the journal says it was forgotten, but the catalogue lists it."
-    for name in sorted(rows - kept):
+    for name in sorted((recorded - kept) | (unrecorded - not_kept)):
         if box.catalogue.find(CallId(name)) is not None:
             yield f"Call {name}: the journal does not know that it was kept."
-    for name in sorted(kept - gone - rows):
+    for name in sorted((kept | (not_kept - lost)) - gone - rows):
         if box.catalogue.find(CallId(name)) is None and not box.catalogue.was_forgotten(CallId(name)):
             yield f"Call {name}: the journal says it was kept, but it is nowhere."

@@ -104,9 +104,9 @@ class EvidenceDesk:
         return verbs.Evidence(root=root, is_signed=True, day=day, number=facts["number"], day_is_signed=is_over)
 
     def export(self, visitor: Visitor, request: verbs.ExportEvidence) -> verbs.ExportedEvidence:
-        """Raises NotAllowed, NoSuchCall, NotSigned, DayNotOver, TooManyOpenings, KeyTrouble."""
+        """Raises NotAllowed, NoSuchCall, NothingRecorded, NotSigned, DayNotOver, TooManyOpenings, KeyTrouble."""
         visitor.require(Right.HEAR_CALLS)
-        self._playback.must_be_finished(request.call)
+        self._playback.must_be_recorded(request.call)
         asked = self._statement(request.call)
         day = self._day(LineName(asked.facts["line"]), asked.facts["day"])
         chosen = {request.call: asked}
@@ -128,7 +128,7 @@ class EvidenceDesk:
         return verbs.ExportedEvidence(line=asked.facts["line"], day=asked.facts["day"], calls=calls, files=files)
 
     def read_statement(self, visitor: Visitor, call: CallId) -> verbs.SignedStatement:
-        """Raises NotAllowed, NoSuchCall, NotSigned, TooManyOpenings."""
+        """Raises NotAllowed, NoSuchCall, NothingRecorded, NotSigned, TooManyOpenings."""
         self._playback.note_reading(visitor, call)
         signed = self._statement(call).signed
         return verbs.SignedStatement(statement=signed.statement, attest=signed.attest, signature=signed.signature)

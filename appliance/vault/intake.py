@@ -1,9 +1,12 @@
-"""Takes calls over from the recorder: issued, begun, finished; and what a crash left lying.
+"""Takes calls over from the recorder: issued, begun, finished; what a crash left lying; and those not recorded.
 
 A finished recording is authenticated whole before it counts, and every fact about it comes from its own closing
 record: the file is the truth, the catalogue its index. Each call that began has its number in its line's day before
 it counts. A recording that a crash cut off goes the same way after
 `recover` has written it anew. Whether somebody still writes a file the kernel says (its lock).
+
+A call of which nothing was recorded is a fact too, under the key of a spare call: its number is sealed, it is
+searched for, falls due and is erased as the others are.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Any
 
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
+from appliance.boundary import verbs
 from appliance.clock import EARLIEST_MS, Clock
 from appliance.recordings.closing import NothingToRecover, recover
 from appliance.recordings.container import EndReason, Gap
@@ -86,6 +90,36 @@ class Intake:
         if row is not None and row.state in (CallState.ISSUED, CallState.RUNNING):
             self._catalogue.add_gap(call, at_frame, frames, why)
 
+    def note_unrecorded(self, noted: verbs.NoteUnrecorded) -> None:
+        """Keep the fact of a call that was not recorded. May be repeated. Raises NotAllowed."""
+        with self._one_at_a_time:
+            row = self._catalogue.find(noted.call)
+            if row is None and self._catalogue.was_forgotten(noted.call):
+                return
+            if row is None or row.line != noted.line:
+                raise NotAllowed("This call was not issued for this line.")
+            if row.state is CallState.ISSUED and not self._folder.growing_path(row.call_id).exists():
+                self._keep_unrecorded(row, noted)
+            elif not row.not_kept and row.state is not CallState.CONDEMNED:
+                raise NotAllowed("This call was recorded, so it cannot be one that was not.")
+
+    def _keep_unrecorded(self, row: CallRow, noted: verbs.NoteUnrecorded) -> None:
+        call, key = row.call_id, self._call_keys.key_of(row.call_id)
+        self._settle(row, Outcome.NOT_KEPT, started_at_ms=noted.started_at_ms, why=noted.why)
+        self._journal.append(Act.CALL_NOT_KEPT, by="vault", ids=(call,), notes={"why": noted.why.value})
+        with self._call_keys.holding_still():
+            self._catalogue.keep_unrecorded(
+                call,
+                why=noted.why,
+                started_at_ms=noted.started_at_ms,
+                length_ms=noted.length_ms,
+                direction=noted.direction,
+                due_at_ms=self._due_at(noted.started_at_ms, noted.length_ms),
+                card=cards.seal(cards.of_running(noted.number), call, key),
+                tokens=self._call_keys.tokens_for(call, noted.number),
+            )
+        self._log.info("call_not_recorded", call=call, line=row.line, why=noted.why.value)
+
     def finish(self, call: CallId) -> None:
         """Take a finished recording over. May be repeated."""
         with self._one_at_a_time:
@@ -110,12 +144,18 @@ class Intake:
         if self._watch.trouble() is not None:
             return  # on a clock that jumped, the spare call of a minute ago looks old
         before_ms, begun = self._clock.now_ms() - SPARE_LIVES_MS, set(self._folder.growing_calls())
-        self._catalogue.drop_unused(
+        old = {
             row.call_id
             for row in self._catalogue.in_state(CallState.ISSUED)
             # Issued before the clock was right, its age is unknown; with a file, it is no spare.
             if EARLIEST_MS <= row.issued_at_ms < before_ms and row.call_id not in begun
-        )
+        }
+        if not old:
+            return
+        # Noted as not recorded, and a cut fell before the catalogue knew: the fact is lost, and says so.
+        noted = {CallId(name) for entry in self._journal.entries_about(old) for name in entry.ids} & old
+        self._catalogue.drop_unused(old - noted)
+        self._erasure.erase(noted, by="vault", why="nothing_recorded")
 
     def _take_over_if_left(self, row: CallRow) -> None:
         growing, finished = self._folder.growing_path(row.call_id), self._folder.finished_path(row.call_id)

@@ -63,6 +63,11 @@ class StillRunning(NotAllowed):
         super().__init__("This call is still being recorded. It can be opened or deleted when it has ended.")
 
 
+class NothingRecorded(NotAllowed):
+    def __init__(self) -> None:
+        super().__init__("Nothing was recorded of this call, so there is nothing to hear and nothing to prove.")
+
+
 class TooManyOpenings(NotAllowed):
     def __init__(self, wait_s: int) -> None:
         super().__init__(f"Too many recordings were opened within a minute. Wait {wait_s} seconds and go on.")
@@ -129,7 +134,7 @@ class Playback:
 
     def read(self, visitor: Visitor, request: verbs.Read) -> verbs.ReadBytes:
         visitor.require(Right.HEAR_CALLS)
-        self._kept(request.call)
+        self.must_be_recorded(request.call)
         self._note_opening(visitor, request.call, request.purpose)
         with self._borrowed(request.call) as reader:
             audio = reader.read_audio(request.offset, request.length)
@@ -150,9 +155,12 @@ class Playback:
             self._openings |= {(visitor.account, call, verbs.Purpose.EVIDENCE): now_s for call in calls}
 
     def note_reading(self, visitor: Visitor, call: CallId) -> None:
-        """What is read of a call belongs to an export, or is noted as one. Raises NoSuchCall, TooManyOpenings."""
+        """What is read of a call belongs to an export, or is noted as one.
+
+        Raises NoSuchCall, NothingRecorded, TooManyOpenings.
+        """
         visitor.require(Right.HEAR_CALLS)
-        self._kept(call)
+        self.must_be_recorded(call)
         self._note_opening(visitor, call, verbs.Purpose.EVIDENCE)
 
     def let_go(self, call: CallId) -> None:
@@ -170,6 +178,11 @@ class Playback:
     def must_be_finished(self, call: CallId) -> None:
         """Raises NoSuchCall, StillRunning."""
         self._kept(call)
+
+    def must_be_recorded(self, call: CallId) -> None:
+        """Raises NoSuchCall, StillRunning, NothingRecorded."""
+        if self._kept(call).not_kept:
+            raise NothingRecorded
 
     def unreadable(self) -> int:
         """Listed calls whose keys the ring does not hold: they came back with an old copy of the catalogue.
@@ -296,4 +309,5 @@ def _facts(row: CallRow, card: cards.Card) -> verbs.CallFacts:
         ended=card.ended,
         gaps=len(card.gaps),
         lost_ms=sum(frames for _at, frames, _why in card.gaps) * 1000 // RATE_HZ,
+        not_kept=row.not_kept,
     )

@@ -9,6 +9,8 @@ class Right(StrEnum):
     SEE_CALLS = "see_calls"
     HEAR_CALLS = "hear_calls"
     ERASE_CALLS = "erase_calls"
+    ORDER_CALLS = "order_calls"
+    """Confirm, pause, resume or forget a call that is on the line."""
     SEE_ERASURES = "see_erasures"
     SET_UP_RECOVERY = "set_up_recovery"
 
@@ -19,6 +21,13 @@ class Role(StrEnum):
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.OWNER: frozenset(
-        {Right.SEE_CALLS, Right.HEAR_CALLS, Right.ERASE_CALLS, Right.SEE_ERASURES, Right.SET_UP_RECOVERY}
+        {
+            Right.SEE_CALLS,
+            Right.HEAR_CALLS,
+            Right.ERASE_CALLS,
+            Right.ORDER_CALLS,
+            Right.SEE_ERASURES,
+            Right.SET_UP_RECOVERY,
+        }
     ),
 }

@@ -12,6 +12,7 @@ import msgspec
 from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler
+from appliance.terms import CallId
 from appliance.vault.box import Box
 from appliance.vault.check import check_box
 from appliance.vault.rights import Right
@@ -34,6 +35,7 @@ class Service:
             verbs.NoteParty: self.answer_note_party,
             verbs.ReportGap: self.answer_report_gap,
             verbs.FinishCall: self.answer_finish_call,
+            verbs.NoteUnrecorded: self.answer_note_unrecorded,
             verbs.Heartbeat: self.answer_heartbeat,
             verbs.AskClaimed: self.answer_ask_claimed,
             verbs.Claim: self.answer_claim,
@@ -49,6 +51,7 @@ class Service:
             verbs.ListErasures: self.answer_list_erasures,
             verbs.ExportReceipt: self.answer_export_receipt,
             verbs.AskNow: self.answer_ask_now,
+            verbs.OrderLine: self.answer_order_line,
             verbs.Unlock: self.answer_unlock,
             verbs.AskRecovery: self.answer_ask_recovery,
             verbs.BeginRecovery: self.answer_begin_recovery,
@@ -85,9 +88,12 @@ class Service:
         self._box.intake.finish(request.call)
         return verbs.Done()
 
-    def answer_heartbeat(self, request: verbs.Heartbeat) -> verbs.Done:
-        self._box.line_board.hear(request.lines)
+    def answer_note_unrecorded(self, request: verbs.NoteUnrecorded) -> verbs.Done:
+        self._box.intake.note_unrecorded(request)
         return verbs.Done()
+
+    def answer_heartbeat(self, request: verbs.Heartbeat) -> verbs.Orders:
+        return verbs.Orders(orders=self._box.line_board.hear(request.lines, request.heard))
 
     # the web page's
 
@@ -162,6 +168,18 @@ class Service:
             recovery=box.recovery.choice(),
             backup=counts.backup,
         )
+
+    def answer_order_line(self, request: verbs.OrderLine) -> verbs.Done:
+        visitor = self._box.accounts.visitor(request.login)
+        visitor.require(Right.ORDER_CALLS)
+
+        def note(call: CallId | None) -> None:
+            notes: dict[str, str | int] = {"order": request.order.value, "started_at_ms": request.started_at_ms}
+            ids = () if call is None else (call,)
+            self._box.journal.append(Act.CALL_ORDERED, by=visitor.account, ids=ids, notes=notes)
+
+        self._box.line_board.order(request.line, request.order, request.started_at_ms, note)
+        return verbs.Done()
 
     def answer_ask_recovery(self, request: verbs.AskRecovery) -> verbs.RecoveryState:
         return self._box.recovery.state(self._box.accounts.visitor(request.login))

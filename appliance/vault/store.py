@@ -41,6 +41,7 @@ calls = sa.Table(
     sa.Column("condemned_at_ms", sa.BigInteger),
     sa.Column("card", sa.LargeBinary),
     sa.Column("erasure_id", sa.String(16)),
+    sa.Column("not_kept", sa.String(32), nullable=False, server_default=""),
     sa.Index("calls_by_start", "state", "started_at_ms", "call_id"),
     sa.Index("calls_by_line", "line", "state", "started_at_ms"),
     sa.Index("calls_by_due", "state", "due_at_ms"),

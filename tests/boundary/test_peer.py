@@ -19,7 +19,7 @@ import pytest
 from appliance.boundary import message, peer, verbs
 from appliance.boundary.peer import Listener
 from appliance.boundary.vault import VaultAway, VaultClient, VaultRefused
-from appliance.terms import CallId, DiskFull, KeyForgotten, LineName, NotAllowed, StorageTrouble
+from appliance.terms import CallId, DiskFull, KeyForgotten, LineName, NotAllowed, NotKept, Order, StorageTrouble
 from appliance.vault.tries import TooManyTries
 
 PATIENCE_S = 5.0
@@ -32,7 +32,17 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.NoteParty: {"call": CALL, "direction": "in", "number": "03055504471"},
     verbs.ReportGap: {"call": CALL, "at_frame": 0, "frames": 1, "why": "overrun"},
     verbs.FinishCall: {"call": CALL},
+    verbs.NoteUnrecorded: {
+        "call": CALL,
+        "line": "front-desk",
+        "started_at_ms": 1,
+        "length_ms": 1,
+        "direction": "in",
+        "number": "",
+        "why": NotKept.MISSED,
+    },
     verbs.Heartbeat: {"lines": (LINE,)},
+    verbs.OrderLine: {"login": LOGIN, "line": "front-desk", "order": Order.PAUSE, "started_at_ms": 1},
     verbs.AskClaimed: {},
     verbs.Claim: {"code": "C", "name": "N", "password": "P"},
     verbs.LogIn: {"name": "N", "password": "P"},
@@ -290,12 +300,12 @@ def test_a_socket_is_for_its_user_and_group_only_and_is_gone_after_stop(own_grou
 def test_a_client_whose_vault_went_away_says_so_and_finds_the_next_one(own_ground: Ground) -> None:
     path = own_ground.path(verbs.Caller.RECORDER)
     with closing(VaultClient(path)) as client:
-        client.heartbeat((LINE,))
+        client.finish_call(CallId(CALL))
         own_ground.listeners[0].stop()
         with pytest.raises(VaultAway):
-            client.heartbeat((LINE,))
+            client.finish_call(CallId(CALL))
         with pytest.raises(VaultAway):
-            client.heartbeat((LINE,))
+            client.finish_call(CallId(CALL))
         own_ground.listeners[0] = Listener(
             path,
             verbs.Caller.RECORDER,
@@ -304,7 +314,7 @@ def test_a_client_whose_vault_went_away_says_so_and_finds_the_next_one(own_groun
             own_ground.faults.append,
         )
         own_ground.listeners[0].start()
-        client.heartbeat((LINE,))
+        client.finish_call(CallId(CALL))
 
 
 def test_secrets_have_no_repr() -> None:

@@ -14,17 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.boundary import message, verbs
+from appliance.terms import LineNowState, Order
 
 ANY_REQUEST: Any = functools.reduce(operator.or_, verbs.CALLERS)
 CALLS, LINES = st.from_regex(r"\A[0-9a-f]{32}\Z"), st.from_regex(r"\A[a-z][a-z0-9-]{0,31}\Z")
 COUNTS = st.integers(0, 2**53)
 LINES_NOW = st.builds(
-    verbs.LineNow, line=LINES, level_dbfs=st.floats(-200, 10), call=st.none() | CALLS, trouble=st.text(max_size=400)
+    verbs.LineNow,
+    line=LINES,
+    level_dbfs=st.floats(-200, 10),
+    state=st.sampled_from(LineNowState),
+    call=st.none() | CALLS,
+    trouble=st.text(max_size=400),
 )
 REQUESTS = st.one_of(
     st.builds(verbs.BeginCall, call=CALLS, line=LINES, started_at_ms=COUNTS),
     st.builds(verbs.ReportGap, call=CALLS, at_frame=COUNTS, frames=COUNTS, why=st.text(max_size=32)),
     st.builds(verbs.Heartbeat, lines=st.lists(LINES_NOW, max_size=4).map(tuple)),
+    st.builds(verbs.OrderLine, login=st.just("A" * 43), line=LINES, order=st.sampled_from(Order), started_at_ms=COUNTS),
     st.builds(verbs.Claim, code=st.text(max_size=64), name=st.text(min_size=1, max_size=64), password=st.just("x")),
 )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from appliance.boundary import verbs
 from appliance.boundary.peer import Listener
-from appliance.terms import CallId, KeyTrouble, LineName, NotAllowed
+from appliance.terms import CallId, KeyTrouble, LineName, NotAllowed, Order
 
 PATIENCE_S = 10.0
 
@@ -25,7 +25,8 @@ class FakeVault:
         told: every request but heartbeats, in order.
         keys: the keys it has issued.
         lines: what the last heartbeat said.
-        refuses_keys: answer IssueCall with a refusal.
+        orders: what the next heartbeats are answered with, until they are heard.
+        refuses_keys: answer IssueCall with a refusal.  refuses_keys_of: for these lines only.
         refuses: answer this verb with a refusal.
     """
 
@@ -37,7 +38,9 @@ class FakeVault:
         self.keys: dict[CallId, bytes] = {}
         self.lines: dict[LineName, verbs.LineNow] = {}
         self.beats = 0
+        self.orders: list[verbs.OrderFor] = []
         self.refuses_keys = False
+        self.refuses_keys_of: set[LineName] = set()
         self.refuses: type[verbs.Request] | None = None
         self.faults: list[BaseException] = []
 
@@ -49,6 +52,7 @@ class FakeVault:
             verbs.ReportGap: self._take,
             verbs.FinishCall: self._take,
             verbs.NoteParty: self._take,
+            verbs.NoteUnrecorded: self._take,
             verbs.Heartbeat: self._beat,
         }
         self._listener = Listener(self._path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)
@@ -71,11 +75,18 @@ class FakeVault:
             wanted = self.beats + count
         self.wait_until(lambda: self.beats >= wanted)
 
+    def order(self, line: LineName, order: Order, started_at_ms: int) -> None:
+        """A person orders something."""
+        with self._news:
+            name = secrets.token_hex(8)
+            self.orders.append(verbs.OrderFor(name=name, line=line, order=order, started_at_ms=started_at_ms))
+
     def calls(self, verb: type[verbs.BeginCall] | type[verbs.FinishCall]) -> list[CallId]:
         return [request.call for request in self.told if isinstance(request, verb)]
 
     def _issue(self, request: verbs.Request) -> verbs.Answer:
-        if self.refuses_keys:
+        assert isinstance(request, verbs.IssueCall)
+        if self.refuses_keys or request.line in self.refuses_keys_of:
             raise KeyTrouble("The keys are locked.")
         call = CallId(secrets.token_hex(16))
         with self._news:
@@ -87,9 +98,10 @@ class FakeVault:
         assert isinstance(request, verbs.Heartbeat)
         with self._news:
             self.lines = {line.line: line for line in request.lines}
+            self.orders = [each for each in self.orders if each.name not in request.heard]
             self.beats += 1
             self._news.notify_all()
-        return verbs.Done()
+            return verbs.Orders(orders=tuple(self.orders))
 
     def _take(self, request: verbs.Request) -> verbs.Answer:
         if type(request) is self.refuses:

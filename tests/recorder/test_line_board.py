@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.boundary.verbs import LineNow
 from appliance.recorder.line_board import LineBoard
-from appliance.terms import CallId, LineName
+from appliance.terms import CallId, LineName, LineNowState
 
 LINE = LineName("line1")
 CALL = CallId("a" * 32)
@@ -47,3 +47,20 @@ def test_call_and_trouble_are_shown_until_they_are_over() -> None:
     board.show_call(LINE, None)
     board.show_trouble(LINE, "")
     assert (now(board).call, now(board).started_at_ms, now(board).trouble) == (None, 0, "")
+
+
+def test_state_and_start_of_the_call_on_the_line_are_shown() -> None:
+    board = LineBoard([LINE])
+    shown = []
+    board.show_state(LINE, LineNowState.RINGING)
+    shown.append((now(board).state, now(board).started_at_ms))
+    board.show_state(LINE, LineNowState.WAITING, 7)
+    shown.append((now(board).state, now(board).started_at_ms))
+    board.show_call(LINE, CALL, 7)
+    shown.append((now(board).state, now(board).started_at_ms))
+    board.show_state(LINE, LineNowState.PAUSED)
+    shown.append((now(board).state, now(board).started_at_ms))
+    assert now(board).call == CALL
+    board.show_call(LINE, None)
+    shown.append((now(board).state, now(board).started_at_ms))
+    assert shown == [("ringing", 0), ("waiting", 7), ("recording", 7), ("paused", 7), ("idle", 0)]

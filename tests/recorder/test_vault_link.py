@@ -5,14 +5,17 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from appliance.boundary import verbs
+from appliance.boundary.vault import VaultAway
 from appliance.clock import Clock
-from appliance.recorder.vault_link import SPARE_KEEPS_MS, STOP_WITHIN_S, VaultLink
-from appliance.terms import CallId, LineName
+from appliance.recorder.party import Direction, Party
+from appliance.recorder.vault_link import SPARE_KEEPS_MS, STOP_WITHIN_S, UnrecordedCall, VaultLink
+from appliance.terms import CallId, LineName, NotKept, Order
 from tests.recorder.fake_vault import FakeVault
 from tests.recorder.heard_log import HeardLog
 
@@ -127,6 +130,118 @@ def test_messages_wait_for_the_vault_and_arrive_in_order(link: VaultLink, vault:
     ]
 
 
+MISSED = UnrecordedCall(
+    started_at_ms=1_800_000_000_000,
+    length_ms=12_000,
+    party=Party(direction=Direction.IN, number="03055504471"),
+    why=NotKept.MISSED,
+)
+
+
+def facts_told(vault: FakeVault) -> list[verbs.NoteUnrecorded]:
+    return [request for request in vault.told if isinstance(request, verbs.NoteUnrecorded)]
+
+
+def test_an_unrecorded_call_is_told_under_a_fresh_id_and_the_spare_key_stays(link: VaultLink, vault: FakeVault) -> None:
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: vault.beats)
+    link.note_unrecorded(LINE, MISSED)
+    vault.wait_until(lambda: facts_told(vault))
+    spare = link.take_key(LINE)
+    (told,) = facts_told(vault)
+    assert spare is not None
+    assert told.call in vault.keys
+    assert told.call != spare.call
+    assert told == verbs.NoteUnrecorded(
+        call=told.call,
+        line=LINE,
+        started_at_ms=1_800_000_000_000,
+        length_ms=12_000,
+        direction="in",
+        number="03055504471",
+        why=NotKept.MISSED,
+    )
+
+
+def test_an_unrecorded_call_of_a_line_without_keys_waits_and_holds_up_nobody(link: VaultLink, vault: FakeVault) -> None:
+    vault.refuses_keys_of.add(LINE)
+    vault.come()
+    for _ in range(20):  # more than are sent in one go
+        link.note_unrecorded(LINE, MISSED)
+    link.note_unrecorded(OTHER, MISSED)
+    link.finish_call(CALL)
+    link.start()
+    vault.wait_until(lambda: vault.calls(verbs.FinishCall) and facts_told(vault))
+    assert [told.line for told in facts_told(vault)] == [OTHER]
+    assert link.take_key(OTHER) is not None
+    vault.refuses_keys_of.clear()
+    vault.wait_until(lambda: len(facts_told(vault)) == 21)
+    assert len({told.call for told in facts_told(vault)}) == 21
+
+
+def test_an_unrecorded_call_that_the_vault_refuses_is_dropped(
+    link: VaultLink, vault: FakeVault, heard_log: HeardLog
+) -> None:
+    vault.refuses = verbs.NoteUnrecorded
+    vault.come()
+    link.start()
+    link.note_unrecorded(LINE, MISSED)
+    heard_log.wait_for("vault_refused")
+    vault.refuses = None
+    link.note_unrecorded(OTHER, MISSED)
+    vault.wait_until(lambda: facts_told(vault))
+    assert [told.line for told in facts_told(vault)] == [OTHER]
+
+
+def test_an_unrecorded_call_whose_answer_was_missed_is_told_again_under_the_same_id(
+    link: VaultLink, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.come()
+    ask, asked = link._client.ask, list[verbs.Request]()
+
+    def ask_and_miss_the_first_answer(request: verbs.Request, answer: type[verbs.Answer]) -> verbs.Answer:
+        got = ask(request, answer)
+        if isinstance(request, verbs.NoteUnrecorded):
+            asked.append(request)
+            if len(asked) == 1:
+                raise VaultAway
+        return got
+
+    monkeypatch.setattr(link._client, "ask", ask_and_miss_the_first_answer)
+    link.note_unrecorded(LINE, MISSED)
+    link.start()
+    vault.wait_until(lambda: len(facts_told(vault)) == 2)
+    first, second = facts_told(vault)
+    assert first == second
+
+
+def test_of_too_many_unrecorded_calls_the_oldest_are_lost_and_the_log_says_so(
+    link: VaultLink, vault: FakeVault, heard_log: HeardLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.recorder.vault_link._MOST_UNRECORDED", 3)
+    for nth in range(5):
+        link.note_unrecorded(LINE, replace(MISSED, length_ms=nth))
+    vault.come()
+    link.start()
+    vault.wait_until(lambda: len(facts_told(vault)) == 3)
+    assert [told.length_ms for told in facts_told(vault)] == [2, 3, 4]
+    assert len(heard_log.named("unrecorded_call_lost")) == 2
+
+
+def test_stopping_does_not_wait_for_an_unrecorded_call_whose_key_is_refused(
+    link: VaultLink, vault: FakeVault, heard_log: HeardLog
+) -> None:
+    vault.refuses_keys_of.add(LINE)
+    vault.come()
+    link.start()
+    link.note_unrecorded(LINE, MISSED)
+    link.note_unrecorded(OTHER, MISSED)
+    link.stop()
+    assert [told.line for told in facts_told(vault)] == [OTHER]
+    assert [told["count"] for told in heard_log.named("unrecorded_calls_lost")] == [1]
+
+
 def test_a_message_that_the_vault_did_not_answer_is_sent_again(
     tmp_path: Path, link: VaultLink, vault: FakeVault
 ) -> None:
@@ -166,6 +281,49 @@ def test_the_heart_beats_at_once_when_a_call_begins(
     link.begin_call(CALL, LINE, 0)
     vault.wait_until(lambda: vault.beats > beats)
     assert vault.calls(verbs.BeginCall) == [CALL]
+
+
+def test_an_order_reaches_the_line_once_and_the_vault_learns_that_it_was_heard(
+    link: VaultLink, vault: FakeVault
+) -> None:
+    vault.come()
+    link.start()
+    vault.order(LINE, Order.PAUSE, 7)
+    vault.order(LINE, Order.FORGET, 7)
+    vault.wait_until(lambda: vault.beats and not vault.orders)
+    vault.wait_for_beats()
+    assert link.take_orders(OTHER, 7) == []
+    assert link.take_orders(LINE, 7) == [Order.PAUSE, Order.FORGET]
+    assert link.take_orders(LINE, 7) == []
+
+
+def test_an_order_for_a_call_that_is_over_is_dropped(link: VaultLink, vault: FakeVault) -> None:
+    vault.come()
+    link.start()
+    vault.order(LINE, Order.FORGET, 7)
+    vault.wait_until(lambda: vault.beats and not vault.orders)
+    assert link.take_orders(LINE, 8) == []
+    assert link.take_orders(LINE, 7) == []
+
+
+def test_an_order_whose_answer_was_missed_comes_again(
+    link: VaultLink, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.come()
+    heartbeat, beats = link._client.heartbeat, list[object]()
+
+    def miss_the_first_answer(lines: tuple[verbs.LineNow, ...], heard: tuple[str, ...]) -> tuple[verbs.OrderFor, ...]:
+        got = heartbeat(lines, heard)
+        beats.append(got)
+        if len(beats) == 1:
+            raise VaultAway
+        return got
+
+    monkeypatch.setattr(link._client, "heartbeat", miss_the_first_answer)
+    vault.order(LINE, Order.PAUSE, 7)
+    link.start()
+    vault.wait_until(lambda: vault.beats and not vault.orders)
+    assert link.take_orders(LINE, 7) == [Order.PAUSE]
 
 
 def test_the_heart_beats_twice_a_second(link: VaultLink, vault: FakeVault) -> None:

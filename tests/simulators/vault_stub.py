@@ -134,6 +134,7 @@ class VaultStub:
             verbs.ConfirmRecovery: self._noted(self._for_logged_in(self._answer_confirm_recovery)),
             verbs.DeclineRecovery: self._noted(self._for_logged_in(self._answer_decline_recovery)),
             verbs.AskNow: self._noted(self._for_logged_in(lambda _: self.now)),
+            verbs.OrderLine: self._noted(self._for_logged_in(lambda _: verbs.Done())),
         }
 
     def _noted(self, answer: Handler) -> Handler:

@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from appliance.boundary.verbs import NoteUnrecorded
 from appliance.clock import Clock
 from appliance.recordings.container import ClosingRecord, EndReason, OpeningRecord
 from appliance.recordings.encoder import OpusPages
 from appliance.recordings.writer import RecordingWriter
 from appliance.settings import SOFTWARE_TPM, Settings, VaultSettings
-from appliance.terms import RATE_HZ, AccountId, CallId, LineName
+from appliance.terms import RATE_HZ, AccountId, CallId, LineName, NotKept
 from appliance.vault.accounts import Visitor
 from appliance.vault.box import Box
 from appliance.vault.evidence.verifier import Checked, signed_statement
@@ -113,6 +114,29 @@ def kept_call(box: Box, *, seconds: float = 1) -> CallId:
     call = written_call(box, seconds=seconds)
     box.intake.finish(call)
     return call
+
+
+def unrecorded_call(
+    box: Box, *, why: NotKept = NotKept.MISSED, number: str = "03055504471", line: LineName = LINE
+) -> CallId:
+    """The fact of a call that was not recorded."""
+    call, _key = box.intake.issue(line)
+    box.intake.note_unrecorded(noted(box, call, why=why, number=number, line=line))
+    return call
+
+
+def noted(
+    box: Box, call: CallId, *, why: NotKept = NotKept.MISSED, number: str = "03055504471", line: LineName = LINE
+) -> NoteUnrecorded:
+    return NoteUnrecorded(
+        call=call,
+        line=line,
+        started_at_ms=box.clock.now_ms() - 12_000,
+        length_ms=12_000,
+        direction="in",
+        number=number,
+        why=why,
+    )
 
 
 def condemn(box: Box, *calls: CallId) -> None:

@@ -10,7 +10,7 @@ import pytest
 from appliance.audit.events import Act
 from appliance.vault.box import Box
 from appliance.vault.check import find_faults
-from tests.vault.box_house import BoxHouse, condemn, kept_call, written_call
+from tests.vault.box_house import BoxHouse, condemn, kept_call, unrecorded_call, written_call
 
 Plant = Callable[[Box], str]
 """Plants a fault; returns what the finding must say."""
@@ -156,7 +156,37 @@ def waiting_deletion(box: Box) -> str:
     return "1 decided deletions"
 
 
+def lost_row_of_unrecorded(box: Box) -> str:
+    sql(box, "DELETE FROM calls WHERE call_id=?", unrecorded_call(box))
+    return "but it is nowhere"
+
+
+def recording_said_to_be_none(box: Box) -> str:
+    sql(box, "UPDATE calls SET not_kept='missed' WHERE call_id=?", kept_call(box))
+    return "a recording is there"
+
+
+def unrecorded_never_journalled(box: Box) -> str:
+    sql(box, "UPDATE calls SET not_kept='missed' WHERE call_id=?", kept_call(box))
+    return "does not know that it was kept"
+
+
+def damaged_card_of_unrecorded(box: Box) -> str:
+    sql(box, "UPDATE calls SET card=? WHERE call_id=?", b"x" * 600, unrecorded_call(box))
+    return "card of this call"
+
+
+def unrecorded_said_to_be_recorded(box: Box) -> str:
+    sql(box, "UPDATE calls SET not_kept='' WHERE call_id=?", unrecorded_call(box))
+    return "A file is missing"
+
+
 FAULTS: list[Plant] = [
+    lost_row_of_unrecorded,
+    recording_said_to_be_none,
+    unrecorded_never_journalled,
+    damaged_card_of_unrecorded,
+    unrecorded_said_to_be_recorded,
     damaged_audio,
     missing_file,
     cut_file,
@@ -185,6 +215,7 @@ FAULTS: list[Plant] = [
 def test_a_planted_fault_is_found_and_said_in_plain_text(house: BoxHouse, plant: Plant) -> None:
     with house.opened(house.settings(plant.__name__)) as box:
         kept_call(box)
+        unrecorded_call(box)
         written_call(box)
         assert list(find_faults(box)) == []
         said = plant(box)

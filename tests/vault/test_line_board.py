@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from appliance.boundary.verbs import LineNow
-from appliance.terms import CallId, LineName
-from appliance.vault.line_board import ALIVE_S, LineBoard
+import pytest
+
+from appliance.boundary.verbs import FITTING_ORDERS, LineNow
+from appliance.terms import CallId, LineName, LineNowState, Order, StorageTrouble
+from appliance.vault.line_board import ALIVE_S, LineBoard, NothingToOrder
 
 CALL = CallId("ab" * 16)
 
@@ -46,3 +48,106 @@ def test_a_call_is_shown_as_soon_as_it_begins_with_the_level_last_heard() -> Non
     first, second = board.lines()
     assert (first.call, first.level_dbfs, first.started_at_ms) == (CALL, -12.0, 7)
     assert (second.call, second.level_dbfs) == (CALL, -200.0)
+    assert {first.state, second.state} == {LineNowState.RECORDING}
+
+
+A, B = LineName("a"), LineName("b")
+
+
+def on(line: LineName, state: LineNowState, started_at_ms: int = 7, call: CallId | None = None) -> LineNow:
+    return LineNow(line=line, level_dbfs=-30.0, state=state, started_at_ms=started_at_ms, call=call)
+
+
+class Ordering:
+    """A board with a call on line a, and what was noted of orders."""
+
+    def __init__(self, state: LineNowState = LineNowState.RECORDING) -> None:
+        self.seconds = Seconds()
+        self.board = LineBoard(self.seconds)
+        self.noted: list[CallId | None] = []
+        self.board.hear((on(A, state, call=CALL), on(B, LineNowState.IDLE, 0)))
+
+    def order(self, order: Order, *, line: LineName = A, started_at_ms: int = 7) -> None:
+        self.board.order(line, order, started_at_ms, self.noted.append)
+
+    def beat(self, state: LineNowState, *heard: str, started_at_ms: int = 7) -> list[Order]:
+        given = self.board.hear((on(A, state, started_at_ms),), heard)
+        self.names = [each.name for each in given]
+        return [each.order for each in given]
+
+
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("state", LineNowState)
+def test_an_order_is_taken_only_where_it_fits_and_a_repeated_one_harms_nothing(
+    state: LineNowState, order: Order
+) -> None:
+    is_done = (order, state) in {
+        (Order.CONFIRM, LineNowState.RECORDING),
+        (Order.PAUSE, LineNowState.PAUSED),
+        (Order.RESUME, LineNowState.RECORDING),
+    }
+    ordering = Ordering(state)
+    if order in FITTING_ORDERS.get(state, ()):
+        ordering.order(order)
+        assert ordering.noted == [CALL]
+        assert ordering.beat(state) == [order]
+    elif is_done:
+        ordering.order(order)
+        assert (ordering.noted, ordering.beat(state)) == ([], [])
+    else:
+        with pytest.raises(NothingToOrder):
+            ordering.order(order)
+        assert (ordering.noted, ordering.beat(state)) == ([], [])
+
+
+def test_every_order_fits_some_state_and_a_call_can_be_forgotten_in_each_of_them() -> None:
+    assert {order for orders in FITTING_ORDERS.values() for order in orders} == set(Order)
+    assert all(Order.FORGET in orders for orders in FITTING_ORDERS.values())
+
+
+def test_an_order_comes_with_every_beat_until_one_says_that_it_was_heard() -> None:
+    ordering = Ordering()
+    ordering.order(Order.PAUSE)
+    assert [ordering.beat(LineNowState.RECORDING) for _ in range(2)] == [[Order.PAUSE]] * 2
+    assert ordering.beat(LineNowState.RECORDING, *ordering.names) == []
+    assert ordering.beat(LineNowState.RECORDING) == []
+
+
+def test_an_order_given_twice_is_one_and_a_different_one_keeps_its_place() -> None:
+    ordering = Ordering()
+    for order in (Order.PAUSE, Order.PAUSE, Order.FORGET, Order.PAUSE):
+        ordering.order(order)
+    assert ordering.beat(LineNowState.RECORDING) == [Order.PAUSE, Order.FORGET]
+    assert ordering.noted == [CALL, CALL]
+
+
+def test_an_order_for_a_call_that_is_over_is_dropped_and_does_not_reach_the_next_one() -> None:
+    ordering = Ordering()
+    ordering.order(Order.FORGET)
+    assert ordering.beat(LineNowState.RECORDING, started_at_ms=99) == []
+    assert ordering.beat(LineNowState.RECORDING) == []
+
+
+@pytest.mark.parametrize(("line", "started_at_ms"), [(A, 8), (A, 0), (B, 7), (B, 0), (LineName("none"), 7)])
+def test_an_order_for_another_call_than_the_one_on_the_line_is_refused(line: LineName, started_at_ms: int) -> None:
+    ordering = Ordering()
+    with pytest.raises(NothingToOrder):
+        ordering.order(Order.FORGET, line=line, started_at_ms=started_at_ms)
+    assert ordering.noted == []
+
+
+def test_nothing_can_be_ordered_of_a_recorder_that_is_silent() -> None:
+    ordering = Ordering()
+    ordering.seconds.now += ALIVE_S
+    with pytest.raises(NothingToOrder):
+        ordering.order(Order.PAUSE)
+
+
+def test_an_order_that_cannot_be_noted_is_not_given() -> None:
+    def refuse(_call: CallId | None) -> None:
+        raise StorageTrouble
+
+    ordering = Ordering()
+    with pytest.raises(StorageTrouble):
+        ordering.board.order(A, Order.FORGET, 7, refuse)
+    assert ordering.beat(LineNowState.RECORDING) == []

@@ -113,7 +113,7 @@ def test_without_a_journal_no_byte_goes_out(
 def test_openings_are_paced_and_go_on_after_the_wait(
     box: Box, playback: Playback, seconds: Seconds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(playback, "_kept", lambda _call: None)
+    monkeypatch.setattr(playback, "must_be_recorded", lambda _call: None)
     monkeypatch.setattr(playback, "_take", lambda _call: (_ for _ in ()).throw(NoSuchCall))
     outcomes = []
     for number in range(OPENINGS_A_MINUTE + 1):

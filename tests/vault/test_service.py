@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import structlog
 
+from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Listener
 from appliance.boundary.vault import VaultClient, VaultRefused
-from appliance.terms import CallId
+from appliance.terms import CallId, LineNowState, Order
 from appliance.vault.box import Box
+from appliance.vault.rights import RIGHTS, Right, Role
 from appliance.vault.service import Service, fault_reporter
 from tests.vault.box_house import LINE, PASSWORD, BoxHouse, acts_of, kept_call, written_call
 
@@ -84,6 +86,54 @@ def test_a_running_call_cannot_be_erased(box: Box, web: VaultClient, login: str)
     assert box.call_keys.can_open(call)
 
 
+def beat(
+    clients: dict[verbs.Caller, VaultClient], state: LineNowState, call: CallId | None = None, started_at_ms: int = 7
+) -> list[Order]:
+    now = verbs.LineNow(line=LINE, level_dbfs=-30.0, state=state, call=call, started_at_ms=started_at_ms)
+    return [each.order for each in clients[verbs.Caller.RECORDER].heartbeat((now,))]
+
+
+def test_an_order_goes_from_the_page_to_the_recorder_and_into_the_journal_by_account(
+    box: Box, clients: dict[verbs.Caller, VaultClient], web: VaultClient, login: str
+) -> None:
+    account = web.who(login).account
+    assert beat(clients, LineNowState.WAITING) == []
+    web.order_line(login, LINE, Order.CONFIRM, 7)
+    entry = box.journal.last(Act.CALL_ORDERED)
+    assert entry is not None
+    assert (entry.by, entry.ids, entry.notes) == (account, (), {"order": "confirm", "started_at_ms": 7})
+    assert beat(clients, LineNowState.WAITING) == [Order.CONFIRM]
+    call = CallId("ab" * 16)
+    beat(clients, LineNowState.RECORDING, call)
+    web.order_line(login, LINE, Order.FORGET, 7)
+    entry = box.journal.last(Act.CALL_ORDERED)
+    assert entry is not None
+    assert (entry.ids, entry.notes["order"]) == ((call,), "forget")
+
+
+def test_an_order_that_does_not_fit_is_refused_and_not_journalled(
+    box: Box, clients: dict[verbs.Caller, VaultClient], web: VaultClient, login: str
+) -> None:
+    beat(clients, LineNowState.NOT_RECORDED)
+    before = acts_of(box)
+    with pytest.raises(VaultRefused) as refused:
+        web.order_line(login, LINE, Order.CONFIRM, 7)
+    assert refused.value.kind == "NothingToOrder"
+    assert acts_of(box) == before
+
+
+def test_who_lacks_the_right_orders_nothing(
+    box: Box, clients: dict[verbs.Caller, VaultClient], web: VaultClient, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer = {Role.OWNER: RIGHTS[Role.OWNER] - {Right.ORDER_CALLS}}
+    monkeypatch.setattr("appliance.vault.accounts.RIGHTS", fewer)
+    beat(clients, LineNowState.RECORDING, started_at_ms=8)
+    with pytest.raises(VaultRefused) as refused:
+        web.order_line(login, LINE, Order.FORGET, 8)
+    assert refused.value.kind == "NotAllowed"
+    assert beat(clients, LineNowState.RECORDING, started_at_ms=8) == []
+
+
 def test_a_token_that_is_nobodys_gets_nothing(box: Box, web: VaultClient, login: str) -> None:
     call = kept_call(box)
     before = acts_of(box)
@@ -95,6 +145,7 @@ def test_a_token_that_is_nobodys_gets_nothing(box: Box, web: VaultClient, login:
         verbs.Read(login=STRANGER, call=call, offset=0, length=1, purpose=verbs.Purpose.LISTEN),
         verbs.EraseCall(login=STRANGER, call=call),
         verbs.AskNow(login=STRANGER),
+        verbs.OrderLine(login=STRANGER, line=LINE, order=Order.FORGET, started_at_ms=7),
     ):
         with pytest.raises(VaultRefused) as refused:
             web.ask(request, verbs.ANSWERS[type(request)])

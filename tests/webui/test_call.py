@@ -7,12 +7,13 @@ import html
 import json
 import re
 
+import msgspec
 import pytest
 from flask.testing import FlaskClient
 
 from appliance.boundary import verbs
 from appliance.terms import RATE_HZ
-from tests.simulators.vault_stub import NOW_MS, VaultStub, made_up_facts, speaking_call, trouble, with_gaps
+from tests.simulators.vault_stub import NOW_MS, StubCall, VaultStub, made_up_facts, speaking_call, trouble, with_gaps
 
 CALL = speaking_call(made_up_facts(1, NOW_MS - 60_000, seconds=3))
 ADDRESS = f"/calls/{CALL.facts.call}"
@@ -29,6 +30,16 @@ def test_page_shows_facts_and_where_it_can_be_taken_away(owner: FlaskClient) -> 
         assert fact in page
     for way in ("/audio.ogg", "/download.ogg", "/download.wav", "/delete"):
         assert f'"{ADDRESS}{way}"' in page
+
+
+def test_page_of_a_call_that_was_not_recorded_shows_facts_and_no_player(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.keep(StubCall(facts=msgspec.structs.replace(CALL.facts, not_kept="refused"), audio=b"", frames=0))
+    page = owner.get(ADDRESS).text
+    for fact in ("Not recorded: no consent", CALL.facts.number, "front-desk", "14:04", "deleted on 22 Dec 2026"):
+        assert fact in page
+    for thing in ("audio", "player", "download", "evidence", "Missing"):
+        assert thing not in page
+    assert f'"{ADDRESS}/delete"' in page
 
 
 def test_page_carries_waveform_length_and_gaps_for_the_player(owner: FlaskClient, stub: VaultStub) -> None:

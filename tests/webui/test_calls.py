@@ -10,9 +10,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from appliance.boundary import verbs
-from appliance.terms import LineName
+from appliance.terms import LineName, NotKept
 from tests.simulators.vault_stub import NOW_MS, StubCall, VaultStub, made_up_facts, quiet_box
 from webui.pages.calls import PAGE_CALLS
+from webui.wording import _NOT_KEPT
 
 HOUR_MS = 3_600_000
 
@@ -30,6 +31,28 @@ def test_box_without_a_call_says_where_it_listens(owner: FlaskClient, stub: Vaul
     page = owner.get("/").text
     assert "No call yet" in page
     assert "Linekeep is listening on the lines front-desk and office." in page
+
+
+@pytest.mark.parametrize(
+    ("why", "said"), [("missed", "Missed"), ("timed_out", "Not recorded: no consent in time"), ("fax", "fax")]
+)
+def test_call_that_was_not_recorded_stands_among_the_others_with_its_reason(
+    why: str, said: str, owner: FlaskClient, stub: VaultStub
+) -> None:
+    stub.keep(
+        silent_call(1, NOW_MS - 3 * HOUR_MS),
+        silent_call(2, NOW_MS - 2 * HOUR_MS, not_kept=why),
+        silent_call(3, NOW_MS - HOUR_MS),
+    )
+    page = owner.get("/").text
+    assert shown_calls(page) == [3, 2, 1]
+    (row,) = re.findall(r'<li class="row row-unrecorded">.*?</li>', page, re.DOTALL)
+    assert said in row
+    assert "+49 30 5550 4471" in row
+
+
+def test_every_reason_for_not_recording_is_said_in_words() -> None:
+    assert set(_NOT_KEPT) == set(NotKept)
 
 
 def test_box_without_a_line_says_who_sets_one_up(owner: FlaskClient, stub: VaultStub) -> None:

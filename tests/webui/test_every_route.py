@@ -26,7 +26,12 @@ def every_request(app: Flask, *, closed_only: bool) -> Iterator[tuple[str, str]]
 
 
 def address_of(rule: Rule) -> str:
-    return rule.rule.replace("<call>", CALL.call).replace("<erasure>", "0f" * 8).replace("<path:filename>", "base.css")
+    return (
+        rule.rule.replace("<call>", CALL.call)
+        .replace("<erasure>", "0f" * 8)
+        .replace("<line>", "front-desk")
+        .replace("<path:filename>", "base.css")
+    )
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from appliance.boundary import verbs
-from appliance.terms import CallId, LineName
+from appliance.terms import CallId, LineName, LineNowState, Order
 from tests.simulators.vault_stub import CODE, OWNER, PASSWORD, VaultStub, made_up_facts, quiet_box, speaking_call
 from tests.webui.house import House
 from webui.gate import LOGIN_COOKIE
@@ -98,13 +98,57 @@ def test_call_that_begins_is_shown_without_loading_the_page(page: Page, stub: Va
     card = page.locator("[data-line=front-desk]")
     expect(card).to_contain_text("Listening")
     call = verbs.LineNow(
-        line=LineName("front-desk"), level_dbfs=-12.0, call=CallId("f" * 32), started_at_ms=NOW_MS - 65_000
+        line=LineName("front-desk"),
+        level_dbfs=-12.0,
+        state=LineNowState.RECORDING,
+        call=CallId("f" * 32),
+        started_at_ms=NOW_MS - 65_000,
     )
     stub.now = quiet_box(lines=(call,))
     expect(card).to_contain_text("Recording now")
     expect(card.locator("[data-part=running]")).to_have_text(re.compile(r"^\d+:\d\d$"))
     expect(page.locator("[data-part=spoken]")).to_have_text("front-desk: Recording now")
     expect(card.locator("rect")).to_have_attribute("width", "80")
+
+
+def line_now(state: LineNowState, started_at_ms: int = NOW_MS - 65_000) -> verbs.Now:
+    now = verbs.LineNow(line=LineName("front-desk"), level_dbfs=-12.0, state=state, started_at_ms=started_at_ms)
+    return quiet_box(lines=(now,))
+
+
+def test_orders_come_and_go_with_the_state_of_the_call_and_name_its_start(page: Page, stub: VaultStub) -> None:
+    page.goto("/")
+    card = page.locator("[data-line=front-desk]")
+    expect(card.locator("[data-part=orders]")).to_be_hidden()
+    stub.now = line_now(LineNowState.WAITING)
+    expect(card).to_contain_text("Waiting for consent")
+    expect(card.get_by_role("button", name="Confirm consent")).to_be_visible()
+    expect(card.get_by_role("button", name="Pause recording")).to_be_hidden()
+    stub.now = line_now(LineNowState.RECORDING)
+    expect(card.get_by_role("button", name="Confirm consent")).to_be_hidden()
+    card.get_by_role("button", name="Pause recording").click()
+    page.wait_for_url("/")
+    expected = {"line": "front-desk", "order": Order.PAUSE, "started_at_ms": NOW_MS - 65_000}
+    (given,) = stub.requests(verbs.OrderLine)
+    assert {name: getattr(given, name) for name in expected} == expected
+
+
+def test_forgetting_asks_once_more_and_works_without_scripts(chromium: Browser, house: House, stub: VaultStub) -> None:
+    stub.now = line_now(LineNowState.PAUSED)
+    window = open_window(chromium, house, scripts=False)
+    log_in(window, house)
+    page = window.new_page()
+    page.goto("/")
+    page.get_by_role("link", name="Forget…").click()
+    assert stub.requests(verbs.OrderLine) == []
+    page.get_by_role("link", name="Do not forget").click()
+    page.get_by_role("link", name="Forget…").click()
+    page.get_by_role("button", name="Forget for good").click()
+    page.wait_for_url("/")
+    (given,) = stub.requests(verbs.OrderLine)
+    assert isinstance(given, verbs.OrderLine)
+    assert (given.order, given.started_at_ms) == (Order.FORGET, NOW_MS - 65_000)
+    window.close()
 
 
 def test_finished_call_appears_and_the_keyboard_stays_where_it_was(page: Page, stub: VaultStub) -> None:

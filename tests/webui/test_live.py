@@ -7,12 +7,16 @@ import pytest
 from flask.testing import FlaskClient
 
 from appliance.boundary import verbs
-from appliance.terms import CallId, LineName
+from appliance.terms import CallId, LineName, LineNowState
 from tests.simulators.vault_stub import NOW_MS, VaultStub, quiet_box, trouble
 from webui.pages.live import LineState, LineView, Tone, level_percent, view_of
 
 RECORDING = verbs.LineNow(
-    line=LineName("office"), level_dbfs=-15.0, call=CallId("f" * 32), started_at_ms=NOW_MS - 187_000
+    line=LineName("office"),
+    level_dbfs=-15.0,
+    state=LineNowState.RECORDING,
+    call=CallId("f" * 32),
+    started_at_ms=NOW_MS - 187_000,
 )
 BROKEN = (
     "The sound device 'hw:1' is gone. What was recorded is safe; plug it in again, and recording goes on by itself."
@@ -35,6 +39,8 @@ def test_running_call_is_shown_with_time_and_level(owner: FlaskClient, stub: Vau
             "running": "3:07",
             "level": 75,
             "trouble": "",
+            "started_at_ms": NOW_MS - 187_000,
+            "orders": ["pause", "forget"],
         }
     ]
 
@@ -60,6 +66,33 @@ def backup(*, made_at_ms: int = NOW_MS - 3 * 3_600_000, **changed: object) -> ve
 def only_line(now: verbs.Now, client: FlaskClient) -> LineView:
     with client.application.test_request_context():
         return view_of(now, NOW_MS).lines[0]
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "running", "orders"),
+    [
+        (LineNowState.IDLE, "Listening", "", ()),
+        (LineNowState.RINGING, "Ringing", "", ()),
+        (LineNowState.WAITING, "Waiting for consent", "3:07", ("confirm", "forget")),
+        (LineNowState.RECORDING, "Recording now", "3:07", ("pause", "forget")),
+        (LineNowState.PAUSED, "Recording paused", "3:07", ("resume", "forget")),
+        (LineNowState.NOT_RECORDED, "Call is not recorded", "3:07", ()),
+    ],
+)
+def test_line_says_what_is_on_it_and_what_can_be_done(
+    state: LineNowState, said: str, running: str, orders: tuple[str, ...], owner: FlaskClient
+) -> None:
+    started_at_ms = NOW_MS - 187_000 if running else 0
+    line = only_line(
+        quiet_box(lines=(msgspec.structs.replace(RECORDING, state=state, started_at_ms=started_at_ms),)), owner
+    )
+    assert (line.state_text, line.running, line.orders) == (said, running, orders)
+
+
+@pytest.mark.parametrize("state", LineNowState)
+def test_silent_recorder_takes_no_orders(state: LineNowState, owner: FlaskClient) -> None:
+    now = quiet_box(lines=(msgspec.structs.replace(RECORDING, state=state),), recorder_alive=False)
+    assert only_line(now, owner).orders == ()
 
 
 def test_silent_recorder_makes_every_line_unknown(owner: FlaskClient) -> None:

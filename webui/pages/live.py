@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from appliance.boundary import verbs
 from appliance.clock import Clock
+from appliance.terms import LineNowState, Order
 from webui.gate import this_login
 from webui.language import figure_text, gettext, ngettext
 from webui.vault_client import ThreadVault
@@ -29,9 +30,26 @@ LITTLE_ROOM_BYTES = 2**30
 
 class LineState(StrEnum):
     RECORDING = "recording"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    NOT_RECORDED = "not_recorded"
+    RINGING = "ringing"
     LISTENING = "listening"
     TROUBLE = "trouble"
     UNKNOWN = "unknown"
+
+
+_SEEN_AS = {
+    LineNowState.IDLE: LineState.LISTENING,
+    LineNowState.RINGING: LineState.RINGING,
+    LineNowState.WAITING: LineState.WAITING,
+    LineNowState.RECORDING: LineState.RECORDING,
+    LineNowState.PAUSED: LineState.PAUSED,
+    LineNowState.NOT_RECORDED: LineState.NOT_RECORDED,
+}
+
+_DESPITE_TROUBLE = frozenset({LineState.RECORDING, LineState.PAUSED, LineState.WAITING})
+"""A call that is, or can be, kept; its line is in order."""
 
 
 class Tone(StrEnum):
@@ -45,7 +63,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineView:
-    """`level`: 0 to 100. `running`: how long the call has lasted, empty without one."""
+    """`level`: 0 to 100. `running`: how long the call has lasted, empty without one. `orders`: what fits now."""
 
     line: str
     state: LineState
@@ -53,6 +71,8 @@ class LineView:
     running: str
     level: int
     trouble: str
+    started_at_ms: int
+    orders: tuple[Order, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,29 +121,39 @@ def view_of(now: verbs.Now, now_ms: int) -> LiveView:
 
 def _line_view(line: verbs.LineNow, now_ms: int, *, alive: bool) -> LineView:
     state = _state_of(line, alive=alive)
-    is_heard = state in {LineState.RECORDING, LineState.LISTENING}
+    is_heard = state not in {LineState.TROUBLE, LineState.UNKNOWN}
+    has_call = is_heard and line.started_at_ms > 0
     return LineView(
         line=line.line,
         state=state,
         state_text=_state_text(state),
-        running=length_text(now_ms - line.started_at_ms) if state is LineState.RECORDING else "",
+        running=length_text(now_ms - line.started_at_ms) if has_call else "",
         level=level_percent(line.level_dbfs) if is_heard else 0,
         trouble=said(line.trouble) if alive else "",
+        started_at_ms=line.started_at_ms,
+        orders=verbs.FITTING_ORDERS.get(line.state, ()) if is_heard else (),
     )
 
 
 def _state_of(line: verbs.LineNow, *, alive: bool) -> LineState:
     if not alive:
         return LineState.UNKNOWN
-    if line.call is not None:
-        return LineState.RECORDING
-    return LineState.TROUBLE if line.trouble else LineState.LISTENING
+    state = _SEEN_AS[line.state]
+    return LineState.TROUBLE if line.trouble and state not in _DESPITE_TROUBLE else state
 
 
 def _state_text(state: LineState) -> str:
     match state:
         case LineState.RECORDING:
             return gettext("Recording now")
+        case LineState.PAUSED:
+            return gettext("Recording paused")
+        case LineState.WAITING:
+            return gettext("Waiting for consent")
+        case LineState.NOT_RECORDED:
+            return gettext("Call is not recorded")
+        case LineState.RINGING:
+            return gettext("Ringing")
         case LineState.LISTENING:
             return gettext("Listening")
         case LineState.TROUBLE:

@@ -31,6 +31,16 @@ function showLine(card, line) {
   show(part(card, "running"), line.running);
   part(card, "level").setAttribute("width", line.level);
   showOrHide(part(card, "trouble"), line.trouble);
+  showOrders(card, line);
+}
+
+// An order is for the call that is seen: its start goes with it.
+function showOrders(card, line) {
+  part(card, "orders").hidden = line.orders.length === 0;
+  part(card, "started").value = line.started_at_ms;
+  for (const way of card.querySelectorAll("[data-order]")) way.hidden = !line.orders.includes(way.dataset.order);
+  const forget = `/lines/${line.line}/forget?started_at_ms=${line.started_at_ms}`;
+  card.querySelector('[data-order="forget"]').setAttribute("href", forget);
 }
 
 function showChip(tile, chip) {

@@ -30,7 +30,7 @@ def mend(box: Box, backup: BackupFolder) -> int:
     there, mended = backup.recordings(), 0
     for row in box.catalogue.in_state(CallState.KEPT):
         call = row.call_id
-        if call in there and not _is_sound(box, call, box.folder.finished_path(call)):
+        if call in there and not row.not_kept and not _is_sound(box, call, box.folder.finished_path(call)):
             mended += _replace(box, call, backup)
     return mended
 

@@ -224,6 +224,18 @@ _OTHERS = {
     "refused": "there was no consent, so nothing was written",
     "unfinished": "its recording had not been taken over when the day was signed",
 }
+_NOT_KEPT = {
+    "missed": "it rang, and nobody answered",
+    "not_answered": "whoever was called did not answer",
+    "refused": "it was not agreed to, so nothing was written",
+    "timed_out": "nobody agreed in time, so nothing was written",
+    "half_heard": "the announcement was not heard to its end, so nothing was written",
+    "number_listed": "the settings never record this number",
+    "private": "the line was private at that time",
+    "fax": "it was a fax",
+    "doubt": "audio was lost before it was agreed to, so nothing was written",
+    "forgotten": "it was asked for while it ran that it be forgotten",
+}
 _WHY = {
     "period": "their time was over",
     "asked": "a person asked for it",
@@ -558,7 +570,8 @@ def _about_day(facts: dict[str, Any]) -> list[str]:
     )
     lines = [f"Line {facts['line']} on {facts['day']} (UTC): {len(calls)} calls began, {kept} were kept; {totals}."]
     lines += [
-        f"  Call {call['number']} was not kept: {_OTHERS.get(call['outcome'], call['outcome'])}."
+        f"  Call {call['number']} was not kept: "
+        f"{_NOT_KEPT.get(call.get('why')) or _OTHERS.get(call['outcome'], call['outcome'])}."
         for call in calls
         if call["outcome"] not in _KEPT
     ]

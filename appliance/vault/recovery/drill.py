@@ -25,7 +25,8 @@ from appliance.vault.catalogue import CallState, Wrap
 from appliance.vault.ring_file import BucketId, RingContents
 
 _PIECE_BYTES = 256 * 1024
-_NEWEST_FIRST = "SELECT call_id FROM calls WHERE state = ? ORDER BY started_at_ms DESC"
+_NEWEST_FIRST = "SELECT call_id FROM calls WHERE state = ? {recorded} ORDER BY started_at_ms DESC"
+_COLUMNS = "SELECT name FROM pragma_table_info('calls')"
 _EVERY_BUCKET = "SELECT calls.call_id, bucket_id FROM calls LEFT JOIN call_keys USING (call_id) WHERE state = ?"
 _WRAPS = "SELECT bucket_id, wrapped FROM call_keys WHERE call_id = ?"
 
@@ -109,7 +110,7 @@ def count_opening(ground: DrillGround, contents: RingContents) -> tuple[int, int
 def _call_and_key(ground: DrillGround, contents: RingContents, wanted: CallId | None) -> tuple[CallId, bytes]:
     noted = _noted_since(ground.wraps)
     with _reading(ground.catalogue) as catalogue:
-        newest_first = [CallId(call) for (call,) in catalogue.execute(_NEWEST_FIRST, (CallState.KEPT,))]
+        newest_first = _recorded(catalogue)
         calls = [call for call in newest_first if call not in ground.forgotten] if wanted is None else [wanted]
         for call in calls:
             in_catalogue = (
@@ -126,6 +127,14 @@ def _call_and_key(ground: DrillGround, contents: RingContents, wanted: CallId | 
         f"The recovery copy has no key for call {calls[0]}: it was forgotten, or never here, or is newer than the "
         "copy. Nothing was changed; name another with --call."
     )
+
+
+def _recorded(catalogue: sqlite3.Connection) -> list[CallId]:
+    """Kept calls with a recording, the newest first."""
+    # The catalogue of an older backup knows no other ones; nothing brings it up to date here.
+    knows_others = ("not_kept",) in catalogue.execute(_COLUMNS).fetchall()
+    query = _NEWEST_FIRST.format(recorded="AND not_kept = ''" if knows_others else "")
+    return [CallId(call) for (call,) in catalogue.execute(query, (CallState.KEPT,))]
 
 
 @contextmanager

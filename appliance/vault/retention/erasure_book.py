@@ -36,12 +36,14 @@ class ErasureBook:
         with self._catalogue.changing_kept() as kept, self._store.transaction() as connection:
             for batch in batches(list(condemned)):
                 chosen = sa.and_(calls.c.call_id.in_(batch), calls.c.state != CallState.CONDEMNED)
-                kinds = (calls.c.deletion_class, calls.c.state)
-                for name, state, count in connection.execute(
+                kinds = (calls.c.deletion_class, calls.c.state, calls.c.not_kept == "")
+                for name, state, is_recorded, count in connection.execute(
                     sa.select(*kinds, sa.func.count()).where(chosen).group_by(*kinds)
                 ):
                     counts[name] = counts.get(name, 0) + count
-                    kept.by -= count if state == CallState.KEPT else 0
+                    if state == CallState.KEPT:
+                        kept.by -= count if is_recorded else 0
+                        kept.unrecorded -= 0 if is_recorded else count
                 connection.execute(
                     calls.update()
                     .where(chosen)

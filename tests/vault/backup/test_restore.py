@@ -29,6 +29,7 @@ from tests.vault.box_house import (
     contents_of,
     kept_call,
     receipt_of,
+    unrecorded_call,
     written_call,
 )
 from tests.vault.evidence.house import written
@@ -202,6 +203,24 @@ def test_what_was_only_asked_for_when_the_catalogue_was_lost_is_forgotten_too(
     with backed_up.opened() as box:
         settle(box)
         assert is_gone(box, asked)
+
+
+def test_calls_without_a_recording_come_back_as_far_as_the_backup_has_them(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        before, gone = unrecorded_call(box), unrecorded_call(box)
+        back_up(box)
+        erase(box, gone)
+        unrecorded_call(box)
+    backed_up.lose_catalogue()
+    outcome = backed_up.restore()
+    assert (outcome.restored.calls, outcome.not_restored) == (0, {})
+    with backed_up.opened() as box:
+        settle(box)
+        assert is_gone(box, gone)
+        row = box.catalogue.find(before)
+        assert row is not None
+        assert (row.not_kept, box.playback._card_of(row).number) == ("missed", "03055504471")
+        assert list(find_faults(box)) == []
 
 
 def test_the_check_says_so_and_finds_nothing_wrong(backed_up: BackedUp) -> None:

@@ -18,9 +18,9 @@ from appliance.boundary.verbs import ExportEvidence
 from appliance.terms import CallId
 from appliance.vault.evidence import verifier
 from appliance.vault.evidence_desk import DayNotOver, NotSigned
-from appliance.vault.playback import OPENINGS_A_MINUTE, NoSuchCall, TooManyOpenings
+from appliance.vault.playback import OPENINGS_A_MINUTE, NoSuchCall, NothingRecorded, TooManyOpenings
 from tests.simulators.software_tpm import SoftwareTpm
-from tests.vault.box_house import OWNER, BoxHouse, acts_of, kept_call
+from tests.vault.box_house import OWNER, BoxHouse, acts_of, kept_call, unrecorded_call
 from tests.vault.evidence.house import (
     DAY_S,
     Desk,
@@ -358,6 +358,22 @@ def test_what_cannot_be_handed_out_is_said_and_journals_nothing(house: BoxHouse)
         assert acts_of(box).count("evidence:exported") == before
         assert box.evidence_desk.about(fresh).is_signed
         assert not box.evidence_desk.about(fresh).day_is_signed
+
+
+def test_a_day_tells_why_a_call_was_not_recorded(house: BoxHouse, tmp_path: Path) -> None:
+    settings = house.settings("not-recorded")
+    with house.opened(settings) as box, Desk(box, settings).opened() as desk:
+        missed, call = unrecorded_call(box), kept_call(box)
+        with pytest.raises(NothingRecorded):
+            box.evidence_desk.export(OWNER, ExportEvidence(login="A" * 43, call=missed))
+        box.evidence.run()
+        house.hands.pass_s(DAY_S)
+        box.evidence.run()
+        whole = desk.export(call, whole_day=True)
+    verdict = verdict_of(whole, tmp_path)
+    assert verdict.findings == []
+    assert "  Call 1 was not kept: it rang, and nobody answered." in verdict.said
+    assert "Missed" in whole["REPORT.en.html"].decode()
 
 
 def test_an_exported_day_counts_as_so_many_openings(house: BoxHouse) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -15,7 +17,7 @@ from appliance.vault.recovery.drill import Drilled, count_opening, drill, ground
 from appliance.vault.recovery.recovering import copy_in
 from appliance.vault.recovery.words import key_of
 from tests.vault.backup.backup_house import back_up
-from tests.vault.box_house import LINE, BoxHouse, contents_of, kept_call
+from tests.vault.box_house import LINE, BoxHouse, contents_of, kept_call, unrecorded_call
 from tests.vault.recovery.paper import written_down
 
 
@@ -35,13 +37,24 @@ def test_the_newest_call_or_a_chosen_one_opens_beside_a_running_box(house: BoxHo
         sheets, older = written_down(box, needed=2, sheets=2), kept_call(box)
         house.hands.pass_s(60)
         newest = kept_call(box, seconds=3)
+        house.hands.pass_s(60)
+        unrecorded_call(box)
         before = contents_of(box.settings.state / "ring")
         found, audio = drilled(box.settings.state, sheets)
         assert (found.call, found.line, round(found.seconds)) == (newest, LINE, 3)
         assert audio == audio_of(box, newest)
         assert drilled(box.settings.state, sheets, older)[0].call == older
         assert contents_of(box.settings.state / "ring") == before
-        assert count_opening(ground_in(box.settings.state), box.ring.contents) == (2, 2)
+        assert count_opening(ground_in(box.settings.state), box.ring.contents) == (3, 3)
+
+
+def test_a_catalogue_from_before_there_were_calls_without_a_recording_will_do(house: BoxHouse) -> None:
+    with house.opened() as box:
+        sheets, call = written_down(box), kept_call(box)
+        state = box.settings.state
+    with closing(sqlite3.connect(state / "catalogue.sqlite")) as raw, raw:
+        raw.execute("ALTER TABLE calls DROP COLUMN not_kept")
+    assert drilled(state, sheets)[0].call == call
 
 
 def test_a_backup_will_do(house: BoxHouse, tmp_path: Path) -> None:
