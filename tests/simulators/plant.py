@@ -107,8 +107,8 @@ class Tape:
         self.at += len(sound)
 
     def click(self) -> None:
-        """A hook switch or a reversal of the line, 18 dB above the noise. It takes no time."""
-        peak = max(self.any(-18, -3), self.plant.noise_dbfs + 18)
+        """A hook switch or a reversal of the line, its peak far above the noise. It takes no time."""
+        peak = max(self.any(-14, -2), self.plant.noise_dbfs + 26)
         self._parts.append((self.at, talk.click(min(peak, -1), self.random)))
 
     def was_off_hook(self, from_frame: int) -> None:

@@ -99,13 +99,19 @@ class RandomLine:
 
 
 def random_line(
-    seed: Sequence[int], calls: int, *, country: CountryCode | None = None, kinds: Sequence[Kind] = tuple(Kind)
+    seed: Sequence[int],
+    calls: int,
+    *,
+    country: CountryCode | None = None,
+    consent: ConsentMode | None = None,
+    kinds: Sequence[Kind] = tuple(Kind),
 ) -> RandomLine:
     """So many calls on one line."""
     random = np.random.default_rng(list(seed))
     code = country or COUNTRY_CODES[int(random.integers(len(COUNTRY_CODES)))]
     tape = Tape(any_plant(COUNTRIES[code], random), random)
-    day = _Day(tape, tape.one_of(CONSENTS, _CONSENT_SHARES))
+    any_consent = tape.one_of(CONSENTS, _CONSENT_SHARES)
+    day = _Day(tape, consent or any_consent)
     shares = np.array([SHARES[kind] for kind in kinds])
     tape.wait(tape.any(5, 15))
     for _ in range(calls):
