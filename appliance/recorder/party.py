@@ -17,25 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from appliance.recorder.caller_id import CallerId
 from appliance.recorder.keys import Key
 from appliance.recorder.line_state import Route
-from appliance.terms import RATE_HZ
+from appliance.terms import RATE_HZ, Direction
 
 _FIRST_KEY_AFTER = 3 * RATE_HZ
 _KEYS_APART = 5 * RATE_HZ
 _FEWEST_KEYS = 2
 _MOST_KEYS = 32
-
-
-class Direction(StrEnum):
-    """As the catalogue has them."""
-
-    IN = "in"
-    OUT = "out"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
