@@ -265,7 +265,7 @@ class _Day:
         self._ask(course)
         end, silent = self._part(course)
         if course.may_time_out:
-            course.why = _in_time(course.why, end[1] - course.answered / RATE_HZ)
+            course.why = _in_time(course.why, end[1] - course.answered / RATE_HZ, silent=silent)
         self._tell(kind, course, self._begin_span(course), end)
         return silent
 
@@ -486,9 +486,9 @@ def _seconds(frame: int | None) -> float | None:
     return None if frame is None else frame / RATE_HZ
 
 
-def _in_time(why: tuple[NotKept, ...], lasted_s: float) -> tuple[NotKept, ...]:
-    """Nobody says to a second when a call was answered: around the limit either is right."""
-    if lasted_s < CONSENT_WITHIN_S - 8:
+def _in_time(why: tuple[NotKept, ...], lasted_s: float, *, silent: bool) -> tuple[NotKept, ...]:
+    """Around the limit either is right: nobody says to a second when a call was answered, or has ended in silence."""
+    if lasted_s < CONSENT_WITHIN_S - (35 if silent else 8):
         return why
     return (NotKept.TIMED_OUT,) if lasted_s > CONSENT_WITHIN_S + 5 else (NotKept.TIMED_OUT, *why)
 
