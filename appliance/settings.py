@@ -149,7 +149,7 @@ class RecorderSettings(_Section, frozen=True):
     lines: tuple[LineSettings, ...] = ()
     country: CountryCode = "de"
     pre_roll_s: Annotated[float, Meta(ge=0, le=10)] = 2.0
-    hold_over_s: Annotated[float, Meta(ge=1, le=120)] = 6.0
+    hold_over_s: Annotated[float, Meta(ge=1, le=120)] = 30.0
     speech_above_floor_db: Annotated[float, Meta(ge=3, le=40)] = 12.0
     longest_call_s: Annotated[int, Meta(ge=60, le=86_400)] = 4 * 3600
     reserve_mib: Annotated[int, Meta(ge=1, le=65_536)] = 64

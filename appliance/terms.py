@@ -41,6 +41,14 @@ class ConsentBy(StrEnum):
     """A written ground that asks nobody: a legal duty, or a number with a standing consent."""
 
 
+class Direction(StrEnum):
+    """Who called whom, as seen from the recorded line."""
+
+    IN = "in"
+    OUT = "out"
+    UNKNOWN = "unknown"
+
+
 class NotKept(StrEnum):
     """Why nothing is kept of what was on the line."""
 

@@ -56,6 +56,8 @@ class Report:
                 "length_ms": _ms(closing["frames"]),
                 "ended": closing["ended"],
                 "ground": opening["ground"],
+                # A recording of format 1 does not say it, nor does a statement from then.
+                "consent": opening.get("consent") or {"by": "", "at_ms": 0},
                 "gaps": [(_ms(gap["at_frame"]), _ms(gap["frames"]), gap["why"]) for gap in closing["gaps"]],
             }
         )

@@ -97,6 +97,11 @@ def clock_text(local: datetime) -> str:
     return str(flask_babel.format_time(local, "HH:mm", rebase=False))
 
 
+def exact_clock_text(local: datetime) -> str:
+    """To the second, for what is proven by its moment."""
+    return str(flask_babel.format_time(local, "HH:mm:ss", rebase=False))
+
+
 def date_text(day: date) -> str:
     """22 Nov 2026."""
     return str(flask_babel.format_date(day, "medium", rebase=False))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from appliance.terms import ConsentBy
 from webui import language
 from webui.language import figure_text, gettext, mark, ngettext
 
@@ -29,11 +30,19 @@ _PERIODS = (
 
 _DIRECTIONS = {"in": mark("incoming"), "out": mark("outgoing")}
 
+_CONSENTS = {
+    "key": mark("key pressed at %(time)s"),
+    "agent": mark("spoken yes, confirmed by this side at %(time)s"),
+    "announcement": mark("announcement heard to its end at %(time)s"),
+}
+"""What `ConsentBy` means; a duty has no moment, and asks nobody."""
+
 _GAP_REASONS = {
     "overrun": mark("the box was too slow for a moment"),
     "overload": mark("the box was too slow for a moment"),
     "dropout": mark("the sound device left something out"),
     "unplugged": mark("the sound device was unplugged"),
+    "paused": mark("recording was paused on this side"),
 }
 
 _NOT_KEPT = {
@@ -105,6 +114,20 @@ def not_kept(word: str) -> str:
 def direction(word: str) -> str:
     """Empty if the direction is not known."""
     return gettext(_DIRECTIONS[word]) if word in _DIRECTIONS else ""
+
+
+def consent(by: str, at_ms: int, ground: str = "") -> str:
+    """What proves that a call may be kept, and since when it does.
+
+    Args:
+        by: as the recording has it; empty if it does not say it.
+        ground: why the line may be recorded, where that is not said beside it.
+    """
+    if not by:
+        return gettext("not noted in this recording")
+    if by == ConsentBy.DUTY:
+        return gettext("No consent asked: %(ground)s", ground=ground) if ground else gettext("No consent asked")
+    return gettext(_CONSENTS[by], time=language.exact_clock_text(local_time(at_ms))) if by in _CONSENTS else by
 
 
 def gap_reason(word: str) -> str:
@@ -191,6 +214,7 @@ def fingerprint(digits: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "clock_text": clock_text,
+    "consent": consent,
     "date_text": date_text,
     "direction": direction,
     "ending": ending,

@@ -288,6 +288,11 @@ class OpenedCall(Answer, frozen=True):
     """Two signed bytes (lowest, highest) a column, the whole call in at most 800 columns."""
     gaps: tuple[tuple[int, int, str], ...]
     """First frame, frames, why."""
+    ground: str = ""
+    """Why the line was recorded, in the owner's words."""
+    consent_by: str = ""
+    """What proves that the call may be kept, as `ConsentBy`; empty if its recording does not say it."""
+    consent_at_ms: int = 0
     evidence: Evidence = Evidence()
 
 

@@ -20,12 +20,12 @@ from appliance.recorder.line_state import rules_from
 from appliance.recorder.line_worker import LineWorker
 from appliance.recorder.signals import Signals
 from appliance.recorder.vault_link import VaultLink
-from appliance.recordings.container import OpeningRecord, encode_opening
+from appliance.recordings.container import Consent, OpeningRecord, encode_opening
 from appliance.recordings.disk import RecordingMissing
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.sealing import check_known_answers
 from appliance.settings import DeviceSettings, LineSettings, Settings
-from appliance.terms import RATE_HZ, CallId, SettingsTrouble
+from appliance.terms import RATE_HZ, CallId, ConsentBy, SettingsTrouble
 
 SOFTWARE = f"linekeep {version('linekeep')}"
 """What an opening record names as its writer."""
@@ -125,6 +125,7 @@ def _check_grounds(lines: tuple[LineSettings, ...]) -> None:
             started_at_ms=2**53,
             rate_hz=RATE_HZ,
             ground=line.ground.strip(),
+            consent=Consent(at_ms=2**53, by=ConsentBy.ANNOUNCEMENT),
             software=SOFTWARE,
         )
         try:

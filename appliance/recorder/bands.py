@@ -34,21 +34,29 @@ class Windows:
         self._steps = steps
         self._slower = np.ones(slower, np.float32)
         self._batch = batch
-        self._rest = np.zeros((steps - 1) * STEP_FRAMES, np.int16)
+        # One step more than the next window needs, so that the newest one is always there.
+        self._rest = np.zeros(steps * STEP_FRAMES, np.int16)
 
     def add(self, samples: Pcm) -> Matrix:
         """Shape (windows, frames); maybe no window."""
         samples = np.concatenate((self._rest, samples))
-        count = max(samples.size // STEP_FRAMES - self._steps + 1, 0)
+        count = samples.size // STEP_FRAMES - self._steps
         count -= count % self._batch
         self._rest = samples[count * STEP_FRAMES :].copy()
-        frames = samples[: (count + self._steps - 1) * STEP_FRAMES].astype(np.float32)
-        step_frames = STEP_FRAMES
-        if self._slower.size > 1:
-            frames = frames.reshape(-1, self._slower.size) @ self._slower
-            step_frames //= self._slower.size
+        frames = self._slowed(samples[STEP_FRAMES : (count + self._steps) * STEP_FRAMES])
+        step_frames = STEP_FRAMES // self._slower.size
         # A view: numpy's own sliding window costs more than all that is done with it.
         return np.ndarray((count, self._steps * step_frames), np.float32, frames, strides=(4 * step_frames, 4))
+
+    @property
+    def newest(self) -> Matrix:
+        """The window that ends with the last sample, shape (1, frames). It belongs to no step, and comes before its
+        batch."""
+        return self._slowed(self._rest[-self._steps * STEP_FRAMES :])[np.newaxis]
+
+    def _slowed(self, samples: Pcm) -> Matrix:
+        frames = samples.astype(np.float32)
+        return frames.reshape(-1, self._slower.size) @ self._slower if self._slower.size > 1 else frames
 
 
 @cache

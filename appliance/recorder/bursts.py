@@ -20,6 +20,8 @@ END_STEPS = 4
 """What is on for less than 100 ms is no burst, a pause of less than 80 ms is none: the shortest that
 exchanges send are of 170 ms."""
 
+_LIKELY_STEPS = 3
+
 KEPT_LEVELS = 200
 """Of a tone that lasts for hours, its last four seconds say whether it is steady."""
 
@@ -54,6 +56,11 @@ class Bursts:
         self.levels: list[float] = []
         self._contrary = 0
         self._rest: list[float] = []
+
+    @property
+    def begins(self) -> bool:
+        """It has been on for so short that this may still be nothing."""
+        return not self.on and self._contrary >= _LIKELY_STEPS
 
     def add(self, window: int, on: bool, level: float) -> Burst | bool:
         """Returns: the burst that has ended, True if one has begun, else False."""

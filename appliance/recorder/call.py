@@ -17,10 +17,10 @@ import numpy as np
 from appliance.boundary.verbs import IssuedCall
 from appliance.recorder.peaks import Peaks
 from appliance.recorder.signals import Pcm
-from appliance.recordings.container import MAX_PEAK_COLUMNS, ClosingRecord, EndReason, Gap, OpeningRecord
+from appliance.recordings.container import MAX_PEAK_COLUMNS, ClosingRecord, Consent, EndReason, Gap, OpeningRecord
 from appliance.recordings.encoder import OpusPages
 from appliance.recordings.writer import RecordingWriter
-from appliance.terms import BLOCK_FRAMES, RATE_HZ, CallId, LineName
+from appliance.terms import BLOCK_FRAMES, RATE_HZ, CallId, Direction, LineName
 
 _FIRST_BATCH_FRAMES = RATE_HZ + BLOCK_FRAMES
 """Audio is encoded second by second, which saves a fifth of all but the codec. A page is given out when the packet
@@ -32,11 +32,12 @@ MOST_GAPS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStart:
-    """What is known of a call before its first frame is written."""
+    """What is known of a call before its first frame is written. consent: by which it may be written at all."""
 
     issued: IssuedCall
     line: LineName
     ground: str
+    consent: Consent
     software: str
     started_at_ms: int
 
@@ -70,6 +71,7 @@ class Call:
                 started_at_ms=start.started_at_ms,
                 rate_hz=RATE_HZ,
                 ground=start.ground,
+                consent=start.consent,
                 software=start.software,
             ),
         )
@@ -99,8 +101,12 @@ class Call:
         self._gaps.append(gap)
         self.add(np.zeros(frames, np.int16))
 
-    def finish(self, why: EndReason) -> None:
-        """Close the recording whole. Raises DiskFull, StorageTrouble: `abandon` the call."""
+    def finish(self, why: EndReason, *, direction: Direction, number: str) -> None:
+        """Close the recording whole. Raises DiskFull, StorageTrouble: `abandon` the call.
+
+        Args:
+            direction, number: with whom the call was; number as it was sent or dialled, empty if it is not known.
+        """
         self._write(self._encode_batch() + self._pages.finish())
         self._writer.finish(
             ClosingRecord(
@@ -112,6 +118,8 @@ class Call:
                 ended_at_ms=self._started_at_ms + self.frames * 1000 // RATE_HZ,
                 gaps=tuple(self._gaps),
                 peaks=base64.b64encode(self._peaks.reduced(MAX_PEAK_COLUMNS)).decode("ascii"),
+                direction=direction,
+                number=number,
             )
         )
 

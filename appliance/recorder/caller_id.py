@@ -91,12 +91,22 @@ class CallerIdListener:
         self._keys = ""
         self._last_key_frame = 0
 
+    @property
+    def collects(self) -> bool:
+        """The keys heard last are the beginning of a caller ID."""
+        return bool(self._keys)
+
     def hear(self, samples: Pcm) -> list[CallerId]:
         """Take in the next samples of the line; a caller is told 0.5 s of audio after the message at the latest."""
         if self._receiver is None:
             return []
         told = (caller_of(message) for message in self._receiver.hear(samples))
         return [caller for caller in told if caller is not None and caller.standard in self._standards]
+
+    @property
+    def receiving(self) -> bool:
+        """A modem sounds now, and it is no speech: true from its first 60 ms on, long before it has told anything."""
+        return self._receiver is not None and self._receiver.receiving
 
     def hear_key(self, digit: str, at_frame: int) -> CallerId | None:
         """Take in the next DTMF key of the line, and where it was heard."""

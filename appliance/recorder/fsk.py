@@ -28,6 +28,7 @@ from appliance.recorder.fsk_bits import (
     BIT_FRAMES,
     LEAD_BITS,
     SLACK_BITS,
+    TAPS,
     TYPE_BITS,
     Bits,
     Carrier,
@@ -81,6 +82,16 @@ two wrong bits of the highest place; what passed and was wrong, in noise as stro
 another one counts 1."""
 
 _MAX_ATTEMPTS = 8
+
+_RECENT_FRAMES = 480
+"""60 ms. Tones that take turns 1200 times a second keep one level in it and one narrow band, whatever they say; nine of
+ten stretches of speech have twice the scatter in level."""
+_CARRIER_BAND_HZ = (1100.0, 2150.0)
+"""The middle of mark alone and of any bits, with twist too."""
+_MOST_SCATTER = 0.8
+"""Variance of the power against its squared mean. A twist of 10 dB makes 0.7, noise and voices 1 and more."""
+_LEAST_NARROWNESS = 0.8
+"""How well each sample goes on from the one before. Any bits in noise 6 dB below have 0.85, white noise 0.6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +165,15 @@ class FskReceiver:
                 self._filled = 0
         return messages
 
+    @property
+    def receiving(self) -> bool:
+        """What sounds now is a carrier: seizure, mark or data. True from its first 60 ms on; reckoned when asked for.
+
+        A steady whistle of its pitch is one as well, and so are some keys; of speech less than one block in a thousand.
+        """
+        now = _KEPT_FRAMES - _CHUNK_FRAMES + self._filled
+        return _is_carrier(self._kept[now - _RECENT_FRAMES - TAPS + 1 : now])
+
     def _hear_chunk(self, chunk: Pcm) -> list[FskMessage]:
         for mark in self._gate.ended_marks(chunk, self._heard_frames):
             wanted = mark.frame + _SEEK_ON_FRAMES + round(16 * BIT_FRAMES)
@@ -216,6 +236,19 @@ class FskReceiver:
         if attempt.bytes_apart:
             return None
         return replace(attempt, bytes_apart=True, wanted_frame=_frame_of(carrier, _HEADER_BITS))
+
+
+def _is_carrier(recent: Pcm) -> bool:
+    wave = one_sided(recent)[TAPS // 2 : -(TAPS // 2)]
+    power = wave.real**2 + wave.imag**2
+    if power.mean() < 2 * _LEAST_ENERGY / _STEP_FRAMES:
+        return False
+    turn = np.vdot(wave[:-1], wave[1:])
+    middle_hz = np.angle(turn) / (2 * np.pi) * RATE_HZ
+    in_band = _CARRIER_BAND_HZ[0] < middle_hz < _CARRIER_BAND_HZ[1]
+    return bool(
+        in_band and abs(turn) > _LEAST_NARROWNESS * power.sum() and power.var() < _MOST_SCATTER * power.mean() ** 2
+    )
 
 
 def _bit_starts(tones: Tones, carrier: Carrier, bytes_apart: bool, base: int, end_frame: int) -> tuple[Real, float]:

@@ -66,7 +66,7 @@ _READINGS = 2
 _LEAST_NOISE = 1e-3
 
 _BAND_HZ = (350.0, 3650.0)
-_TAPS = 65
+TAPS = 65
 """Hum up to 150 Hz is taken down by 47 dB and more, and so is the mirror image at negative frequencies."""
 
 
@@ -133,9 +133,9 @@ class Tones:
 def _one_sided() -> Complex:
     """A band pass for positive frequencies only: an ideal one, moved up and windowed (Hamming)."""
     low, high = (hz / RATE_HZ for hz in _BAND_HZ)
-    taps = np.arange(_TAPS) - _TAPS // 2
+    taps = np.arange(TAPS) - TAPS // 2
     ideal = (high - low) * np.sinc((high - low) * taps) * np.exp(1j * np.pi * (low + high) * taps)
-    return np.asarray(2 * ideal * np.hamming(_TAPS))
+    return np.asarray(2 * ideal * np.hamming(TAPS))
 
 
 _ONE_SIDED = _one_sided()

@@ -6,26 +6,44 @@ dated back to its beginning. What follows from it for a call is left to others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from appliance.recorder.caller_id import CallerId, CallerIdListener
 from appliance.recorder.countries import Country
 from appliance.recorder.keys import Key, KeyListener
 from appliance.recorder.ringing import RingChange, RingListener
 from appliance.recorder.signals import Pcm
+from appliance.recorder.stirring import Span
 from appliance.recorder.tones import ToneChange, ToneListener
 from appliance.terms import RATE_HZ
 
 LineSound = CallerId | Key | RingChange | ToneChange
 
-_HANGS_UP = ("busy", "congestion")
-"""What an exchange sends when the other side has hung up."""
+_TONAL_AFTER = RATE_HZ // 5
+"""A tone is known to be one 120 ms after it began."""
+_RECEIVING_AFTER = RATE_HZ // 4
+_KEY_AFTER = RATE_HZ // 5
+_KEY_BEFORE = RATE_HZ // 20
+_MESSAGE_FRAMES = 2 * RATE_HZ
+"""The longest message of an exchange, with its channel seizure."""
+_AROUND = RATE_HZ // 10
 
 
-_TONE_FADES = 7 * RATE_HZ // 10
-"""So long after a burst comes the next one of a busy tone, before it is known to be one. The pre-roll is longer, so
-whoever speaks meanwhile loses nothing."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarHeard:
+    """What was heard in a block.
+
+    sounds: in the order in which they became certain.
+    dialled: those keys among them that are no part of a caller ID.
+    explained: spans up to now in which what sounded was no speech.
+    tonal: where a tone, whichever it may be, sounds or has sounded last.
+    """
+
+    sounds: tuple[LineSound, ...]
+    dialled: tuple[Key, ...]
+    explained: tuple[Span, ...]
+    tonal: Span
 
 
 class LineEar:
@@ -42,45 +60,61 @@ class LineEar:
         self._tones = ToneListener(country)
         self._rings = RingListener(country)
         self._heard_frames = 0
-        self._tonal_frames = -_TONE_FADES
-        self._hangs_up = False
+        self._sent = False
+        self._tonal: Span = (0, 0)
 
-    @property
-    def exchange_sounds(self) -> bool:
-        """What sounds, or has just sounded, is a tone of the exchange, and not speech."""
-        return self._hangs_up or self._heard_frames - self._tonal_frames <= _TONE_FADES
-
-    def hear(self, samples: Pcm) -> list[LineSound]:
+    def hear(self, samples: Pcm) -> EarHeard:
         """Take in the next samples of the line: int16, shape (frames,)."""
-        self._heard_frames += samples.size
-        keys = self._keys.hear(samples)
-        by_keys = (self._callers.hear_key(key.digit, key.end_frame) for key in keys)
-        heard: list[LineSound] = [
-            *keys,
-            *(caller for caller in by_keys if caller is not None),
-            *self._callers.hear(samples),
-            *self._hear_tones(samples),
-            *self._rings.hear(samples),
-        ]
-        return [self._placed(sound) for sound in heard]
+        begin, self._heard_frames = self._heard_frames, self._heard_frames + samples.size
+        sounds: list[LineSound] = []
+        dialled: list[Key] = []
+        for key in self._keys.hear(samples):
+            sounds.append(key)
+            collected = self._callers.collects
+            caller = self._callers.hear_key(key.digit, key.end_frame)
+            if caller is not None:
+                sounds.append(caller)
+            if not collected and not self._callers.collects:
+                dialled.append(key)
+        sounds += self._callers.hear(samples)
+        sounds += self._tones.hear(samples)
+        sounds += self._rings.hear(samples)
+        explained = tuple(self._placed_span(span) for span in self._explained(begin, sounds))
+        return EarHeard(
+            sounds=tuple(self._placed(sound) for sound in sounds),
+            dialled=tuple(key for each in dialled if isinstance(key := self._placed(each), Key)),
+            explained=explained,
+            tonal=self._placed_span(self._tonal),
+        )
 
-    def _hear_tones(self, samples: Pcm) -> list[ToneChange]:
-        changes = self._tones.hear(samples)
+    def _explained(self, begin: int, sounds: list[LineSound]) -> Iterator[Span]:
+        now = self._heard_frames
         if self._tones.tonal:
-            self._tonal_frames = self._heard_frames
-        for change in changes:
-            if change.name in _HANGS_UP:
-                self._hangs_up = change.on
-        return changes
+            since = self._tonal[0] if self._tonal[1] == begin else max(begin - _AROUND, 0)
+            self._tonal = since, now
+            yield begin - _TONAL_AFTER, now
+        if self._callers.receiving:
+            yield begin - _RECEIVING_AFTER, now
+        sends = self._tones.tonal or self._callers.receiving or self._rings.ringing or self._keys.pressing
+        if sends or self._sent:
+            yield begin, now  # what ended in this block is no speech either
+        self._sent = sends
+        for sound in sounds:
+            match sound:
+                case Key():
+                    yield sound.first_frame - _KEY_BEFORE, sound.end_frame + _KEY_AFTER
+                case CallerId():
+                    yield sound.at_frame - _MESSAGE_FRAMES, sound.at_frame + _AROUND
+                case RingChange(on=True) | ToneChange(on=True):
+                    yield sound.at_frame - _AROUND, now
+                case RingChange() | ToneChange():
+                    yield sound.at_frame - _AROUND, sound.at_frame + _AROUND
+
+    def _placed_span(self, span: Span) -> Span:
+        return span[0] + self._from_frame, span[1] + self._from_frame
 
     def _placed(self, sound: LineSound) -> LineSound:
         shift = self._from_frame
         if not isinstance(sound, Key):
             return replace(sound, at_frame=sound.at_frame + shift)
         return replace(sound, first_frame=sound.first_frame + shift, end_frame=sound.end_frame + shift)
-
-
-def hung_up_in(sounds: Iterable[LineSound]) -> int | None:
-    """The frame from which the exchange says that the other side has hung up."""
-    frames = (s.at_frame for s in sounds if isinstance(s, ToneChange) and s.on and s.name in _HANGS_UP)
-    return next(frames, None)

@@ -1,21 +1,35 @@
-"""What a line is doing: idle, or in a call. What is heard goes in, happenings come out.
+"""What a line is doing: idle, ringing, dialling, in a call. What is heard goes in, happenings come out.
 
-Pure: no audio, no clock, no disk. Time is counted in frames since the device was opened, and only goes on.
-Whether a call may be recorded is not asked here: that a call is on the line is a fact, with or without us.
+Pure: no audio, no clock, no disk. Time is counted in frames since the device was opened, and only goes on. Whether a
+call may be recorded is not asked here: that a call is on the line is a fact, with or without us.
 
-    state     cue       becomes   because
-    idle      sound     in call   somebody speaks; the call begins in the pre-roll, never in an earlier call
-    idle      quiet     idle
-    idle      hung up   idle
-    idle      lost      idle      no call can reach back over what was not heard
-    in call   sound     in call   the hold-over begins anew
-    in call   quiet     idle      once the hold-over has passed; a pause shorter than that belongs to the call
-    in call   lost      in call   it may have been speech, so the hold-over begins anew
-    in call   hung up   idle      the exchange says so; what it sends belongs to no later call
-    in call   broken    idle      nothing more can be heard: unplugged, stopped, too much lost
-    in call   too long  in call   one call ends and the next begins with the very next frame
+    state     cue        becomes    because
+    idle      ring       ringing    it rings, or the exchange tells who calls
+    idle      dial tone  dialling   somebody has picked up; the attempt begins there
+    idle      key        dialling   the same, where no dial tone was heard
+    idle      sound      in call    somebody speaks: enough of it within three seconds, and it is nothing else
+    ringing   ring       ringing
+    ringing   sound      in call    answered: where the ring was cut short, or at the first sound after it
+    ringing   quiet      idle       the next ring is overdue: missed
+    ringing   dial tone  dialling   missed; and somebody picked up later
+    dialling  key, tone  dialling   the attempt goes on
+    dialling  engaged    dialling   busy, congestion, information tone: from now on no sound is an answer
+    dialling  sound      in call    answered, unless engaged
+    dialling  tone ends  idle       of the engaged tone: hung up, not answered
+    dialling  quiet      idle       nothing for too long: not answered
+    dialling  ring       ringing    not answered; and the line was put down before
+    in call   sound      in call    the hold-over begins anew
+    in call   alive      in call    no sound, but the line's own noise says that nobody has hung up
+    in call   quiet      idle       once the hold-over has passed; a pause shorter than that belongs to the call
+    in call   engaged    idle       the exchange says that the other side is gone; what it sends belongs to no call
+    in call   dial tone  dialling   the same, in other countries
+    in call   ring       ringing    nobody rings a line that is taken: the call was over at its last sound
+    in call   too long   in call    one recording ends and the next begins with the very next frame
+    any       lost       the same   no call can reach back over what was not heard; in a call it may have been speech
+    any       broken     idle       nothing more can be heard: unplugged, stopped, too much lost
 
-A new signal (hook, ring, busy tone, keys) becomes a field of `Observed`, and its cues rows of this table.
+What sounds is told in two steps, since what it was is known only later: the sound of a block is taken down at once, and
+struck again when it turns out to have been a key, a ring, a tone or a caller ID.
 """
 
 from __future__ import annotations
@@ -25,42 +39,136 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from appliance.recorder.signals import ONSET_FRAMES
+from appliance.recorder.stirring import STILL, Sound, Span, Stirring
 from appliance.recordings.container import EndReason
 from appliance.settings import RecorderSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
+_Act = Callable[[], None]
+
+_SILENT_RINGING_FRAMES = 60 * RATE_HZ
+"""So long after a caller ID the call may be answered, where the ringing itself cannot be heard."""
+_CUT_RING_FRAMES = 10 * RATE_HZ
+"""So long after a ring that was cut short the first word may come."""
+TAIL_FRAMES = 5 * RATE_HZ
+"""Of the silence after the last sound so much is recorded: somebody may speak too softly to be noticed."""
+_HUNG_UP_BEFORE_FRAMES = RATE_HZ
+"""A dial tone that comes later than this after the last sound follows a hang-up that was not heard."""
+
+
+class CueKind(Enum):
+    RING = auto()
+    """A burst of ringing begins."""
+    CALLER = auto()
+    """The exchange tells who calls."""
+    RING_ENDS = auto()
+    RING_CUT = auto()
+    """A burst ends that is shorter than this country's: somebody may have picked up."""
+    DIAL_TONE = auto()
+    KEY = auto()
+    RINGBACK = auto()
+    BUSY = auto()
+    """Busy or congestion."""
+    INFORMATION = auto()
+    TONE_ENDS = auto()
+    """Busy, congestion or information tone ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cue:
+    """Something that was recognised. at_frame: dated back to where it could first be heard."""
+
+    kind: CueKind
+    at_frame: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What a line carried during these frames."""
+    """What a line carried during these frames.
+
+    speech: somebody speaks, or something sounds, at their end.
+    sound: how loud they are.
+    explained: spans up to now in which what sounded was no speech.
+    alive: no more than the line's noise, but more than that of a line that is not used.
+    """
 
     first_frame: int
     frames: int
     speech: bool
-    hung_up_frame: int | None = None
-    """From here on the exchange says that the other side has hung up; noticed in these frames, and may lie before."""
+    sound: Sound = STILL
+    cues: tuple[Cue, ...] = ()
+    explained: tuple[Span, ...] = ()
+    alive: bool = False
 
     @property
     def end_frame(self) -> int:
         return self.first_frame + self.frames
 
 
+class Route(Enum):
+    """How a call came about."""
+
+    RANG = auto()
+    DIALLED = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rings:
+    """It begins to ring."""
+
+    at_frame: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """It rang from `since_frame` to `at_frame`, and nobody answered."""
+
+    at_frame: int
+    since_frame: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicksUp:
+    """Somebody has picked up and may dial."""
+
+    at_frame: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAnswered:
+    """An attempt is over that nobody answered. dialled: somebody had at least begun to dial."""
+
+    at_frame: int
+    since_frame: int
+    dialled: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallBegins:
-    """`at_frame` is the first frame of the call, pre-roll included; it lies in the past or now.
-
+    """
+    at_frame: the moment of off-hook, as far as it could be heard; in the past or now.
+    answered_frame: the first sound of a person.
+    audio_from: the first frame of the recording, pre-roll included.
     goes_on: it is the next part of a call that was too long for one recording.
     """
 
     at_frame: int
+    answered_frame: int
+    audio_from: int
+    route: Route = Route.UNKNOWN
     goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnds:
-    """`at_frame` is the first frame that no longer belongs to the call."""
+    """
+    at_frame: the moment of hang-up, or else of the last sound.
+    audio_to: the first frame that no longer belongs to the recording.
+    """
 
     at_frame: int
+    audio_to: int
     why: EndReason
 
 
@@ -70,16 +178,19 @@ class SpeechChanges:
     on: bool
 
 
-Happening = CallBegins | CallEnds | SpeechChanges
+Happening = Rings | Missed | PicksUp | NotAnswered | CallBegins | CallEnds | SpeechChanges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineRules:
     """Lengths in frames.
 
-    lead: how far before the block in which speech is noticed a call begins: pre-roll and onset.
+    lead: how far before the first sound a recording begins.
     hold_over: so long a silence belongs to the call.
-    longest_call: after that one call ends and the next begins.
+    longest_hold: so long a silence belongs to it if the line's noise says that it lives.
+    ring_overdue: so long after a burst no other one comes: the ringing is over.
+    attempt: so long may nothing be heard between dialling and an answer.
+    longest_call: after that one recording ends and the next begins.
     longest_gap: a call in which more than this is lost at once is over.
     """
 
@@ -87,6 +198,9 @@ class LineRules:
     hold_over: int
     longest_call: int
     longest_gap: int
+    longest_hold: int = 15 * 60 * RATE_HZ
+    ring_overdue: int = 8 * RATE_HZ
+    attempt: int = 20 * RATE_HZ
 
 
 LONGEST_GAP_S = 60
@@ -106,24 +220,9 @@ def rules_from(settings: RecorderSettings) -> LineRules:
 
 class State(Enum):
     IDLE = auto()
+    RINGING = auto()
+    DIALLING = auto()
     IN_CALL = auto()
-
-
-class Cue(Enum):
-    SOUND = auto()
-    QUIET = auto()
-    HUNG_UP = auto()
-    LOST = auto()
-    BROKEN = auto()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Moment:
-    """One cue and the frames it is about."""
-
-    first_frame: int
-    end_frame: int
-    why: EndReason = EndReason.SILENCE
 
 
 class LineState:
@@ -131,103 +230,256 @@ class LineState:
 
     def __init__(self, rules: LineRules) -> None:
         self._rules = rules
-        self._state = State.IDLE
+        self.state = State.IDLE
         self._speech = False
         self._earliest_frame = 0
-        self._began_frame = 0
-        self._sound_end_frame = 0
+        self._stirring = Stirring()
+        self.since_frame = 0
+        """Where the present state began: first ring, off-hook."""
+        self._last_frame = 0
+        """The end of what last showed that the present state goes on."""
+        self._alive_frame = 0
+        """The end of what last kept the call alive: a sound, or the line's noise."""
+        self._noise_frame = 0
+        self._audio_from = 0
+        self._cut_frame: int | None = None
+        self._rang = self._dialled = self._engaged = False
+        self._dialled_frame = 0
         self._happenings: list[Happening] = []
-        self._table: dict[tuple[State, Cue], Callable[[_Moment], State]] = {
-            (State.IDLE, Cue.SOUND): self._begin,
-            (State.IDLE, Cue.QUIET): self._stay_idle,
-            (State.IDLE, Cue.HUNG_UP): self._stay_idle,
-            (State.IDLE, Cue.LOST): self._forget_before,
-            (State.IDLE, Cue.BROKEN): self._forget_before,
-            (State.IN_CALL, Cue.SOUND): self._go_on,
-            (State.IN_CALL, Cue.QUIET): self._hold_over,
-            (State.IN_CALL, Cue.HUNG_UP): self._hang_up,
-            (State.IN_CALL, Cue.LOST): self._go_on,
-            (State.IN_CALL, Cue.BROKEN): self._end,
-        }
 
     @property
     def in_call(self) -> bool:
-        return self._state is State.IN_CALL
+        return self.state is State.IN_CALL
+
+    @property
+    def stirs(self) -> bool:
+        """Something is going on that may become a call."""
+        return self.state is not State.IDLE or self._stirring.stirs
+
+    def certain_until(self, end_frame: int) -> int:
+        """Up to where audio surely belongs to the running call: what follows may be the silence after it."""
+        return min(end_frame, self._last_frame + TAIL_FRAMES)
 
     def observe(self, seen: Observed) -> list[Happening]:
         """Take in what was heard. Must follow the last frames without a hole: what is missing is `lose`d."""
         if seen.speech != self._speech:
             self._change_speech(seen.first_frame, on=seen.speech)
-        if seen.hung_up_frame is not None:
-            return self._take(Cue.HUNG_UP, _Moment(first_frame=seen.hung_up_frame, end_frame=seen.end_frame))
-        cue = Cue.SOUND if seen.speech else Cue.QUIET
-        return self._take(cue, _Moment(first_frame=seen.first_frame, end_frame=seen.end_frame))
+        self._stirring.add(seen.sound, seen.end_frame, seen.explained)
+        for cue in sorted(seen.cues, key=lambda cue: cue.at_frame):
+            self._take(cue, seen.end_frame)
+        self._listen(seen)
+        if self.in_call and seen.end_frame - self._audio_from >= self._rules.longest_call:
+            self._split(seen.end_frame)
+        return self._told()
 
     def lose(self, first_frame: int, frames: int) -> list[Happening]:
         """Take in that frames are missing."""
+        end_frame = first_frame + frames
         if frames > self._rules.longest_gap:
             happenings = self.break_off(first_frame, EndReason.DEVICE_LOST)
-            self._earliest_frame = first_frame + frames
+            self._earliest_frame = end_frame
             return happenings
-        return self._take(Cue.LOST, _Moment(first_frame=first_frame, end_frame=first_frame + frames))
+        self._stirring.clear()
+        if self.in_call:
+            self._last_frame = self._alive_frame = end_frame
+        else:
+            self._earliest_frame = end_frame
+        return self._told()
 
     def break_off(self, at_frame: int, why: EndReason) -> list[Happening]:
         """Nothing can be heard from this frame on."""
         if self._speech:
             self._change_speech(at_frame, on=False)
-        return self._take(Cue.BROKEN, _Moment(first_frame=at_frame, end_frame=at_frame, why=why))
+        if self.in_call:
+            self._end_call(at_frame, at_frame, why)
+        self._rest(at_frame)
+        return self._told()
 
-    def _take(self, cue: Cue, moment: _Moment) -> list[Happening]:
-        self._state = self._table[self._state, cue](moment)
-        if self._state is State.IN_CALL and moment.end_frame - self._began_frame >= self._rules.longest_call:
-            self._split(moment.end_frame)
-        happenings, self._happenings = self._happenings, []
-        return happenings
+    def run_out(self, at_frame: int, why: EndReason) -> list[Happening]:
+        """There will never be more: as `break_off`, and who has not answered by now has not."""
+        if self.state is State.RINGING:
+            self._miss()
+        elif self.state is State.DIALLING:
+            self._give_up()
+        return self._told() + self.break_off(at_frame, why)
+
+    # cues
+
+    def _take(self, cue: Cue, now_frame: int) -> None:
+        match cue.kind:
+            case CueKind.RING:
+                self._ring(cue.at_frame)
+            case CueKind.CALLER:
+                self._call_announced(cue.at_frame)
+            case CueKind.RING_ENDS | CueKind.RING_CUT:
+                if self.state is State.RINGING:
+                    self._last_frame = max(self._last_frame, cue.at_frame)
+                    self._cut_frame = cue.at_frame if cue.kind is CueKind.RING_CUT else None
+            case CueKind.DIAL_TONE:
+                self._dial_tone(cue.at_frame)
+            case CueKind.KEY | CueKind.RINGBACK:
+                self._dial(cue.at_frame, now_frame, begins=cue.kind is CueKind.KEY)
+            case CueKind.BUSY | CueKind.INFORMATION:
+                self._engage(cue, now_frame)
+            case CueKind.TONE_ENDS:
+                if self.state is State.DIALLING and self._engaged:
+                    self._last_frame = cue.at_frame
+                    self._give_up()
+
+    def _ring(self, at_frame: int) -> None:
+        if self.state is State.IN_CALL:
+            self._hang_up(min(at_frame, self._last_frame))
+        elif self.state is State.DIALLING:
+            self._give_up()
+        if self.state is State.IDLE:
+            self._enter(State.RINGING, at_frame)
+            self._happenings.append(Rings(at_frame=at_frame))
+        self._cut_frame, self._rang = None, True
+        self._last_frame = max(self._last_frame, at_frame)
+
+    def _call_announced(self, at_frame: int) -> None:
+        if self.state is State.IDLE:
+            self._enter(State.RINGING, at_frame)
+            self._happenings.append(Rings(at_frame=at_frame))
+        if self.state is State.RINGING:
+            self._last_frame = max(self._last_frame, at_frame)
+
+    def _dial_tone(self, at_frame: int) -> None:
+        if self.state is State.IN_CALL:
+            heard = self._last_frame
+            self._hang_up(heard if at_frame - heard > _HUNG_UP_BEFORE_FRAMES else max(at_frame, self.since_frame))
+        elif self.state is State.RINGING:
+            self._miss()
+        elif self.state is State.DIALLING and at_frame < self._dialled_frame:
+            # It was there before what was dialled, and is certain only now.
+            self.since_frame = max(min(at_frame, self.since_frame), self._earliest_frame)
+        elif self.state is State.DIALLING and (self._dialled or self._engaged):
+            self._give_up()
+        if self.state is State.IDLE:
+            self._pick_up(at_frame)
+
+    def _dial(self, at_frame: int, now_frame: int, *, begins: bool) -> None:
+        if self.state is State.IDLE and begins:
+            self._pick_up(at_frame)
+        if self.state is State.DIALLING:
+            self._dialled, self._dialled_frame = True, at_frame
+            self._last_frame = now_frame
+
+    def _engage(self, cue: Cue, now_frame: int) -> None:
+        if self.state is State.IN_CALL and cue.kind is CueKind.BUSY:
+            self._hang_up(max(cue.at_frame, self.since_frame))
+            self._earliest_frame = now_frame
+        elif self.state is State.DIALLING:
+            self._engaged = True
+            self._last_frame = now_frame
+
+    def _pick_up(self, at_frame: int) -> None:
+        self._enter(State.DIALLING, max(at_frame, self._earliest_frame))
+        self._happenings.append(PicksUp(at_frame=self.since_frame))
+
+    # what sounds, and what does not
+
+    def _listen(self, seen: Observed) -> None:
+        match self.state:
+            case State.IN_CALL:
+                self._listen_in_call(seen)
+            case State.DIALLING if self._engaged:
+                self._wait(seen, TAIL_FRAMES, self._give_up)
+            case State.IDLE | State.DIALLING | State.RINGING:
+                if self._stirring.is_somebody:
+                    self._answer(self._stirring.first_frame, seen.end_frame)
+                elif self.state is State.RINGING:
+                    overdue = self._rules.ring_overdue if self._rang else _SILENT_RINGING_FRAMES
+                    self._wait(seen, overdue, self._miss)
+                elif self.state is State.DIALLING:
+                    self._wait(seen, self._rules.attempt, self._give_up)
+
+    def _wait(self, seen: Observed, longest: int, give_up: _Act) -> None:
+        if self.state is State.DIALLING:
+            ends = [min(end, seen.end_frame) for _begin, end in seen.explained]
+            self._last_frame = max([self._last_frame, *ends, seen.sound.end_frame])
+        if seen.end_frame - self._last_frame >= longest and not self._stirring.stirs:
+            give_up()
+
+    def _answer(self, first_frame: int, now_frame: int) -> None:
+        route = {State.RINGING: Route.RANG, State.DIALLING: Route.DIALLED}.get(self.state, Route.UNKNOWN)
+        first_frame = max(first_frame, self._earliest_frame)
+        off_hook = first_frame
+        if route is Route.DIALLED:
+            off_hook = self.since_frame
+        elif self._cut_frame is not None and first_frame - self._cut_frame < _CUT_RING_FRAMES:
+            off_hook = min(self._cut_frame, first_frame)
+        reach = max(first_frame - self._rules.lead, self._earliest_frame)
+        # Of ringing, and of a caller ID, nothing is recorded.
+        self._audio_from = max(reach, self._last_frame) if route is Route.RANG else reach
+        self._audio_from = min(self._audio_from, first_frame)
+        self.state, self.since_frame = State.IN_CALL, off_hook
+        self._last_frame = self._alive_frame = now_frame
+        self._noise_frame = 0
+        self._happenings.append(
+            CallBegins(at_frame=off_hook, answered_frame=first_frame, audio_from=self._audio_from, route=route)
+        )
+
+    def _listen_in_call(self, seen: Observed) -> None:
+        if seen.speech:
+            self._alive_frame = seen.end_frame
+            if not seen.explained:
+                self._last_frame = max(self._last_frame, seen.sound.end_frame)
+        elif seen.end_frame - self._last_frame < TAIL_FRAMES:
+            self._last_frame = max(self._last_frame, seen.sound.end_frame)  # the click of a hang-up
+        if seen.alive and seen.end_frame - self._last_frame < self._rules.longest_hold:
+            self._alive_frame = self._noise_frame = seen.end_frame
+        if seen.end_frame - self._alive_frame >= self._rules.hold_over:
+            hung_up = max(self._last_frame, self._noise_frame)
+            self._end_call(hung_up, max(hung_up, self.certain_until(seen.end_frame)), EndReason.SILENCE)
+            self._rest(self._earliest_frame)
+
+    # what follows
+
+    def _miss(self) -> None:
+        self._happenings.append(Missed(at_frame=self._last_frame, since_frame=self.since_frame))
+        self._rest(self._last_frame)
+
+    def _give_up(self) -> None:
+        self._happenings.append(
+            NotAnswered(at_frame=self._last_frame, since_frame=self.since_frame, dialled=self._dialled)
+        )
+        self._rest(self._last_frame)
+
+    def _hang_up(self, at_frame: int) -> None:
+        self._end_call(at_frame, at_frame, EndReason.HUNG_UP)
+        self._rest(at_frame)
+
+    def _end_call(self, at_frame: int, audio_to: int, why: EndReason) -> None:
+        audio_to = max(audio_to, self._audio_from)
+        self._happenings.append(CallEnds(at_frame=max(at_frame, self.since_frame), audio_to=audio_to, why=why))
+        self._earliest_frame = max(self._earliest_frame, audio_to)
+
+    def _split(self, at_frame: int) -> None:
+        self._end_call(at_frame, at_frame, EndReason.LONGEST)
+        self.since_frame = self._audio_from = at_frame
+        self._last_frame = max(self._last_frame, at_frame)
+        self._happenings.append(
+            CallBegins(at_frame=at_frame, answered_frame=at_frame, audio_from=at_frame, goes_on=True)
+        )
+
+    def _enter(self, state: State, at_frame: int) -> None:
+        self.state = state
+        self.since_frame = self._last_frame = at_frame
+        self._rang = self._dialled = self._engaged = False
+        self._cut_frame = None
+        self._stirring.clear()
+
+    def _rest(self, from_frame: int) -> None:
+        self.state = State.IDLE
+        self._earliest_frame = max(self._earliest_frame, from_frame)
+        self._cut_frame = None
+        self._stirring.clear()
 
     def _change_speech(self, at_frame: int, *, on: bool) -> None:
         self._speech = on
         self._happenings.append(SpeechChanges(at_frame=at_frame, on=on))
 
-    # the right-hand side of the table
-
-    def _stay_idle(self, _moment: _Moment) -> State:
-        return State.IDLE
-
-    def _forget_before(self, moment: _Moment) -> State:
-        self._earliest_frame = moment.end_frame
-        return State.IDLE
-
-    def _begin(self, moment: _Moment) -> State:
-        self._open(max(moment.first_frame - self._rules.lead, self._earliest_frame))
-        return self._go_on(moment)
-
-    def _go_on(self, moment: _Moment) -> State:
-        self._sound_end_frame = moment.end_frame
-        return State.IN_CALL
-
-    def _hold_over(self, moment: _Moment) -> State:
-        if moment.end_frame - self._sound_end_frame < self._rules.hold_over:
-            return State.IN_CALL
-        self._close(moment.end_frame, EndReason.SILENCE)
-        return State.IDLE
-
-    def _hang_up(self, moment: _Moment) -> State:
-        self._close(max(moment.first_frame, self._began_frame), EndReason.HUNG_UP)
-        self._earliest_frame = moment.end_frame
-        return State.IDLE
-
-    def _end(self, moment: _Moment) -> State:
-        self._close(moment.first_frame, moment.why)
-        return State.IDLE
-
-    def _split(self, at_frame: int) -> None:
-        self._close(at_frame, EndReason.LONGEST)
-        self._open(at_frame, goes_on=True)
-
-    def _open(self, at_frame: int, *, goes_on: bool = False) -> None:
-        self._began_frame = at_frame
-        self._happenings.append(CallBegins(at_frame=at_frame, goes_on=goes_on))
-
-    def _close(self, at_frame: int, why: EndReason) -> None:
-        self._earliest_frame = at_frame
-        self._happenings.append(CallEnds(at_frame=at_frame, why=why))
+    def _told(self) -> list[Happening]:
+        happenings, self._happenings = self._happenings, []
+        return happenings

@@ -1,4 +1,4 @@
-"""One line followed: what is heard in it, what that means for a call, and who is at the other end.
+"""One line followed: what is heard in it, what that means for a call, who is at the other end, may it be kept.
 
 Pure, and the same for a live line and for a file: nothing about a call is decided anywhere else. What becomes of the
 audio is left to others.
@@ -6,29 +6,92 @@ audio is left to others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 
-from appliance.recorder.countries import Country
-from appliance.recorder.line_ear import LineEar, LineSound, hung_up_in
-from appliance.recorder.line_state import CallBegins, CallEnds, Happening, LineRules, LineState, Observed
+from appliance.recorder.announcement import AnnouncementHeard, AnnouncementListener
+from appliance.recorder.caller_id import CallerId
+from appliance.recorder.consent import ConsentGate, Decision
+from appliance.recorder.keys import Key
+from appliance.recorder.line_ear import EarHeard, LineEar, LineSound
+from appliance.recorder.line_noise import LineNoise
+from appliance.recorder.line_plan import LinePlan
+from appliance.recorder.line_state import (
+    CallBegins,
+    CallEnds,
+    Cue,
+    CueKind,
+    Happening,
+    LineState,
+    Missed,
+    NotAnswered,
+    Observed,
+    PicksUp,
+    Rings,
+    Route,
+    SpeechChanges,
+    State,
+)
 from appliance.recorder.party import Party, PartyFinder
-from appliance.recorder.signals import Pcm, Signals
+from appliance.recorder.ringing import RingChange
+from appliance.recorder.signals import Heard, Pcm, Signals
+from appliance.recorder.star_codes import CodeReader, PlainKey, TypedOrder
+from appliance.recorder.stirring import Sound
+from appliance.recorder.tones import ToneChange
 from appliance.recordings.container import EndReason
-from appliance.terms import RATE_HZ
+from appliance.terms import RATE_HZ, NotKept, Order
 
 _CERTAIN_WITHIN_FRAMES = 2 * RATE_HZ
+_EXPLAINED_FRAMES = 7 * RATE_HZ // 10
+"""So long after what was no speech nothing is speech: the next burst of a tone is yet to be known as one."""
+_BURST_TOLERANCE = 0.1
+_BURST_MARGIN_S = 0.08
+"""A burst of ringing that is off by more than this from every usual one was cut short."""
+_SHORT_TONE = 3 * RATE_HZ // 10
+_DIALS_SOON = 3 * RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """The own side has ordered this, by star code or from outside; `from_frame`: where a code began."""
+
+    at_frame: int
+    from_frame: int
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCallEnds:
+    """A call is over. not_kept: why not; None if it may be kept."""
+
+    ends: CallEnds
+    not_kept: NotKept | None
+    party: Party
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unanswered:
+    """It rang, or somebody dialled, from `since_frame` to `at_frame`, and nobody answered."""
+
+    at_frame: int
+    since_frame: int
+    why: NotKept
+    party: Party
+
+
+Event = CallBegins | SpeechChanges | AnnouncementHeard | Decision | Ordered | KeptCallEnds | Unanswered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """One block. level_dbfs: its loudest 20 ms.  sounds: of the exchange, and keys."""
+    """One block. level_dbfs: its loudest 20 ms.  sounds: of the exchange, and keys.  events: in their order."""
 
     level_dbfs: float
     sounds: Sequence[LineSound]
-    happenings: Sequence[Happening]
+    events: Sequence[Event]
 
 
 class LineWatch:
@@ -36,49 +99,297 @@ class LineWatch:
 
     Args:
         signals: the line's ear for speech, which outlasts the device.
+        is_private: whether the line is private at the time of this frame.
     """
 
-    def __init__(self, signals: Signals, rules: LineRules, country: Country) -> None:
+    def __init__(self, signals: Signals, plan: LinePlan, is_private: Callable[[int], bool]) -> None:
         self._signals = signals
-        self._country = country
-        self._ear = LineEar(country)
-        self._state = LineState(rules)
+        self._plan = plan
+        self._is_private = is_private
+        self._ear = LineEar(plan.country)
+        self._state = LineState(plan.rules)
+        self._noise = LineNoise()
         self._finder = PartyFinder()
+        self._ring_began: int | None = None
+        self._speaks = False
+        self._gate: ConsentGate | None = None
+        self._codes = CodeReader(plan.codes)
+        self._listener: AnnouncementListener | None = None
+        self._listener_frame = 0
+        self._known = Party()
+        self._explained_frame = -_EXPLAINED_FRAMES - 1
+        self.end_frame = 0
+
+    @property
+    def announcement(self) -> str:
+        """The name of the one that is listened for; empty: none."""
+        return self._plan.announcement.name if self._plan.announcement else ""
 
     @property
     def party(self) -> Party:
         """Who is at the other end of the running call, as far as it is known by now."""
         return self._finder.party
 
+    @property
+    def state(self) -> State:
+        return self._state.state
+
+    @property
+    def since_frame(self) -> int | None:
+        """Where what goes on now began: ringing, dialling, a call. None: nothing goes on."""
+        return None if self._state.state is State.IDLE else self._state.since_frame
+
+    @property
+    def gate(self) -> ConsentGate | None:
+        """Of the running call."""
+        return self._gate
+
+    def certain_until(self, end_frame: int) -> int:
+        """Up to where audio surely belongs to the running call."""
+        return self._state.certain_until(end_frame)
+
     def hear(self, first_frame: int, samples: Pcm) -> Watched:
         """Take in the next block; after a hole `lose` comes before it."""
+        self.end_frame = first_frame + samples.size
         heard = self._signals.hear(samples)
-        sounds = self._ear.hear(samples)
-        self._finder.hear(sounds)
-        # A tone of the exchange begins no call; in one it may be what keeps it alive until somebody answers.
-        speech = heard.speech and (self._state.in_call or not self._ear.exchange_sounds)
-        seen = Observed(first_frame=first_frame, frames=samples.size, speech=speech, hung_up_frame=hung_up_in(sounds))
-        happenings = self._state.observe(seen)
-        if any(isinstance(happening, CallBegins) and not happening.goes_on for happening in happenings):
-            self._finder.begin(first_frame)
-        return Watched(level_dbfs=heard.level_dbfs, sounds=sounds, happenings=happenings)
+        self._speaks = heard.speech
+        ear = self._ear.hear(samples)
+        seen = self._observed(first_frame, samples.size, heard, ear)
+        events = list(self._follow(self._state.observe(seen)))
+        for sound in ear.sounds:
+            if isinstance(sound, CallerId):
+                self._finder.hear_caller(sound)
+        self._finder.hear_keys(ear.dialled)
+        events += self._consent(ear, first_frame, samples, stirs=heard.loud is not None)
+        return Watched(level_dbfs=heard.level_dbfs, sounds=ear.sounds, events=events)
 
-    def hear_out(self) -> list[LineSound]:
+    def order(self, order: Order) -> list[Event]:
+        """The own side orders this from outside the line."""
+        return list(self._ordered(Ordered(at_frame=self.end_frame, from_frame=self.end_frame, order=order)))
+
+    def hear_out(self) -> tuple[LineSound, ...]:
         """Nothing more comes: what was heard last, and would have become certain a little later."""
-        sounds = self._ear.hear(np.zeros(_CERTAIN_WITHIN_FRAMES, np.int16))
-        self._finder.hear(sounds)
-        return sounds
+        heard = self._ear.hear(np.zeros(_CERTAIN_WITHIN_FRAMES, np.int16))
+        for sound in heard.sounds:
+            if isinstance(sound, CallerId):
+                self._finder.hear_caller(sound)
+        return heard.sounds
 
-    def lose(self, first_frame: int, frames: int) -> list[Happening]:
+    def run_out(self, at_frame: int) -> list[Event]:
+        """There will never be more."""
+        return list(self._follow(self._state.run_out(at_frame, EndReason.STOPPED)))
+
+    def lose(self, first_frame: int, frames: int) -> list[Event]:
         """Nobody has the audio of these frames."""
-        self._ear = LineEar(self._country, from_frame=first_frame + frames)
-        return self._state.lose(first_frame, frames)
+        self.end_frame = first_frame + frames
+        self._ear = LineEar(self._plan.country, from_frame=self.end_frame)
+        self._ring_began, self._listener = None, None
+        events = list(self._follow(self._state.lose(first_frame, frames)))
+        if self._gate is not None:
+            events += _only(self._gate.lose(self.end_frame))
+        return events
 
-    def break_off(self, at_frame: int, why: EndReason) -> list[Happening]:
+    def break_off(self, at_frame: int, why: EndReason) -> list[Event]:
         """Nothing can be heard from this frame on."""
-        return self._state.break_off(at_frame, why)
+        return list(self._follow(self._state.break_off(at_frame, why)))
 
-    def forget(self, ended: CallEnds) -> None:
-        """All that was to be said of this call has been said: who it was with belongs to no later one."""
-        if ended.why is not EndReason.LONGEST:
-            self._finder.forget()
+    # what is heard
+
+    def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard) -> Observed:
+        self._explained_frame = max([self._explained_frame, *(end for _first, end in ear.explained)])
+        explained = first_frame - self._explained_frame <= _EXPLAINED_FRAMES
+        return Observed(
+            first_frame=first_frame,
+            frames=frames,
+            # A tone of the exchange begins no call; in one it may be what keeps it alive until somebody answers.
+            speech=heard.speech and (self._state.in_call or not explained),
+            sound=_sound(first_frame, heard),
+            cues=tuple(self._cues(ear)),
+            explained=ear.explained,
+            alive=self._noise.says_alive(heard, idle=self._state.state is State.IDLE),
+        )
+
+    def _cues(self, ear: EarHeard) -> Iterator[Cue]:
+        for sound in ear.sounds:
+            match sound:
+                case RingChange():
+                    yield from self._ring_cues(sound)
+                case CallerId():
+                    yield Cue(kind=CueKind.CALLER, at_frame=sound.at_frame)
+                case ToneChange():
+                    kind = _TONE_CUES.get((sound.name, sound.on))
+                    if kind is not None:
+                        yield Cue(kind=kind, at_frame=sound.at_frame)
+                case Key():
+                    pass
+                case _:
+                    assert_never(sound)
+        for key in ear.dialled:
+            since, until = ear.tonal
+            idle = self._state.state is State.IDLE
+            if idle and until - since > _SHORT_TONE and key.first_frame - until < _DIALS_SOON:
+                # A dial tone that was too short to be certain of: what follows says what it was.
+                yield Cue(kind=CueKind.DIAL_TONE, at_frame=since)
+            yield Cue(kind=CueKind.KEY, at_frame=key.first_frame)
+
+    def _ring_cues(self, ring: RingChange) -> Iterator[Cue]:
+        """On a line that is taken only a whole burst is believed: noise may sound like a piece of one."""
+        taken = self._state.state in (State.DIALLING, State.IN_CALL)
+        if ring.on:
+            self._ring_began = ring.at_frame
+            if not taken:
+                yield Cue(kind=CueKind.RING, at_frame=ring.at_frame)
+            return
+        began, self._ring_began = self._ring_began, None
+        whole = began is not None and self._is_whole(ring.at_frame - began)
+        if taken:
+            if whole and began is not None and not self._speaks:
+                yield Cue(kind=CueKind.RING, at_frame=began)
+                yield Cue(kind=CueKind.RING_ENDS, at_frame=ring.at_frame)
+        else:
+            yield Cue(kind=CueKind.RING_ENDS if whole else CueKind.RING_CUT, at_frame=ring.at_frame)
+
+    def _is_whole(self, frames: int) -> bool:
+        bursts = {on for cadence in self._plan.country.ringing.cadences_s for on in cadence[::2]}
+        return any(abs(frames / RATE_HZ - on) < _BURST_TOLERANCE * on + _BURST_MARGIN_S for on in bursts)
+
+    # what follows
+
+    def _follow(self, happenings: Sequence[Happening]) -> Iterator[Event]:
+        for happening in happenings:
+            match happening:
+                case Rings():
+                    self._finder.begin(Route.RANG)
+                case PicksUp():
+                    self._finder.begin(Route.DIALLED)
+                case Missed():
+                    yield self._unanswered(happening, NotKept.MISSED)
+                case NotAnswered():
+                    if happening.dialled:
+                        yield self._unanswered(happening, NotKept.NOT_ANSWERED)
+                case CallBegins():
+                    yield from self._begun(happening)
+                case CallEnds():
+                    yield from self._ended(happening)
+                case SpeechChanges():
+                    yield happening
+                case _:
+                    assert_never(happening)
+
+    def _unanswered(self, happening: Missed | NotAnswered, why: NotKept) -> Unanswered:
+        return Unanswered(
+            at_frame=happening.at_frame, since_frame=happening.since_frame, why=why, party=self._finder.party
+        )
+
+    def _begun(self, begins: CallBegins) -> Iterator[Event]:
+        if not begins.goes_on:
+            yield begins
+            yield from self._answered(begins)
+        elif self._gate is not None and self._gate.is_open:
+            yield begins
+
+    def _answered(self, begins: CallBegins) -> Iterator[Event]:
+        self._finder.answer(begins.answered_frame, begins.route)
+        self._codes = CodeReader(self._plan.codes)
+        self._gate = ConsentGate(self._plan.consent)
+        self._known = self.party
+        private = self._is_private(begins.at_frame)
+        yield from _only(self._gate.answer(begins.answered_frame, self._known, private=private))
+
+    def _ended(self, ends: CallEnds) -> Iterator[Event]:
+        gate = self._gate
+        if gate is None:
+            return
+        if ends.why is EndReason.LONGEST:
+            if gate.is_open:  # of what is not recorded there are no parts
+                yield KeptCallEnds(ends=ends, not_kept=None, party=self.party)
+            return
+        self._gate = None
+        yield from _only(gate.end(ends.at_frame))
+        yield KeptCallEnds(ends=ends, not_kept=gate.refused.why if gate.refused else None, party=self.party)
+        self._finder.begin(Route.UNKNOWN)
+
+    def _consent(self, ear: EarHeard, first_frame: int, samples: Pcm, *, stirs: bool) -> Iterator[Event]:
+        heard = self._hear_announcement(first_frame, samples, stirs=stirs)
+        gate = self._gate
+        if gate is None:
+            return
+        for one in heard:
+            yield one
+            yield from _only(gate.hear_announcement(one))
+        for sound in ear.sounds:
+            match sound:
+                case Key() if sound in ear.dialled:
+                    yield from self._take_key(gate, sound)
+                case ToneChange(name="fax", on=True):
+                    yield from _only(gate.hear_fax(sound.at_frame))
+        if self.party != self._known:
+            self._known = self.party
+            yield from _only(gate.know(self.end_frame, self._known))
+        # An announcement that ends within the time is told a little later.
+        if self._listener is None or not self._listener.running:
+            yield from _only(gate.wait(self.end_frame))
+
+    def _take_key(self, gate: ConsentGate, key: Key) -> Iterator[Event]:
+        taken = self._codes.take(key)
+        match taken:
+            case PlainKey():
+                yield from _only(gate.hear_key(taken))
+            case TypedOrder():
+                yield from self._ordered(
+                    Ordered(at_frame=taken.at_frame, from_frame=taken.from_frame, order=taken.order)
+                )
+
+    def _ordered(self, ordered: Ordered) -> Iterator[Event]:
+        gate = self._gate
+        if gate is None:
+            return
+        yield ordered
+        if ordered.order is Order.CONFIRM:
+            yield from _only(gate.confirm(ordered.at_frame))
+        elif ordered.order is Order.FORGET:
+            yield from _only(gate.forget(ordered.at_frame))
+
+    def _hear_announcement(self, first_frame: int, samples: Pcm, *, stirs: bool) -> list[AnnouncementHeard]:
+        """Listens from the first sound of a possible call on, until its consent is decided."""
+        announcement, gate = self._plan.announcement, self._gate
+        wanted = gate.waits if gate is not None else stirs or self._listener is not None
+        if announcement is None or not wanted:
+            self._listener = None
+            return []
+        if self._listener is None:
+            self._listener, self._listener_frame = AnnouncementListener(announcement), first_frame
+        elif gate is None and not self._state.stirs and not self._listener.running:
+            self._listener = None
+            return []
+        return [
+            AnnouncementHeard(at_frame=self._listener_frame + one.at_frame, share=one.share, whole=one.whole)
+            for one in self._listener.hear(samples)
+        ]
+
+
+_TONE_CUES = {
+    ("dial", True): CueKind.DIAL_TONE,
+    ("ringback", True): CueKind.RINGBACK,
+    ("busy", True): CueKind.BUSY,
+    ("congestion", True): CueKind.BUSY,
+    ("sit", True): CueKind.INFORMATION,
+    ("busy", False): CueKind.TONE_ENDS,
+    ("congestion", False): CueKind.TONE_ENDS,
+}
+
+
+def _sound(first_frame: int, heard: Heard) -> Sound:
+    first, end, steps = heard.loud or (0, -first_frame, 0)
+    return Sound(
+        first_frame=first_frame + first,
+        end_frame=first_frame + end,
+        steps=steps,
+        level_dbfs=heard.level_dbfs,
+        lowest_dbfs=heard.lowest_dbfs,
+    )
+
+
+def _only(decision: Decision | None) -> Iterator[Event]:
+    if decision is not None:
+        yield decision

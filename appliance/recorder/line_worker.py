@@ -1,42 +1,42 @@
-"""What becomes of one line's audio: heard, kept in memory for seconds, recorded while a call is on the line.
+"""What becomes of one line's audio: heard, kept in memory for a while, recorded once a call may be kept.
 
-Promise: audio of a line without a written ground, or outside a call, never leaves memory. A call that cannot be
-recorded (no key, no room, the disk refuses) is said so on the board at once, and recorded from the pre-roll on as
-soon as it can be. Nothing here waits for the vault.
+Promise: audio of a line without a written ground, of no call, or of a call without consent never leaves memory, and
+is wiped there once it is known that it may not be kept. A call that cannot be recorded (no key, no room, the disk
+refuses) is said so on the board at once, and recorded from as far back as memory reaches as soon as it can be.
+Nothing here waits for the vault.
 
-Leaves to others: what a call is (line_state), the file (call), threads and devices (device_worker).
+Leaves to others: what a call is and whether it may be kept (line_watch), the file (call), threads and devices
+(device_worker).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
 from typing import assert_never
 
 import structlog
 
 from appliance.boundary.verbs import IssuedCall
+from appliance.recorder.announcement import AnnouncementHeard
 from appliance.recorder.call import MOST_GAPS, Call, CallStart
-from appliance.recorder.countries import Country
+from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_state import (
-    CallBegins,
-    CallEnds,
-    Happening,
-    LineRules,
-    SpeechChanges,
-)
-from appliance.recorder.line_watch import LineWatch
-from appliance.recorder.party import NOBODY_KNOWN
+from appliance.recorder.line_plan import LinePlan
+from appliance.recorder.line_state import CallBegins, SpeechChanges
+from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordered, Unanswered
+from appliance.recorder.party import NOBODY_KNOWN, Party
 from appliance.recorder.pre_roll import PreRoll
 from appliance.recorder.signals import Pcm, Signals
-from appliance.recorder.vault_link import VaultLink
+from appliance.recorder.vault_link import UnrecordedCall, VaultLink
 from appliance.recorder.wall_time import WallTime
-from appliance.recordings.container import EndReason
+from appliance.recordings.container import Consent, EndReason
 from appliance.recordings.folder import RecordingsFolder
 from appliance.settings import LineSettings
-from appliance.terms import BLOCK_FRAMES, RATE_HZ, LinekeepError
+from appliance.terms import RATE_HZ, LinekeepError, NotKept, Order
 
 _DISK_AGAIN_FRAMES = 5 * RATE_HZ
 """After the disk refused, the next attempt waits so long, or every block would use up a key."""
@@ -52,14 +52,21 @@ NO_ROOM = (
 NO_KEY_YET = "A call waits for its key from the vault. It is recorded as soon as the key comes."
 
 
+PAUSED = "paused"
+"""Why a gap is there that the own side asked for."""
+
+_WAITS_LONGER_FRAMES = 10 * RATE_HZ
+"""Beyond the time for consent: an announcement that ends within it is known a little later."""
+
+
 class LineWorker:
     """One line. All methods are called by the thread of its device.
 
     Args:
         line: its settings.
         signals: the line's ear, new.
-        rules: when a call begins and ends.
-        country: whose exchange sends tones and caller ID.
+        plan: what the settings want, ready for use.
+        local_time: of a moment, in milliseconds since 1970 UTC, where the line is.
         folder: where growing recordings lie.
         software: what the opening record names as the writer.
     """
@@ -68,8 +75,8 @@ class LineWorker:
         self,
         line: LineSettings,
         signals: Signals,
-        rules: LineRules,
-        country: Country,
+        plan: LinePlan,
+        local_time: Callable[[int], datetime],
         *,
         folder: RecordingsFolder,
         room: DiskRoom,
@@ -78,10 +85,12 @@ class LineWorker:
         software: str,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
+        self._settings = line
         self._line = line.line
-        self._ground = line.ground.strip()
+        self._ground = line.ground.strip() if line.consent != "never" else ""
         self._signals = signals
-        self._rules = rules
+        self._plan = plan
+        self._local_time = local_time
         self._folder = folder
         self._room = room
         self._link = link
@@ -89,13 +98,18 @@ class LineWorker:
         self._software = software
         self._log = log
         self._wall_time = WallTime(0)
-        self._country = country
-        self._watch = LineWatch(signals, rules, country)
+        self._watch = self._new_watch()
         self._told_party = NOBODY_KNOWN
-        self._pre_roll = PreRoll(rules.lead + BLOCK_FRAMES)
+        self._hold_back = max(plan.consent.within, plan.rules.lead)
+        self._pre_roll = PreRoll(plan.rules.lead + self._hold_back + _WAITS_LONGER_FRAMES)
+        self._began: CallBegins | None = None
+        """Of the call on the line, as long as the vault has yet to be told of it."""
+        self._granted: Granted | None = None
         self._call: Call | None = None
         self._next_frame: int | None = None
-        """While a call is on the line: its first frame that is not in a recording yet."""
+        """While a call is on the line that may be kept or waits for that: its first frame that is in no recording."""
+        self._paused_from: int | None = None
+        """While the own side wants no recording: where what the vault has not been told of it begins, in the file."""
         self._disk_trouble = ""
         self._disk_again_frame = 0
         self._trouble = ""
@@ -117,9 +131,14 @@ class LineWorker:
         self._pre_roll.add(first_frame, samples)
         watched = self._watch.hear(first_frame, samples)
         self._board.show_level(self._line, watched.level_dbfs)
-        self._follow(watched.happenings)
-        self._record_until(first_frame + samples.size)
+        self._follow(watched.events)
+        for order in self._link.take_orders(self._line):
+            self._follow(self._watch.order(order))
+        if self._watch.gate is not None and self._watch.gate.refused is not None:
+            self._pre_roll.forget_until(self._pre_roll.end_frame)
+        self._record_what_is_certain()
         self._tell_party()
+        self._show_state()
         self._show_trouble(self._obstacle())
 
     def lose(self, first_frame: int, frames: int, why: str) -> None:
@@ -127,9 +146,10 @@ class LineWorker:
         if not self._ground:
             return
         end_frame = first_frame + frames
-        self._pre_roll.forget(end_frame)
-        if frames <= self._rules.longest_gap:
+        if self._granted is not None and frames <= self._plan.rules.longest_gap:
+            self._record_until(first_frame)
             self._fill(frames, why)
+        self._pre_roll.forget(end_frame)
         self._follow(self._watch.lose(first_frame, frames))
         if self._next_frame is not None:
             self._next_frame = max(self._next_frame, end_frame)
@@ -142,35 +162,74 @@ class LineWorker:
     def abandon(self, trouble: str) -> None:
         """After a fault of the program: let go of everything as it is; the vault recovers what was committed."""
         self._let_go()
-        self._next_frame = None
+        self._forget_call()
         self._hear_no_more(trouble)
 
     def _hear_no_more(self, trouble: str) -> None:
-        self._watch = LineWatch(self._signals, self._rules, self._country)
+        self._watch = self._new_watch()
         self._pre_roll.forget(0)
         self._board.show_no_level(self._line)
         self._show_trouble(trouble or self._obstacle())
 
+    def _new_watch(self) -> LineWatch:
+        return LineWatch(self._signals, self._plan, self._is_private)
+
+    def _is_private(self, frame: int) -> bool:
+        return self._plan.private.covers(self._local_time(self._wall_time.at_ms(frame)))
+
     # the call's way
 
-    def _follow(self, happenings: Iterable[Happening]) -> None:
-        for happening in happenings:
-            match happening:
+    def _follow(self, events: Iterable[Event]) -> None:
+        for event in events:
+            match event:
                 case CallBegins():
-                    self._next_frame = happening.at_frame
-                case CallEnds():
-                    self._record_until(happening.at_frame)
-                    self._tell_party()
-                    self._end(happening.at_frame, happening.why)
-                    self._watch.forget(happening)
-                case SpeechChanges():
+                    self._began, self._next_frame = event, event.audio_from
+                case Granted():
+                    self._granted = event
+                case Refused():
+                    self._refuse(event.why)
+                case Ordered():
+                    self._take_order(event)
+                case KeptCallEnds():
+                    self._end(event)
+                case Unanswered():
+                    self._tell_unrecorded(event.since_frame, event.at_frame, event.party, event.why)
+                    self._pre_roll.forget_until(event.at_frame)
+                case SpeechChanges() | AnnouncementHeard():
                     pass
                 case _:
-                    assert_never(happening)
+                    assert_never(event)
+
+    def _refuse(self, why: NotKept) -> None:
+        """Nothing of the call may be kept, and what is recorded of it must go."""
+        self._granted, self._next_frame = None, None
+        self._pre_roll.forget_until(self._pre_roll.end_frame)
+        if self._call is not None:
+            with contextlib.suppress(LinekeepError):  # the file is let go of even so
+                self._call.abandon()
+            self._link.drop_call(self._call.call, why)
+            self._log.info("call_dropped", call=self._call.call, line=self._line, why=why.value)
+            self._call, self._began = None, None
+            self._board.show_call(self._line, None)
+
+    def _take_order(self, ordered: Ordered) -> None:
+        if ordered.order is Order.PAUSE and self._paused_from is None and self._granted is not None:
+            self._record_until(ordered.from_frame)
+            self._paused_from = self._call.frames if self._call else 0
+        elif ordered.order is Order.RESUME and self._paused_from is not None:
+            self._record_until(ordered.at_frame)
+            self._report_pause()
+            self._paused_from = None
+
+    def _record_what_is_certain(self) -> None:
+        """What follows the last sound may be the silence after the call; it waits, as long as memory has room."""
+        end_frame = self._pre_roll.end_frame
+        if self._granted is not None and self._next_frame is not None:
+            self._record_until(max(self._watch.certain_until(end_frame), end_frame - self._hold_back))
 
     def _record_until(self, end_frame: int) -> None:
-        """Bring the recording of the call on the line, if there is one, up to this frame."""
-        if self._next_frame is None:
+        """Bring the recording of the call on the line, if it may be kept, up to this frame."""
+        if self._granted is None or self._next_frame is None or end_frame <= self._next_frame:
             return
         if self._room.is_low():
             self._finish(EndReason.DISK_FULL)
@@ -202,17 +261,23 @@ class LineWorker:
         return call
 
     def _start_of(self, issued: IssuedCall, started_at_ms: int) -> CallStart:
+        if self._granted is None:
+            raise RuntimeError("a recording was to begin without a ground")
         return CallStart(
             issued=issued,
             line=self._line,
             ground=self._ground,
             software=self._software,
             started_at_ms=started_at_ms,
+            consent=Consent(at_ms=self._wall_time.at_ms(self._granted.at_frame), by=self._granted.by),
         )
 
     def _feed(self, call: Call, end_frame: int) -> None:
-        for piece in self._pre_roll.between(self._next_frame or 0, end_frame):
-            call.add(piece)
+        first_frame = self._next_frame or 0
+        if self._paused_from is None:
+            call.add(self._pre_roll.between(first_frame, end_frame))
+        else:
+            call.add_gap(end_frame - first_frame, PAUSED)
         self._next_frame = end_frame
 
     def _fill(self, frames: int, why: str) -> None:
@@ -228,6 +293,13 @@ class LineWorker:
         except LinekeepError as trouble:
             self._give_up(trouble)
 
+    def _report_pause(self) -> None:
+        """Tell the vault of a pause that is over: it needs that only where the recording must be recovered."""
+        if self._call is not None and self._paused_from is not None:
+            frames = self._call.frames - self._paused_from
+            if frames > 0:
+                self._link.report_gap(self._call.call, self._paused_from, frames, PAUSED)
+
     def _tell_party(self) -> None:
         """Tell the vault who is at the other end of the recorded call, as soon as it is known, and when it changes."""
         party = self._watch.party
@@ -235,19 +307,45 @@ class LineWorker:
             self._told_party = party
             self._link.note_party(self._call.call, party)
 
-    def _end(self, at_frame: int, why: EndReason) -> None:
-        """The call on the line is over."""
-        if self._call is None and self._next_frame is not None and self._next_frame < at_frame:
-            self._log.warning("call_not_recorded", line=self._line, why=self._obstacle())
-        self._finish(why)
-        self._next_frame = None
+    def _end(self, ended: KeptCallEnds) -> None:
+        """The call on the line is over, or goes on in the next recording."""
+        began, ends = self._began, ended.ends
+        if ended.not_kept is None:
+            self._record_until(ends.audio_to)
+            self._report_pause()
+            if self._call is None and self._next_frame is not None and self._next_frame < ends.audio_to:
+                self._log.warning("call_not_recorded", line=self._line, why=self._obstacle())
+            self._finish(ends.why, ended.party)
+        elif began is not None:
+            self._tell_unrecorded(began.at_frame, ends.at_frame, ended.party, ended.not_kept)
+        self._pre_roll.forget_until(ends.audio_to)
+        if ends.why is not EndReason.LONGEST:
+            self._forget_call()
+        elif self._paused_from is not None:
+            self._paused_from = 0
 
-    def _finish(self, why: EndReason) -> None:
+    def _forget_call(self) -> None:
+        self._began = self._granted = self._next_frame = self._paused_from = None
+
+    def _tell_unrecorded(self, since_frame: int, at_frame: int, party: Party, why: NotKept) -> None:
+        self._link.note_unrecorded(
+            self._line,
+            UnrecordedCall(
+                started_at_ms=self._wall_time.at_ms(since_frame),
+                length_ms=(at_frame - since_frame) * 1000 // RATE_HZ,
+                party=party if self._settings.unrecorded_numbers else replace(party, number=""),
+                why=why,
+            ),
+        )
+        self._log.info("call_not_kept", line=self._line, why=why.value)
+
+    def _finish(self, why: EndReason, party: Party | None = None) -> None:
         """Close the running recording, if there is one; the call on the line may go on."""
         if self._call is None:
             return
+        party = party or self._watch.party
         try:
-            self._call.finish(why)
+            self._call.finish(why, direction=party.direction, number=party.number)
         except LinekeepError as trouble:
             self._give_up(trouble)
             return
@@ -292,7 +390,7 @@ class LineWorker:
             return ""
         if self._pre_roll.end_frame < self._disk_again_frame:
             return self._disk_trouble
-        waits = NO_KEY_YET if self._next_frame is not None else ""
+        waits = NO_KEY_YET if self._granted is not None else ""
         return self._link.why_no_key(self._line) or waits
 
     def _show_trouble(self, trouble: str) -> None:

@@ -1,55 +1,41 @@
-"""Who called whom: direction and number of a call, from what was heard before it and at its beginning.
+"""Who called whom: the number of a call, from what was heard before it and at its beginning.
 
-Pure. Time is counted in frames of the line, as in `line_state`.
+Pure. Whether a call came in or went out is seen by `line_state`: it rang, or somebody dialled.
 
-    heard                                                                        the call
-    a ring up to 12 s before it, or in it (nobody rings a line that is taken)    came in
-    a caller ID up to a minute before it, in its first 4 s, or beside a ring     came in, from that number
-    nothing of these, and keys: before it, or from its first 3 s on              went out, to those keys
-    nothing of this                                                              unknown
+    heard                                                              the number
+    a caller ID since it began to ring                                 of who calls
+    keys since somebody has picked up, or where no dial tone           that was dialled
+        was heard: from the call's first 3 s on
+    a caller ID in the middle of a call                                is not believed: either side can sing one
+    a key later in a call                                              is for whoever was called
 
-Keys are one number as long as less than 5 s lie between two of them; what is pressed later in the call is for whoever
-was called. Dial tone begins a number anew. In the middle of a call either side can sing keys or a caller ID into the
-line: they are not believed there.
+Keys are one number as long as less than 5 s lie between two of them, and as long as nobody has answered. Dial tone
+begins a number anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from appliance.recorder.caller_id import CallerId
 from appliance.recorder.keys import Key
-from appliance.recorder.line_ear import LineSound
-from appliance.recorder.ringing import RingChange
-from appliance.recorder.tones import ToneChange
-from appliance.terms import RATE_HZ
+from appliance.recorder.line_state import Route
+from appliance.terms import RATE_HZ, Direction
 
-_RANG_BEFORE = 12 * RATE_HZ
-_CALLER_BEFORE = 60 * RATE_HZ
-_CALLER_AFTER = 4 * RATE_HZ
-_CALLER_BESIDE_RING = 8 * RATE_HZ
 _FIRST_KEY_AFTER = 3 * RATE_HZ
 _KEYS_APART = 5 * RATE_HZ
 _FEWEST_KEYS = 2
 _MOST_KEYS = 32
 
 
-class Direction(StrEnum):
-    """As the catalogue has them."""
-
-    IN = "in"
-    OUT = "out"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
-    """The other side. number: digits, * and #; empty if it is not known."""
+    """The other side. number: digits, * and #; empty if it is not known.  withheld: the exchange said so."""
 
     direction: Direction = Direction.UNKNOWN
     number: str = ""
+    withheld: bool = False
 
     def __repr__(self) -> str:
         return f"Party({self.direction.value}, a number)" if self.number else f"Party({self.direction.value})"
@@ -59,61 +45,59 @@ NOBODY_KNOWN = Party()
 
 
 class PartyFinder:
-    """One line's memory of who is at the other end. Feed it everything that is heard, in calls and between them."""
+    """One line's memory of who is at the other end."""
 
     def __init__(self) -> None:
-        self.forget()
+        self.begin(Route.UNKNOWN)
 
-    def forget(self) -> None:
-        """A call is over, or the line was not heard: what came before belongs to no later call."""
-        self._began: int | None = None
-        self._rang: int | None = None
+    def begin(self, route: Route) -> None:
+        """It begins to ring, or somebody has picked up: what came before belongs to no later call."""
+        self._route = route
         self._caller: CallerId | None = None
         self._keys = ""
         self._last_key: int | None = None
+        self._answered: int | None = None
 
-    def begin(self, at_frame: int) -> None:
-        """A call has begun, and its first sound was at this frame."""
-        self._began = at_frame
+    def answer(self, at_frame: int, route: Route) -> None:
+        """A call has begun, and its first sound was at this frame. A number may still be under way."""
+        self._answered = at_frame
+        if route is Route.UNKNOWN:
+            self.begin(route)
+            self._answered = at_frame
 
-    def hear(self, sounds: Iterable[LineSound]) -> None:
-        for sound in sounds:
-            match sound:
-                case RingChange():
-                    self._rang = sound.at_frame
-                case CallerId():
-                    self._take_caller(sound)
-                case Key():
-                    self._take_key(sound)
-                case ToneChange(name="dial", on=True):
-                    self._keys, self._caller, self._rang = "", None, None
-                case ToneChange():
-                    pass
+    def hear_caller(self, caller: CallerId) -> None:
+        """Take in who calls; in a call it is not believed."""
+        if self._answered is None:
+            self._caller = caller
+
+    def hear_keys(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._take_key(key)
 
     @property
     def party(self) -> Party:
-        """Of the running call, as far as it is known by now."""
-        began = self._began
-        if began is None:
-            return NOBODY_KNOWN
-        caller = self._caller if self._caller and self._caller.at_frame > began - _CALLER_BEFORE else None
-        if caller or (self._rang is not None and self._rang > began - _RANG_BEFORE):
-            return Party(direction=Direction.IN, number=caller.number if caller else "")
-        if len(self._keys) >= _FEWEST_KEYS:
+        """As far as it is known by now."""
+        if self._route is Route.RANG:
+            caller = self._caller
+            return Party(
+                direction=Direction.IN,
+                number=caller.number if caller else "",
+                withheld=caller is not None and caller.withheld,
+            )
+        if self._route is Route.DIALLED or len(self._keys) >= _FEWEST_KEYS:
             return Party(direction=Direction.OUT, number=self._keys)
         return NOBODY_KNOWN
 
-    def _take_caller(self, caller: CallerId) -> None:
-        began, rang = self._began, self._rang
-        is_early = began is None or caller.at_frame - began <= _CALLER_AFTER
-        if is_early or (rang is not None and caller.at_frame - rang <= _CALLER_BESIDE_RING):
-            self._caller, self._keys = caller, ""
-
     def _take_key(self, key: Key) -> None:
+        if self._route is Route.RANG or (self._route is Route.DIALLED and self._answered is not None):
+            return
         goes_on = self._last_key is not None and key.first_frame - self._last_key <= _KEYS_APART
-        if not goes_on:
-            if self._began is not None and key.first_frame - self._began > _FIRST_KEY_AFTER:
-                return
-            self._keys = ""
+        answered = self._answered
+        if (
+            self._route is Route.UNKNOWN
+            and not goes_on
+            and (answered is None or key.first_frame - answered > _FIRST_KEY_AFTER)
+        ):
+            return
         self._keys = (self._keys + key.digit)[:_MOST_KEYS]
         self._last_key = key.end_frame

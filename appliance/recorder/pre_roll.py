@@ -1,50 +1,54 @@
-"""The last seconds of a line, in memory only: what a call may reach back to.
+"""The newest audio of a line, in memory only: what a call may reach back to, and where it waits for its consent.
 
-What leaves here without belonging to a call is gone; nothing in this file knows a disk.
+What leaves here without belonging to a call is gone: overwritten by what comes after it, or with zeros when it must
+not be kept. Nothing in this file knows a disk; the process's memory is locked and never dumped.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import numpy as np
 
 from appliance.recorder.signals import Pcm
 
 
 class PreRoll:
-    """Blocks without a hole between them, the newest `keep_frames` frames and what completes a block."""
+    """The newest `keep_frames` frames without a hole between them, in one place of that size."""
 
     def __init__(self, keep_frames: int) -> None:
-        self._keep_frames = keep_frames
-        self._blocks: deque[tuple[int, Pcm]] = deque()
+        self._kept = np.zeros(keep_frames, np.int16)
+        self.first_frame = 0
+        """The oldest frame that is still here."""
         self.end_frame = 0
         """The frame after the newest one."""
 
-    @property
-    def first_frame(self) -> int:
-        """The oldest frame that is still here."""
-        return self._blocks[0][0] if self._blocks else self.end_frame
-
     def add(self, first_frame: int, samples: Pcm) -> None:
+        """Take in the next frames; behind a hole, everything before it is dropped. They must fit."""
         if first_frame != self.end_frame:
-            self._blocks.clear()
-        self._blocks.append((first_frame, samples))
+            self.forget(first_frame)
         self.end_frame = first_frame + samples.size
-        # The newest block always stays, however short the pre-roll: a call that begins now begins with it.
-        while len(self._blocks) > 1 and self._blocks[1][0] <= self.end_frame - self._keep_frames:
-            self._blocks.popleft()
+        head, rest = self._parts(first_frame, self.end_frame)
+        head[:], rest[:] = samples[: head.size], samples[head.size :]
+        self.first_frame = max(self.first_frame, self.end_frame - self._kept.size)
 
     def forget(self, next_frame: int) -> None:
-        """Drop everything; the next block begins at this frame."""
-        self._blocks.clear()
-        self.end_frame = next_frame
+        """Wipe everything; the next frames begin here."""
+        self.forget_until(self.end_frame)
+        self.first_frame = self.end_frame = next_frame
 
-    def between(self, from_frame: int, to_frame: int) -> list[Pcm]:
-        """The samples of these frames, as far as they are still here."""
-        found: list[Pcm] = []
-        for first_frame, samples in reversed(self._blocks):
-            if first_frame + samples.size <= from_frame:
-                break
-            piece = samples[max(from_frame - first_frame, 0) : max(to_frame - first_frame, 0)]
-            if piece.size:
-                found.append(piece)
-        return found[::-1]
+    def forget_until(self, frame: int) -> None:
+        """Wipe what lies before this frame."""
+        frame = min(frame, self.end_frame)
+        for part in self._parts(self.first_frame, frame):
+            part.fill(0)
+        self.first_frame = max(self.first_frame, frame)
+
+    def between(self, from_frame: int, to_frame: int) -> Pcm:
+        """A copy of these frames, as far as they are still here; shape (frames,)."""
+        return np.concatenate(self._parts(max(from_frame, self.first_frame), min(to_frame, self.end_frame)))
+
+    def _parts(self, first_frame: int, end_frame: int) -> tuple[Pcm, Pcm]:
+        """Where these frames lie: in one part, or in two where the end of the place comes between."""
+        frames, size = max(end_frame - first_frame, 0), self._kept.size
+        place = first_frame % size
+        head = min(frames, size - place)
+        return self._kept[place : place + head], self._kept[: frames - head]

@@ -14,19 +14,22 @@ from typing import Any, assert_never
 
 import numpy as np
 
+from appliance.recorder.announcement import AnnouncementHeard
 from appliance.recorder.caller_id import CallerId
-from appliance.recorder.countries import COUNTRIES
+from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.keys import Key
 from appliance.recorder.line_ear import LineSound
-from appliance.recorder.line_state import CallBegins, CallEnds, Happening, SpeechChanges, rules_from
-from appliance.recorder.line_watch import LineWatch
+from appliance.recorder.line_plan import plan_of
+from appliance.recorder.line_state import CallBegins, SpeechChanges
+from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordered, Unanswered
+from appliance.recorder.party import Party
 from appliance.recorder.ringing import RingChange
 from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.tones import ToneChange
 from appliance.recordings.container import EndReason
-from appliance.settings import RecorderSettings
+from appliance.settings import LineSettings, RecorderSettings
 from appliance.sound_file import read_sound_file
-from appliance.terms import BLOCK_FRAMES, RATE_HZ
+from appliance.terms import BLOCK_FRAMES, RATE_HZ, NotKept
 
 _DATED_BACK_S = 20.0
 """A cadence is certain after two periods of it; the longest, ringback in Austria, is 6 s."""
@@ -38,71 +41,64 @@ Told = dict[str, Any]
 
 
 def replay(path: Path, settings: RecorderSettings) -> Iterator[Told]:
-    """Tell each happening of a sound file, in the order of time.
+    """Tell each happening of a sound file, in the order of time. What is told is described in docs/replay.md.
 
-    Every happening has `t` (seconds from the file's start), `what` and `line` (line1 is the first channel):
-
-        ring                state: on or off, for each burst
-        caller_id           number, name: null if there is none; withheld: true or false; standard: v23, bell202, dtmf
-        dtmf                digit
-        tone                name: dial, ringback, busy, congestion or sit; state: on or off
-        fax                 a fax machine's or modem's tone begins
-        speech              state: on or off
-        call_begin          t is the first frame that the recording would hold; direction: in, out or unknown;
-                            number: null if it is not known
-        call_end            seconds: the recording's length; why: an EndReason, or end_of_file
-
-    Nothing that follows a call's beginning is told before the call is over: who called may show late.
-
+    Args:
+        settings: its nth line is the file's nth channel; a channel without one is a line with consent by key.
     Raises:
-        SettingsTrouble: the file cannot be read, or is none.
+        SettingsTrouble: the file, or an announcement of the settings, cannot be read, or is no sound.
     """
     sound = read_sound_file(path)
-    rules, country = rules_from(settings), COUNTRIES[settings.country]
-    lines = [
-        _Line(f"line{channel + 1}", LineWatch(Signals(settings.speech_above_floor_db), rules, country))
-        for channel in range(sound.shape[1])
-    ]
-    looks_back_s = max(rules.lead / RATE_HZ, _DATED_BACK_S)
+    lines = [_Line(f"line{channel + 1}", _watch(channel, settings)) for channel in range(sound.shape[1])]
     order = _Order()
     for first_frame in range(0, len(sound), BLOCK_FRAMES):
         block = sound[first_frame : first_frame + BLOCK_FRAMES]
         for channel, line in enumerate(lines):
             order.add(line.hear(first_frame, np.ascontiguousarray(block[:, channel])))
         # What is noticed later began no earlier than this.
-        noticed_s = (first_frame + BLOCK_FRAMES) / RATE_HZ - looks_back_s
-        yield from order.up_to(
-            min([noticed_s, *(_just_before(line.call_begin["t"]) for line in lines if line.call_begin)])
-        )
+        noticed_s = (first_frame + BLOCK_FRAMES) / RATE_HZ - _DATED_BACK_S
+        yield from order.up_to(min([noticed_s, *(_just_before(line.since_s) for line in lines)]))
     for line in lines:
         order.add(line.end(len(sound)))
     yield from order.up_to(float("inf"))
 
 
+def _watch(channel: int, settings: RecorderSettings) -> LineWatch:
+    lines = settings.lines
+    line = lines[channel] if channel < len(lines) else LineSettings(name="line", alsa="file")
+    # A file has no date, so nothing in it is at a private hour.
+    return LineWatch(Signals(settings.speech_above_floor_db), plan_of(line, settings), lambda _frame: False)
+
+
 class _Line:
-    """One channel. `call_begin`: of the running call, told when it is over."""
+    """One channel."""
 
     def __init__(self, name: str, watch: LineWatch) -> None:
         self._name = name
         self._watch = watch
-        self._began_frame = 0
-        self.call_begin: Told | None = None
+        self._begins: CallBegins | None = None
+
+    @property
+    def since_s(self) -> float:
+        """Nothing that is still to be told began before this."""
+        since = self._watch.since_frame
+        return math.inf if since is None else _seconds(since)
 
     def hear(self, first_frame: int, samples: Pcm) -> Iterator[Told]:
         watched = self._watch.hear(first_frame, samples)
         yield from (told for sound in watched.sounds if (told := self._heard(sound)))
-        for happening in watched.happenings:
-            yield from self._told(happening)
+        for event in watched.events:
+            yield from self._told(event)
 
     def end(self, at_frame: int) -> Iterator[Told]:
         late = [sound for sound in self._watch.hear_out() if _frame_of(sound) <= at_frame]
         yield from (told for sound in late if (told := self._heard(sound)))
-        for happening in self._watch.break_off(at_frame, EndReason.STOPPED):
-            for told in self._told(happening):
-                yield told | {"why": END_OF_FILE} if told["what"] == "call_end" else told
+        for event in self._watch.run_out(at_frame):
+            for told in self._told(event):
+                yield told | {"why": END_OF_FILE} if told.get("why") == EndReason.STOPPED else told
 
     def _heard(self, sound: LineSound) -> Told | None:
-        told: Told = {"t": _seconds(_frame_of(sound)), "what": "", "line": self._name}
+        told = self._at(_frame_of(sound))
         match sound:
             case RingChange():
                 return told | {"what": "ring", "state": _state(on=sound.on)}
@@ -118,27 +114,64 @@ class _Line:
             case _:
                 assert_never(sound)
 
-    def _told(self, happening: Happening) -> Iterator[Told]:
-        told: Told = {"t": _seconds(happening.at_frame), "what": "", "line": self._name}
-        match happening:
+    def _told(self, event: Event) -> Iterator[Told]:
+        if isinstance(event, KeptCallEnds):
+            yield from self._call(event)
+            return
+        told = self._at(event.at_frame)
+        match event:
             case CallBegins():
-                self._began_frame = happening.at_frame
-                self.call_begin = told | {"what": "call_begin"}
-            case CallEnds():
-                party = self._watch.party
-                if self.call_begin is not None:
-                    yield self.call_begin | {"direction": party.direction.value, "number": party.number or None}
-                self.call_begin = None
-                length = _seconds(happening.at_frame - self._began_frame)
-                yield told | {"what": "call_end", "seconds": length, "why": happening.why.value}
-                self._watch.forget(happening)
+                self._begins = event
+            case Unanswered(why=NotKept.MISSED):
+                yield told | {"what": "missed_call", "number": event.party.number or None}
+            case Unanswered():
+                yield self._at(event.since_frame) | {"what": "call_begin"} | _of_party(event.party)
+                length = _seconds(event.at_frame - event.since_frame)
+                yield told | {"what": "call_end", "kept": False, "why": event.why.value, "seconds": length}
+            case Granted():
+                yield told | {"what": "consent", "given": True, "by": event.by.value}
+            case Refused():
+                yield told | {"what": "consent", "given": False, "by": "none", "why": event.why.value}
+            case AnnouncementHeard():
+                yield told | {"what": "announcement", "name": self._watch.announcement, "heard": round(event.share, 2)}
+            case Ordered():
+                yield told | {"what": "order", "order": event.order.value}
             case SpeechChanges():
-                yield told | {"what": "speech", "state": _state(on=happening.on)}
+                yield told | {"what": "speech", "state": _state(on=event.on)}
             case _:
-                assert_never(happening)
+                assert_never(event)
+
+    def _call(self, ended: KeptCallEnds) -> Iterator[Told]:
+        begins, ends = self._begins, ended.ends
+        if begins is None:
+            return
+        audio = {"audio_from": _seconds(begins.audio_from), "audio_to": _seconds(ends.audio_to)}
+        yield self._at(begins.at_frame) | {"what": "call_begin", **_of_party(ended.party)} | audio
+        why = ends.why.value if ended.not_kept is None else ended.not_kept.value
+        length = _seconds(ends.at_frame - begins.at_frame)
+        yield self._at(ends.at_frame) | {
+            "what": "call_end",
+            "kept": ended.not_kept is None,
+            "why": why,
+            "seconds": length,
+        }
+
+    def _at(self, frame: int) -> Told:
+        return {"t": _seconds(frame), "what": "", "line": self._name}
 
 
-_RANKS = {("speech", "off"): 0, ("call_end", None): 1, ("call_begin", None): 2, ("speech", "on"): 3}
+def _of_party(party: Party) -> Told:
+    return {"direction": party.direction.value, "number": party.number or None}
+
+
+_RANKS = {
+    ("speech", "off"): 0,
+    ("consent", None): 1,
+    ("call_end", None): 2,
+    ("missed_call", None): 2,
+    ("call_begin", None): 3,
+    ("speech", "on"): 4,
+}
 """What comes first of several at the same moment; what is heard comes before what follows from it."""
 
 

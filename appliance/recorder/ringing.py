@@ -119,6 +119,13 @@ class RingListener:
         self._owner: _Ear | None = None
         self._last_end = 0
 
+    @property
+    def ringing(self) -> bool:
+        """A burst is on, or has probably begun. Clicks, which may pass for speech, show in their first 200 ms, the tone
+        itself in its first half second; it stays true for up to half a second after the end."""
+        ears = (*self._tone_ears, *self._click_ears)
+        return any(ear.likely for ear in ears) or self._clicks.heard_in(self._windows.newest)
+
     def hear(self, samples: Pcm) -> list[RingChange]:
         """Take in the next samples of the line.
 
@@ -169,6 +176,10 @@ class _Ear:
         self._batches = 0
         self._told = False
         self._spent = False
+
+    @property
+    def likely(self) -> bool:
+        return (self._bursts.on and not self._spent) or self._bursts.begins
 
     def follow(self, window: int, levels: list[float], likely: list[bool]) -> Iterator[tuple[int, bool]]:
         limit = self._above * self._noise
@@ -274,6 +285,9 @@ class _Clicks:
         here = energies[BACK_STEPS:-AHEAD_STEPS]
         likely = (here > 0) & (here >= _PART * highest_around(energies))
         return here.T.tolist(), likely.T.tolist()
+
+    def heard_in(self, windows: Matrix) -> bool:
+        return any(self._strength(windows, combs).any() for combs in self._shapes)
 
     def _strength(self, windows: Matrix, combs: list[Matrix]) -> Matrix:
         strength = np.zeros(len(windows), np.float32)

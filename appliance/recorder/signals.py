@@ -72,13 +72,18 @@ class Heard:
     """One block. Levels are those of the band above 200 Hz; 0 dBFS is a full-scale square wave.
 
     level_dbfs: the loudest 20 ms of the block.
+    lowest_dbfs: its quietest 20 ms.
     speech: somebody speaks at the block's end.
     floor_dbfs: the line's own noise.
+    loud: the 20 ms steps that are louder than the noise, speech or not: first frame, end of the last and how many.
+        Frames count from the block's first one, and may lie a little before it. None: there is none.
     """
 
     level_dbfs: float
     speech: bool
     floor_dbfs: float
+    lowest_dbfs: float = -100.0
+    loud: tuple[int, int, int] | None = None
 
 
 SILENCE = Heard(level_dbfs=-100.0, speech=False, floor_dbfs=PRIOR_DBFS)
@@ -105,12 +110,20 @@ class Signals:
         Args:
             samples: int16, shape (frames,). What does not fill a 20 ms step waits for the next block.
         """
+        before = self._rest.size
         energies = _step_energies(self._whole_steps(samples))
         if energies:
             floor = self._floor.energy
-            self._decide(energies, max(floor * self._onset_gain, _LOWEST_SPEECH))
-            self._floor.add(min(energies), len(energies))
-            self._heard = Heard(level_dbfs=_dbfs(max(energies)), speech=self._speech, floor_dbfs=_dbfs(floor))
+            loud = self._decide(energies, max(floor * self._onset_gain, _LOWEST_SPEECH))
+            lowest = min(energies)
+            self._floor.add(lowest, len(energies))
+            self._heard = Heard(
+                level_dbfs=_dbfs(max(energies)),
+                speech=self._speech,
+                floor_dbfs=_dbfs(floor),
+                lowest_dbfs=_dbfs(lowest),
+                loud=_span(loud, -before),
+            )
         return self._heard
 
     def _whole_steps(self, samples: Pcm) -> Pcm:
@@ -120,11 +133,15 @@ class Signals:
         self._rest = samples[whole:].copy()
         return samples[:whole]
 
-    def _decide(self, energies: list[float], onset: float) -> None:
+    def _decide(self, energies: list[float], onset: float) -> list[int]:
+        """Follow the speech, and say which steps are loud."""
         release = onset * self._release_gain
         if self._awake > 0:
             onset = release
-        for energy in energies:
+        loud = []
+        for step, energy in enumerate(energies):
+            if energy > onset:
+                loud.append(step)
             self._loud = (self._loud << 1 | (energy > onset)) & _ONSET_MASK
             self._audible = (self._audible << 1 | (energy > release)) & _RELEASE_MASK
             if self._speech:
@@ -132,6 +149,14 @@ class Signals:
             else:
                 self._speech = self._loud.bit_count() >= _ONSET_STEPS
         self._awake = _AWAKE_STEPS if self._speech else self._awake - len(energies)
+        return loud
+
+
+def _span(steps: list[int], first_frame: int) -> tuple[int, int, int] | None:
+    """First frame, end and number of some steps; the first step of all begins at that frame."""
+    if not steps:
+        return None
+    return first_frame + steps[0] * STEP_FRAMES, first_frame + (steps[-1] + 1) * STEP_FRAMES, len(steps)
 
 
 class _NoiseFloor:

@@ -29,7 +29,7 @@ from appliance.recordings import container, disk, ogg
 from appliance.recordings.container import ClosingRecord, EndReason, Gap, OpeningRecord
 from appliance.recordings.sealing import HEADER_BYTES, SEGMENT_BYTES, SegmentOpener
 from appliance.recordings.writer import STAGED_SUFFIX, RecordingWriter
-from appliance.terms import CallId, DamagedRecording, StorageTrouble
+from appliance.terms import CallId, DamagedRecording, Direction, StorageTrouble
 
 RECOVERED_SUFFIX = ".tmp"
 """A recovered recording bears its name with this suffix until it is complete and durable."""
@@ -66,6 +66,8 @@ def recover(
     key: bytes,
     ended_at_ms: int,
     gaps: tuple[Gap, ...] = (),
+    direction: Direction = Direction.UNKNOWN,
+    number: str = "",
     peaks: str = "",
 ) -> Recovery:
     """Write what is left of a cut-off recording as a new, complete one.
@@ -75,6 +77,7 @@ def recover(
         target_path: replaced if it exists.
         ended_at_ms: milliseconds since 1970 UTC of the last sign of life.
         gaps: known from elsewhere; those behind the recovered audio are left out.
+        direction, number: with whom the call was, as far as it was heard; a recording of format 1 does not say it.
         peaks: for the closing record, of the recovered audio.
     Raises:
         NothingToRecover: not even one packet of audio is left; nothing was written.
@@ -86,11 +89,23 @@ def recover(
         _check_left_by_writer(source)
         authentic = _AuthenticPart(source, key=key, call=call)
         unfinished = target_path.with_name(target_path.name + RECOVERED_SUFFIX)
-        closing = _rewrite(authentic, unfinished, key=key, told=(ended_at_ms, gaps, peaks))
+        told = _Told(ended_at_ms=ended_at_ms, gaps=gaps, direction=direction, number=number, peaks=peaks)
+        closing = _rewrite(authentic, unfinished, key=key, told=told)
         _publish(unfinished, target_path)
         return Recovery(closing=closing, unauthenticated_bytes=authentic.bytes_left_out)
     finally:
         os.close(source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the caller of `recover` knows for the closing record."""
+
+    ended_at_ms: int
+    gaps: tuple[Gap, ...]
+    direction: Direction
+    number: str
+    peaks: str
 
 
 class _AuthenticPart:
@@ -160,16 +175,14 @@ class _AudioEnd:
         self._writer.write(ogg.as_last_page(self._held))
 
 
-def _rewrite(
-    authentic: _AuthenticPart, path: Path, *, key: bytes, told: tuple[int, tuple[Gap, ...], str]
-) -> ClosingRecord:
+def _rewrite(authentic: _AuthenticPart, path: Path, *, key: bytes, told: _Told) -> ClosingRecord:
     """Write a complete recording to `path`; on any trouble nothing is left there."""
     _discard_leftovers(path)
-    call = authentic.opening.call
-    writer = RecordingWriter(path, call=call, key=key, opening=authentic.opening)
+    opening = authentic.opening
+    writer = RecordingWriter(path, call=opening.call, key=key, opening=opening)
     try:
         end = _copy_audio(authentic, writer)
-        closing = _closing_record(call, writer, end, told)
+        closing = _closing_record(opening, writer, end, told)
         writer.finish(closing)
     except BaseException:
         writer.abandon()
@@ -212,20 +225,20 @@ def _pages(pieces: Iterator[bytes]) -> Iterator[tuple[ogg.Page, bytes]]:
         yield torn
 
 
-def _closing_record(
-    call: CallId, writer: RecordingWriter, end: _AudioEnd, told: tuple[int, tuple[Gap, ...], str]
-) -> ClosingRecord:
-    ended_at_ms, gaps, peaks = told
+def _closing_record(opening: OpeningRecord, writer: RecordingWriter, end: _AudioEnd, told: _Told) -> ClosingRecord:
+    says_party = opening.format != 1
     return ClosingRecord(
-        call=call,
+        call=opening.call,
         frames=end.frames,
         audio_bytes=writer.audio_bytes,
         audio_sha256=writer.audio_sha256,
         ended=EndReason.CUT_OFF,
-        ended_at_ms=ended_at_ms,
-        gaps=container.clip_gaps(gaps, end.frames),
-        peaks=peaks,
+        ended_at_ms=told.ended_at_ms,
+        gaps=container.clip_gaps(told.gaps, end.frames),
+        peaks=told.peaks,
         lost_after_frame=None if end.complete else end.frames,
+        direction=told.direction if says_party else Direction.UNKNOWN,
+        number=told.number if says_party else "",
     )
 
 

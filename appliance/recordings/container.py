@@ -1,4 +1,4 @@
-"""The recording container, format 1: where which byte lies, and the two records that frame the audio.
+"""The recording container, formats 1 and 2: where which byte lies, and the two records that frame the audio.
 
 Theory. The ciphertext is a sequence of segments of 1024 bytes; the first begins with the 40 bytes of the
 header, each ends with a 16 byte tag, the last one may be shorter. So the plaintext comes in pieces of 968,
@@ -6,11 +6,15 @@ header, each ends with a 16 byte tag, the last one may be shorter. So the plaint
 
     [0, 968)        opening record: JSON, padded with spaces; exactly segment 0, synced before any audio
     [968, 968+N)    audio: a complete Ogg Opus stream
-    [968+N, end-8)  closing record: JSON
+    [968+N, end-8)  closing record: JSON, in format 2 padded with spaces in place of the digits that its number lacks
     [end-8, end)    u64, big endian: where the closing record starts, = 968+N
 
 Records are JSON in one spelling only: keys sorted, no white space, no unknown and no missing field. What parses
 here encodes to the same bytes, so a signed hash of a record has one meaning.
+
+Format 2 has three members more: by whose consent the recording is kept, and with whom the call was. The opening record
+names the format of both records. Everything is written in format 2; recordings of format 1 are read, and a cut off one
+is recovered as what it is. They say nothing of these three: consent None, direction unknown, no number.
 
 Pure: no file, no key, no clock. Byte for byte in docs/format.md.
 """
@@ -19,12 +23,14 @@ from __future__ import annotations
 
 import struct
 from enum import StrEnum
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from appliance.recordings.sealing import HEADER_BYTES, SEGMENT_BYTES, TAG_BYTES
-from appliance.terms import CallId, DamagedRecording, LineName, SettingsTrouble
+from appliance.terms import CallId, ConsentBy, DamagedRecording, Direction, LineName, SettingsTrouble
+
+Format = Literal[1, 2]
 
 OPENING_BYTES = SEGMENT_BYTES - HEADER_BYTES - TAG_BYTES
 """Plaintext in segment 0, which is the opening record and nothing else."""
@@ -35,8 +41,11 @@ SEGMENT_PLAINTEXT_BYTES = SEGMENT_BYTES - TAG_BYTES
 MAX_CLOSING_BYTES = 4 * 1024 * 1024
 """What a reader accepts as closing record: room for 60,000 gaps, and a bound on what a reader must hold."""
 
-MAX_GROUND_CHARACTERS = 150
-"""A ground this long fits the opening record even if each of its characters takes four bytes."""
+MAX_GROUND_CHARACTERS = 138
+"""A ground this long fits the opening record even if each of its characters takes four bytes, and all else is longest.
+Settings allow 120."""
+
+MAX_NUMBER_CHARACTERS = 32
 
 MAX_PEAK_COLUMNS = 800
 _MAX_PEAKS_CHARACTERS = 4 * -(-MAX_PEAK_COLUMNS * 2 // 3)
@@ -52,6 +61,7 @@ _Positive = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 _PRINTED = r"\A[^\x00-\x1f\x7f]*\Z"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=_PRINTED)]
 _Ground = Annotated[str, msgspec.Meta(max_length=MAX_GROUND_CHARACTERS, pattern=_PRINTED)]
+_Number = Annotated[str, msgspec.Meta(max_length=MAX_NUMBER_CHARACTERS, pattern=r"\A[0-9A-D*#]*\Z")]
 _Peaks = Annotated[
     str, msgspec.Meta(pattern=r"\A([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2,3}={1,2})?\Z", max_length=_MAX_PEAKS_CHARACTERS)
 ]
@@ -73,8 +83,15 @@ class EndReason(StrEnum):
     """Recovered after a crash; what came after the last whole page is lost."""
 
 
+class Consent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What proves that the recording may be kept, and since when it does: milliseconds since 1970 UTC."""
+
+    at_ms: _Count
+    by: ConsentBy
+
+
 class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known when a recording starts."""
+    """What is known when a recording starts. Raises ValueError: only format 1 has no consent."""
 
     call: _Call
     line: _Line
@@ -84,8 +101,13 @@ class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ground: _Ground
     """Why this line may be recorded, in words."""
     software: _Word
+    consent: Consent | None = None
     codec: Literal["opus"] = "opus"
-    format: Literal[1] = 1
+    format: Format = 2
+
+    def __post_init__(self) -> None:
+        if (self.consent is None) is not (self.format == 1):
+            raise ValueError("a recording of format 2 says by whose consent it is kept, and one of format 1 does not")
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,7 +116,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     at_frame: _Count
     frames: _Positive
     why: _Word
-    """A word, not a sentence: "overrun", "unplugged". Never personal data."""
+    """A word, not a sentence: "overrun", "unplugged", "paused" if the own side asked for it. Never personal data."""
 
 
 class ClosingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,38 +133,59 @@ class ClosingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Base64 of (lowest, highest) sample as int8 of up to 800 columns, equal but for the last; for the eye only."""
     lost_after_frame: _Count | None = None
     """The first frame that is not in the audio although it was captured; None if nothing was lost."""
+    direction: Direction = Direction.UNKNOWN
+    number: _Number = ""
+    """The other side's, as it was sent or dialled; empty if it is not known."""
+
+    def __repr__(self) -> str:
+        return f"ClosingRecord({self.call}, {self.frames} frames, {self.ended.value})"
 
 
 Record = TypeVar("Record", OpeningRecord, ClosingRecord)
 _ENCODER = msgspec.json.Encoder(order="sorted")
+_SINCE_FORMAT_2 = frozenset({"consent", "direction", "number"})
+
+
+def members_of(record: OpeningRecord | ClosingRecord, record_format: Format) -> dict[str, Any]:
+    """What a record says in a recording of this format, for JSON."""
+    told: dict[str, Any] = msgspec.to_builtins(record)
+    return {name: value for name, value in told.items() if record_format != 1 or name not in _SINCE_FORMAT_2}
 
 
 def encode_opening(record: OpeningRecord) -> bytes:
     """The plaintext of segment 0. Raises SettingsTrouble: too long, or a field no reader would accept."""
-    text = _encode(record)
-    if len(text) > OPENING_BYTES:
+    plaintext = _encode(record, record.format)
+    if len(plaintext) > OPENING_BYTES:
         raise SettingsTrouble("The reason why this line may be recorded is too long; shorten it.")
-    return text.ljust(OPENING_BYTES)
+    return plaintext
 
 
 def decode_opening(untrusted_plaintext: bytes) -> OpeningRecord:
     """Read segment 0. Raises DamagedRecording."""
     if len(untrusted_plaintext) != OPENING_BYTES:
         raise DamagedRecording("The opening record does not fill its segment.")
-    return _decode(untrusted_plaintext.rstrip(b" "), OpeningRecord)
+    record = _parsed(untrusted_plaintext, OpeningRecord)
+    _check_spelling(record, record.format, untrusted_plaintext)
+    return record
 
 
-def encode_closing(record: ClosingRecord) -> bytes:
-    """The end of the plaintext: closing record and its place. Raises SettingsTrouble as `encode_opening`."""
-    text = _encode(record)
+def encode_closing(record: ClosingRecord, record_format: Format) -> bytes:
+    """The end of the plaintext: closing record and its place. Raises SettingsTrouble as `encode_opening`.
+
+    Args:
+        record_format: the opening record's.
+    """
+    text = _encode(record, record_format)
     if len(text) > MAX_CLOSING_BYTES:
         raise SettingsTrouble("The closing record is larger than a recording can hold.")
     return text + _OFFSET.pack(OPENING_BYTES + record.audio_bytes)
 
 
-def decode_closing(untrusted_plaintext: bytes) -> ClosingRecord:
+def decode_closing(untrusted_plaintext: bytes, record_format: Format) -> ClosingRecord:
     """Read the closing record, without the eight bytes that follow it. Raises DamagedRecording."""
-    return _decode(untrusted_plaintext, ClosingRecord)
+    record = _parsed(untrusted_plaintext, ClosingRecord)
+    _check_spelling(record, record_format, untrusted_plaintext)
+    return record
 
 
 def closing_span(plaintext_bytes: int, untrusted_offset: bytes) -> tuple[int, int]:
@@ -202,21 +245,34 @@ def file_bytes_of(plaintext_bytes: int) -> int:
     return plaintext_bytes + HEADER_BYTES + TAG_BYTES * (segment_of(plaintext_bytes - 1) + 1)
 
 
-def _encode(record: Record) -> bytes:
-    """Encode, and read back: a record that no reader accepts must be noticed by its writer."""
-    text = _ENCODER.encode(record)
+def _encode(record: Record, record_format: Format) -> bytes:
+    """Spell, and read back: a record that no reader accepts must be noticed by its writer."""
+    text = _spelled(record, record_format)
     try:
-        msgspec.json.decode(text, type=type(record))
+        read = msgspec.json.decode(text, type=type(record))
     except msgspec.ValidationError as error:
         raise SettingsTrouble(f"A recording cannot say this of itself: {error}") from error
+    if read != record:
+        raise SettingsTrouble("A recording of format 1 cannot say with whom the call was.")
     return text
 
 
-def _decode(untrusted_text: bytes, kind: type[Record]) -> Record:
+def _spelled(record: OpeningRecord | ClosingRecord, record_format: Format) -> bytes:
+    """The one spelling of a record, with the spaces that belong to it."""
+    text = _ENCODER.encode(members_of(record, record_format))
+    if isinstance(record, OpeningRecord):
+        return text.ljust(OPENING_BYTES)
+    # A file's size must not tell how long the number is.
+    return text if record_format == 1 else text + b" " * (MAX_NUMBER_CHARACTERS - len(record.number))
+
+
+def _parsed(untrusted_text: bytes, kind: type[Record]) -> Record:
     try:
-        record = msgspec.json.decode(untrusted_text, type=kind)
+        return msgspec.json.decode(untrusted_text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedRecording("A record in this recording cannot be read.") from error
-    if _ENCODER.encode(record) != untrusted_text:
+
+
+def _check_spelling(record: OpeningRecord | ClosingRecord, record_format: Format, untrusted_text: bytes) -> None:
+    if _spelled(record, record_format) != untrusted_text:
         raise DamagedRecording("A record in this recording is not spelled as records are.")
-    return record

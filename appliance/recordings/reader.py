@@ -150,7 +150,7 @@ class RecordingReader:
     def _read_closing(self) -> ClosingRecord:
         offset = self._read_plaintext(self._plaintext_bytes - 8, 8)
         start, length = container.closing_span(self._plaintext_bytes, offset)
-        closing = container.decode_closing(self._read_plaintext(start, length))
+        closing = container.decode_closing(self._read_plaintext(start, length), self._opening.format)
         if start != OPENING_BYTES + closing.audio_bytes:
             raise DamagedRecording("The closing record does not follow the audio it describes.")
         return closing

@@ -63,6 +63,7 @@ class RecordingWriter:
         if opening.call != call:
             raise DamagedRecording("The opening record is another call's.")
         self._call = call
+        self._format = opening.format
         self._sealer = SegmentSealer(key, call.encode("ascii"))
         self._next_number = 0
         self._pending = bytearray()
@@ -111,13 +112,14 @@ class RecordingWriter:
 
         Raises:
             DamagedRecording: the closing record is not about what was written; the writer can still be used.
+            SettingsTrouble: the closing record is one that no reader accepts; the same.
             DiskFull, StorageTrouble: the writer is broken; `abandon` it.
         """
         self._check_usable()
         told = (closing.call, closing.audio_bytes, closing.audio_sha256)
         if told != (self._call, self._audio_bytes, self.audio_sha256):
             raise DamagedRecording("The closing record is not about the audio that was written.")
-        self._pending += encode_closing(closing)
+        self._pending += encode_closing(closing, self._format)
         self._append(b"".join(self._sealed_to_the_end()))
         self._state = _State.BROKEN
         with disk.storage_errors("a recording is ended"):

@@ -13,7 +13,11 @@ LAST_DIGITS = 4
 
 
 class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the vault shows of a kept call. Gaps: first frame, frames, why. Peaks: base64, see the closing record."""
+    """What the vault shows of a kept call. Gaps: first frame, frames, why. Peaks: base64, see the closing record.
+
+    ground, consent_by, consent_at_ms: as the opening record has them; empty and 0 if the recording does not say by
+    whose consent it is kept, or the card is from before cards did.
+    """
 
     number: str
     ended: str
@@ -21,6 +25,9 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audio_bytes: int
     peaks: str
     gaps: tuple[tuple[int, int, str], ...]
+    ground: str = ""
+    consent_by: str = ""
+    consent_at_ms: int = 0
 
     def __repr__(self) -> str:
         return "Card(<sealed>)"

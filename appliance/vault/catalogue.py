@@ -170,6 +170,7 @@ class Catalogue:
         *,
         started_at_ms: int,
         length_ms: int,
+        direction: str,
         due_at_ms: int | None,
         card: bytes,
         tokens: Sequence[NumberToken],
@@ -186,6 +187,7 @@ class Catalogue:
                     state=CallState.KEPT,
                     started_at_ms=started_at_ms,
                     length_ms=length_ms,
+                    direction=direction,
                     due_at_ms=due_at_ms,
                     card=card,
                 )

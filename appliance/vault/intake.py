@@ -1,9 +1,10 @@
 """Takes calls over from the recorder: issued, begun, finished; what a crash left lying; and those not recorded.
 
-A finished recording is authenticated whole before it counts, and every fact about it comes from its own closing
-record: the file is the truth, the catalogue its index. Each call that began has its number in its line's day before
-it counts. A recording that a crash cut off goes the same way after
-`recover` has written it anew. Whether somebody still writes a file the kernel says (its lock).
+A finished recording is authenticated whole before it counts, and every fact about it comes from its own two records:
+the file is the truth, the catalogue its index. Only with whom the call was is taken from what was noted while it ran
+where the file does not say it. Each call that began has its number in its line's day before it counts. A recording that
+a crash cut off goes the same way after `recover` has written it anew. Whether somebody still writes a file the kernel
+says (its lock).
 
 A call of which nothing was recorded is a fact too, under the key of a spare call: its number is sealed, it is
 searched for, falls due and is erased as the others are.
@@ -20,11 +21,21 @@ from appliance.audit.journal import Journal
 from appliance.boundary import verbs
 from appliance.clock import EARLIEST_MS, Clock
 from appliance.recordings.closing import NothingToRecover, recover
-from appliance.recordings.container import EndReason, Gap
+from appliance.recordings.container import ClosingRecord, EndReason, Gap, OpeningRecord
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingCutOff, RecordingReader
 from appliance.recordings.sealing import SEGMENT_BYTES
-from appliance.terms import RATE_HZ, CallId, DamagedRecording, LinekeepError, LineName, NotAllowed, NotKept, Order
+from appliance.terms import (
+    RATE_HZ,
+    CallId,
+    DamagedRecording,
+    Direction,
+    LinekeepError,
+    LineName,
+    NotAllowed,
+    NotKept,
+    Order,
+)
 from appliance.vault import card as cards
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import CallRow, CallState, Catalogue
@@ -237,6 +248,7 @@ class Intake:
     def _recover(self, row: CallRow, key: bytes) -> bool:
         call, source = row.call_id, self._folder.growing_path(row.call_id)
         gaps = tuple(Gap(at_frame=at, frames=frames, why=why) for at, frames, why in self._catalogue.gaps_of(call))
+        direction, number = _noted_party(row, key)
         try:
             recovery = recover(
                 source,
@@ -245,6 +257,8 @@ class Intake:
                 key=key,
                 ended_at_ms=self._clock.now_ms(),
                 gaps=gaps,
+                direction=direction,
+                number=number,
             )
         except NothingToRecover as nothing:
             if nothing.unauthenticated_bytes > SEGMENT_BYTES:
@@ -265,14 +279,10 @@ class Intake:
         with RecordingReader(self._folder.finished_path(call), call=call, key=key) as reader:
             opening, closing = reader.opening, reader.closing
         length_ms = closing.frames * 1000 // RATE_HZ
-        card = cards.Card(
-            number=_number_of(row, key),
-            ended=closing.ended,
-            frames=closing.frames,
-            audio_bytes=closing.audio_bytes,
-            peaks=closing.peaks,
-            gaps=tuple((gap.at_frame, gap.frames, gap.why) for gap in closing.gaps),
-        )
+        direction, number = closing.direction, closing.number
+        if direction is Direction.UNKNOWN and not number:
+            direction, number = _noted_party(row, key)
+        card = _card_of(opening, closing, number)
         self._settle(
             row,
             Outcome.RECOVERED if closing.ended is EndReason.CUT_OFF else Outcome.KEPT,
@@ -286,9 +296,10 @@ class Intake:
                 call,
                 started_at_ms=opening.started_at_ms,
                 length_ms=length_ms,
+                direction=direction,
                 due_at_ms=self._due_at(opening.started_at_ms, length_ms),
                 card=cards.seal(card, call, key),
-                tokens=self._call_keys.tokens_for(call, card.number),
+                tokens=self._call_keys.tokens_for(call, number),
             )
         self._log.info("call_ended", call=call, seconds=length_ms / 1000, kept=True)
 
@@ -325,9 +336,25 @@ class Intake:
         return due_at(ended_at_ms=ended_at_ms, keep_s=self._keep_s)
 
 
-def _number_of(row: CallRow, key: bytes) -> str:
-    """What was heard while the call ran."""
+def _card_of(opening: OpeningRecord, closing: ClosingRecord, number: str) -> cards.Card:
+    consent = opening.consent
+    return cards.Card(
+        number=number,
+        ended=closing.ended,
+        frames=closing.frames,
+        audio_bytes=closing.audio_bytes,
+        peaks=closing.peaks,
+        gaps=tuple((gap.at_frame, gap.frames, gap.why) for gap in closing.gaps),
+        ground=opening.ground,
+        consent_by=consent.by if consent else "",
+        consent_at_ms=consent.at_ms if consent else 0,
+    )
+
+
+def _noted_party(row: CallRow, key: bytes) -> tuple[Direction, str]:
+    """With whom the call was, as it was heard while it ran."""
+    direction = Direction(row.direction)
     try:
-        return cards.unseal(row.card, row.call_id, key).number if row.card is not None else ""
+        return direction, cards.unseal(row.card, row.call_id, key).number if row.card is not None else ""
     except DamagedRecording:
-        return ""  # the recording counts, whether its number can be read or not
+        return direction, ""  # the recording counts, whether its number can be read or not

@@ -130,6 +130,9 @@ class Playback:
             frames=card.frames,
             peaks=base64.b64decode(card.peaks),
             gaps=card.gaps,
+            ground=card.ground,
+            consent_by=card.consent_by,
+            consent_at_ms=card.consent_at_ms,
         )
 
     def read(self, visitor: Visitor, request: verbs.Read) -> verbs.ReadBytes:

@@ -19,9 +19,9 @@ import numpy as np
 from appliance.boundary.vault import VaultClient
 from appliance.boundary.verbs import Caller, Purpose
 from appliance.recorder.call import Call, CallStart
-from appliance.recordings.container import EndReason
+from appliance.recordings.container import Consent, EndReason
 from appliance.recordings.folder import RecordingsFolder
-from appliance.terms import RATE_HZ, CallId, LineName
+from appliance.terms import RATE_HZ, CallId, ConsentBy, Direction, LineName
 from tests.bench.box import BenchBox
 from tests.bench.visitor import Visitor
 from tests.system.sounds import Pcm, as_on_the_line, conversation, write_wav
@@ -89,13 +89,20 @@ def _hour(box: BenchBox) -> CallId:
     line, now_ms = LineName("line0"), int(time.time() * 1000)
     client = VaultClient(box.settings.vault_socket(Caller.RECORDER))
     issued = client.issue_call(line)
-    start = CallStart(issued=issued, line=line, ground="A measurement.", software="bench", started_at_ms=now_ms)
+    start = CallStart(
+        issued=issued,
+        line=line,
+        ground="A measurement.",
+        consent=Consent(at_ms=now_ms, by=ConsentBy.DUTY),
+        software="bench",
+        started_at_ms=now_ms,
+    )
     call = Call(RecordingsFolder(box.settings.state / "recordings").growing_path(issued.call), start)
     client.begin_call(issued.call, line, now_ms)
     second = np.zeros(RATE_HZ, np.int16)
     for _ in range(HOUR_S):
         call.add(second)
-    call.finish(EndReason.SILENCE)
+    call.finish(EndReason.SILENCE, direction=Direction.UNKNOWN, number="")
     client.finish_call(issued.call)
     client.close()
     return issued.call

@@ -400,3 +400,55 @@ def test_keys_without_end_are_forgotten() -> None:
 
 def test_a_line_without_key_caller_id_takes_keys_for_nothing() -> None:
     assert pressed("A0301234C", ear=CallerIdListener(BOTH)) == []
+
+
+def receiving_after(samples: Pcm, listener: CallerIdListener | None = None) -> list[bool]:
+    """After each block."""
+    ear = listener or CallerIdListener(BOTH)
+    receiving = []
+    for at in range(0, len(samples) - BLOCK_FRAMES + 1, BLOCK_FRAMES):
+        ear.hear(samples[at : at + BLOCK_FRAMES])
+        receiving.append(ear.receiving)
+    return receiving
+
+
+@pytest.mark.parametrize("snr_db", [6, 40])
+@pytest.mark.parametrize(
+    "modem", [V23, FIELD_V23, replace(V23, twist_db=-6), BELL_202], ids=["v23", "field", "twist", "bell202"]
+)
+def test_a_modem_is_known_within_its_first_block_and_until_it_ends(modem: Modem, snr_db: float) -> None:
+    random = np.random.default_rng(5)
+    signal = fsk(SETUP, modem)
+    for late_ms in range(0, 100, 20):
+        clean = within(0.5 + late_ms / 1000, signal)
+        receiving = receiving_after(pcm(with_noise(clean, white(len(clean), random), snr_db, modem.level_dbm0)))
+        last = int((0.5 + late_ms / 1000) * 10 + len(signal) / BLOCK_FRAMES)
+        assert not any(receiving[:5])
+        assert sum(receiving[6:last]) >= last - 7
+        assert not any(receiving[last + 1 :])
+
+
+def test_a_modem_at_the_lowest_level_is_known() -> None:
+    receiving = receiving_after(sent(SETUP, replace(V23, level_dbm0=-44)))
+    assert all(receiving[6:11])
+
+
+def test_a_line_without_a_modem_receives_none() -> None:
+    assert not any(receiving_after(sent(SETUP), CallerIdListener(frozenset({"dtmf"}))))
+
+
+def test_speech_dial_tone_and_noise_are_no_modem(spoken: Pcm) -> None:
+    random = np.random.default_rng(6)
+    time = np.arange(10 * RATE_HZ) / RATE_HZ
+    tones = [np.sin(2 * np.pi * np.outer(hz, time)).sum(axis=0) * 3000 for hz in ([425], [350, 440], [480, 620])]
+    for sound in (spoken, *tones, white(30 * RATE_HZ, random) * 1000):
+        assert not any(receiving_after(pcm(sound)))
+
+
+@pytest.mark.parametrize("block_frames", [77, 801])
+def test_whether_a_modem_sounds_does_not_hang_on_the_length_of_blocks(block_frames: int) -> None:
+    samples = sent(SETUP)[: 77 * 801 // 8]
+    one, other = CallerIdListener(BOTH), CallerIdListener(BOTH)
+    listen(samples, one)
+    listen(samples, other, block_frames)
+    assert (one.receiving, other.receiving) == (True, True)

@@ -254,3 +254,32 @@ def test_an_empty_block_changes_nothing(random: np.random.Generator) -> None:
     listener = KeyListener()
     assert listener.hear(np.empty(0, np.int16)) == []
     assert digits(listener.hear(sampled(sound))) == "0"
+
+
+def pressing_after(samples: Pcm) -> list[bool]:
+    """After each block."""
+    listener = KeyListener()
+    pressing = []
+    for at in range(0, len(samples) - BLOCK_FRAMES + 1, BLOCK_FRAMES):
+        listener.hear(samples[at : at + BLOCK_FRAMES])
+        pressing.append(listener.pressing)
+    return pressing
+
+
+@pytest.mark.parametrize("began_ms", [45, 60, 80, 100])
+def test_a_key_is_being_pressed_from_its_first_45_ms_on_until_it_ends(
+    began_ms: int, random: np.random.Generator
+) -> None:
+    before = np.zeros(3 * BLOCK_FRAMES - began_ms * MS)
+    key = Sender(tone_ms=2000).key("5", random)
+    after = np.zeros(5 * BLOCK_FRAMES)
+    pressing = pressing_after(sampled(np.concatenate((before, key, after))))
+    assert pressing[:2] == [False] * 2
+    assert pressing[2:22] == [True] * 20
+    assert pressing[23:] == [False] * 4
+
+
+def test_speech_does_not_press_for_longer_than_two_blocks(talk: Pcm) -> None:
+    pressing = pressing_after(talk)
+    assert sum(pressing) < 0.02 * len(pressing)
+    assert not any(all(pressing[at : at + 3]) for at in range(len(pressing)))

@@ -148,3 +148,29 @@ def test_blocks_of_any_length_hear_the_same(block_frames: int, random: np.random
     usual = listen(line, COUNTRIES["uk"])
     assert len(usual) == 8
     assert listen(line, COUNTRIES["uk"], block_frames) == usual
+
+
+def ringing_after(line: npt.NDArray[Any], country: Country = GERMANY) -> list[bool]:
+    """After each block."""
+    samples = as_pcm(line)
+    ear = RingListener(country)
+    ringing = []
+    for at in range(0, len(samples) - BLOCK_FRAMES + 1, BLOCK_FRAMES):
+        ear.hear(samples[at : at + BLOCK_FRAMES])
+        ringing.append(ear.ringing)
+    return ringing
+
+
+@pytest.mark.parametrize(("coupler", "known_after_s"), [("sine", 0.6), ("clipped", 0.6), ("clicks", 0.25)])
+def test_a_burst_is_on_before_it_is_certain(coupler: str, known_after_s: float, random: np.random.Generator) -> None:
+    begins, known = round(BEFORE_S * 10), round((BEFORE_S + known_after_s) * 10)
+    for late_ms in range(0, 100, 20):
+        line = np.concatenate((silence(late_ms / 1000), rung(GERMANY, 25, -40, coupler)))
+        ringing = ringing_after(line + white(len(line), -60, random))
+        assert not any(ringing[:begins])
+        assert all(ringing[known : begins + 10])
+        assert sum(ringing[begins + 17 : begins + 45]) <= 4
+
+
+def test_speech_does_not_ring_for_a_moment(spoken: Pcm) -> None:
+    assert sum(ringing_after(np.tile(spoken, 3))) == 0

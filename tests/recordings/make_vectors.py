@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +22,12 @@ from unittest.mock import patch
 import msgspec
 
 from appliance.recordings import container, sealing
-from appliance.recordings.container import ClosingRecord, EndReason, Gap
-from appliance.terms import CallId
+from appliance.recordings.container import ClosingRecord, EndReason, Format, Gap
+from appliance.terms import CallId, Direction
 from tests.recordings.samples import (
     CALL,
     KEY,
+    NUMBER,
     OTHER_CALL,
     SEGMENT,
     STARTED_AT_MS,
@@ -39,12 +41,13 @@ BUCKET_KEY = bytes(range(32, 64))
 Vector = dict[str, object]
 AUDIO = b"".join(ogg_pages(2))
 OPENING = container.encode_opening(opening_record())
+OPENING_1 = container.encode_opening(opening_record(record_format=1))
 
 
 def make_vectors() -> str:
     """The file's text."""
     vectors = {
-        "about": "Linekeep recordings, format 1. How to read this: docs/format.md, section 8.",
+        "about": "Linekeep recordings, formats 1 and 2. How to read this: docs/format.md, section 8.",
         "recordings": [*_valid(), *_cut_off(), *_damaged_bytes(), *_damaged_content()],
         "cards": [_card(b""), _card(b'{"notes":"called back"}'), _card(b"x" * 252), _card(b"x" * 253)],
         "wrapped_keys": [_wrapped("2025-11-22"), _wrapped("")],
@@ -62,6 +65,18 @@ def _valid() -> Iterator[Vector]:
     for extra, what in ((0, "last segment full"), (1, "last segment of one byte")):
         filled = _filled(extra)
         yield _recording(what, _sealed(_plaintext(filled)), "valid", closing=filled)
+    for number, what in (
+        ("", "nobody known"),
+        ("*31#0123456789ABCD", "a number of every sign"),
+        ("1" * 32, "32 digits"),
+    ):
+        direction = Direction.OUT if number else Direction.UNKNOWN
+        told = msgspec.structs.replace(_closing(), direction=direction, number=number)
+        yield _recording(what, _sealed(_plaintext(told)), "valid", closing=told)
+    yield _recording("format 1", _sealed(_plaintext(_silent(), 1)), "valid", closing=_silent(), record_format=1)
+    crashed = msgspec.structs.replace(_silent(), ended=EndReason.CUT_OFF, lost_after_frame=frames_in(2))
+    what = "format 1, recovered after a crash"
+    yield _recording(what, _sealed(_plaintext(crashed, 1)), "valid", closing=crashed, record_format=1)
 
 
 def _cut_off() -> Iterator[Vector]:
@@ -70,6 +85,7 @@ def _cut_off() -> Iterator[Vector]:
     yield _recording("cut at a segment's end", whole[: 2 * SEGMENT], "cut_off")
     yield _recording("cut within a segment", whole[: 2 * SEGMENT - 100], "cut_off")
     yield _recording("cut by one byte", whole[:-1], "cut_off")
+    yield _recording("format 1, cut by one byte", _sealed(_plaintext(_silent(), 1))[:-1], "cut_off")
     yield _recording("one byte appended", whole + b"\0", "cut_off")
     yield _recording("bit flipped in the last segment", _flipped(whole, len(whole) - 20), "cut_off")
 
@@ -86,10 +102,22 @@ def _damaged_bytes() -> Iterator[Vector]:
 
 def _damaged_content() -> Iterator[Vector]:
     """Sealed rightly, with a content that no recording has."""
-    closing, end = _closing(), container.encode_closing(_closing())
+    closing, end = _closing(), container.encode_closing(_closing(), 2)
     text, offset = end[:-8], end[-8:]
+    silent_end = container.encode_closing(_silent(), 1)
     contents = {
-        "opening record of format 2": OPENING.replace(b'"format":1', b'"format":2') + AUDIO + end,
+        "opening record of format 3": OPENING.replace(b'"format":2', b'"format":3') + AUDIO + end,
+        "format 1 with a consent": OPENING.replace(b'"format":2', b'"format":1') + AUDIO + silent_end,
+        "format 2 without a consent": OPENING_1.replace(b'"format":1', b'"format":2') + AUDIO + end,
+        "format 2 whose consent is nobody's": OPENING.replace(b'"by":"key"', b'"by":"boy"') + AUDIO + end,
+        "format 2 whose consent is null": _without_consent(b"null") + AUDIO + end,
+        "format 2 whose consent has no time": OPENING.replace(b'"at_ms":1760000012345,', b"").ljust(968) + AUDIO + end,
+        "format 1 with a number": OPENING_1 + AUDIO + end,
+        "format 2 without a number": OPENING + AUDIO + silent_end,
+        "number with a letter": OPENING + AUDIO + text.replace(NUMBER.encode(), b"0305550447E") + offset,
+        "closing record with a space less": OPENING + AUDIO + text[:-1] + offset,
+        "closing record with a space more": OPENING + AUDIO + text + b" " + offset,
+        "closing record of format 1 with a space": OPENING_1 + AUDIO + silent_end[:-8] + b" " + offset,
         "opening record of another call": OPENING.replace(CALL.encode(), OTHER_CALL.encode()) + AUDIO + end,
         "opening record with an unknown field": OPENING.replace(b'{"call"', b'{"a":1,"call"')[:-6] + AUDIO + end,
         "opening record padded with zeros": OPENING.rstrip().ljust(968, b"\0") + AUDIO + end,
@@ -105,9 +133,9 @@ def _damaged_content() -> Iterator[Vector]:
         yield _recording(what, _sealed(plaintext), "damaged")
 
 
-def _plaintext(closing: ClosingRecord) -> bytes:
-    text = container.encode_closing(closing)[:-8]
-    return OPENING + AUDIO + text + (968 + len(AUDIO)).to_bytes(8, "big")
+def _plaintext(closing: ClosingRecord, record_format: Format = 2) -> bytes:
+    text = container.encode_closing(closing, record_format)[:-8]
+    return (OPENING if record_format == 2 else OPENING_1) + AUDIO + text + (968 + len(AUDIO)).to_bytes(8, "big")
 
 
 def _closing(
@@ -126,13 +154,24 @@ def _closing(
         gaps=gaps,
         peaks="gH8A/wD/",
         lost_after_frame=lost_after_frame,
+        direction=Direction.IN,
+        number=NUMBER,
     )
+
+
+def _silent() -> ClosingRecord:
+    """Of format 1: it does not say with whom the call was."""
+    return msgspec.structs.replace(_closing(), direction=Direction.UNKNOWN, number="")
+
+
+def _without_consent(instead: bytes) -> bytes:
+    return re.sub(rb'"consent":\{[^}]*\}', b'"consent":' + instead, OPENING).rstrip().ljust(968)
 
 
 def _filled(extra: int) -> ClosingRecord:
     """A closing record, stretched by the words of its gaps, behind which so many bytes overhang full segments."""
     for letters in range(1, 41):
-        for gaps in range(1, 40):
+        for gaps in range(1, 120):
             closing = _closing(gaps=(Gap(at_frame=1, frames=1, why="w" * letters),) * gaps)
             if (len(_plaintext(closing)) - 968 - extra) % 1008 == 0:
                 return closing
@@ -152,12 +191,18 @@ def _sealed(plaintext: bytes) -> bytes:
 
 
 def _recording(
-    what: str, sealed: bytes, outcome: str, *, call: CallId = CALL, closing: ClosingRecord | None = None
+    what: str,
+    sealed: bytes,
+    outcome: str,
+    *,
+    call: CallId = CALL,
+    closing: ClosingRecord | None = None,
+    record_format: Format = 2,
 ) -> Vector:
     vector: Vector = {"what": what, "outcome": outcome, "key": KEY.hex(), "call": call, "sealed": _lines(sealed)}
     if closing is not None:
         vector["audio_sha256"] = closing.audio_sha256
-        vector["closing"] = container.encode_closing(closing)[:-8].decode()
+        vector["closing"] = container.encode_closing(closing, record_format)[:-8].decode()
     return vector
 
 

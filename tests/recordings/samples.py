@@ -11,15 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from appliance.recordings.container import ClosingRecord, EndReason, Gap, OpeningRecord
+from appliance.recordings.container import ClosingRecord, Consent, EndReason, Format, Gap, OpeningRecord
 from appliance.recordings.ogg import OggOpusStream
 from appliance.recordings.writer import RecordingWriter
-from appliance.terms import CallId, LineName
+from appliance.terms import CallId, ConsentBy, Direction, LineName
 
 CALL = CallId("00112233445566778899aabbccddeeff")
 OTHER_CALL = CallId("ffeeddccbbaa99887766554433221100")
 KEY = bytes(range(100, 132))
 OTHER_KEY = bytes(range(200, 232))
+NUMBER = "03055504471"
 STARTED_AT_MS = 1_760_000_000_000
 PRE_SKIP = 312
 PACKET_GRANULES = 960
@@ -27,7 +28,7 @@ PACKET_FRAMES = 160
 SEGMENT = 1024
 
 
-def opening_record(call: CallId = CALL) -> OpeningRecord:
+def opening_record(call: CallId = CALL, *, record_format: Format = 2) -> OpeningRecord:
     return OpeningRecord(
         call=call,
         line=LineName("front-desk"),
@@ -35,10 +36,14 @@ def opening_record(call: CallId = CALL) -> OpeningRecord:
         rate_hz=8000,
         ground="Consent by key press after the announcement.",
         software="linekeep 0.1.0",
+        consent=Consent(at_ms=STARTED_AT_MS + 12_345, by=ConsentBy.KEY) if record_format == 2 else None,
+        format=record_format,
     )
 
 
-def closing_record(writer: RecordingWriter, call: CallId = CALL, *, frames: int, gaps: int = 0) -> ClosingRecord:
+def closing_record(
+    writer: RecordingWriter, call: CallId = CALL, *, frames: int, gaps: int = 0, record_format: Format = 2
+) -> ClosingRecord:
     return ClosingRecord(
         call=call,
         frames=frames,
@@ -48,6 +53,8 @@ def closing_record(writer: RecordingWriter, call: CallId = CALL, *, frames: int,
         ended_at_ms=STARTED_AT_MS + frames // 8,
         gaps=tuple(Gap(at_frame=800 * number, frames=80, why="overrun") for number in range(gaps)),
         peaks="gH8A/wD/",
+        direction=Direction.IN if record_format == 2 else Direction.UNKNOWN,
+        number=NUMBER if record_format == 2 else "",
     )
 
 
@@ -66,12 +73,14 @@ def frames_in(pages: int, *, packets_per_page: int = 10) -> int:
     return max(0, pages * packets_per_page * PACKET_FRAMES - PRE_SKIP // 6)
 
 
-def write_recording(path: Path, *, call: CallId = CALL, key: bytes = KEY, pages: int = 4, gaps: int = 0) -> bytes:
+def write_recording(
+    path: Path, *, call: CallId = CALL, key: bytes = KEY, pages: int = 4, gaps: int = 0, record_format: Format = 2
+) -> bytes:
     """Write a complete recording; returns the file's bytes."""
-    writer = RecordingWriter(path, call=call, key=key, opening=opening_record(call))
+    writer = RecordingWriter(path, call=call, key=key, opening=opening_record(call, record_format=record_format))
     for page in ogg_pages(pages):
         writer.write(page)
-    writer.finish(closing_record(writer, call, frames=frames_in(pages), gaps=gaps))
+    writer.finish(closing_record(writer, call, frames=frames_in(pages), gaps=gaps, record_format=record_format))
     return path.read_bytes()
 
 

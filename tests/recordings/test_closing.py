@@ -12,12 +12,12 @@ import pytest
 
 from appliance.recordings import ogg
 from appliance.recordings.closing import NothingToRecover, Recovery, recover
-from appliance.recordings.container import ClosingRecord, EndReason, Gap, encode_opening
+from appliance.recordings.container import ClosingRecord, EndReason, Format, Gap, encode_opening
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingReader
 from appliance.recordings.sealing import SegmentSealer
 from appliance.recordings.writer import RecordingWriter
-from appliance.terms import DiskFull, StorageTrouble
+from appliance.terms import Direction, DiskFull, StorageTrouble
 from tests.recordings.samples import (
     CALL,
     KEY,
@@ -267,13 +267,34 @@ def test_creation_cut_at_any_step_leaves_no_named_file_without_its_opening_recor
     assert steps >= 5
 
 
+@pytest.mark.parametrize("record_format", [1, 2])
+def test_recovery_says_with_whom_the_call_was_where_the_format_can(
+    folder: RecordingsFolder, record_format: Format
+) -> None:
+    _cut(folder, pages=PAGES, segments=3, record_format=record_format)
+    closing = recover(
+        folder.growing_path(CALL),
+        folder.finished_path(CALL),
+        call=CALL,
+        key=KEY,
+        ended_at_ms=CRASHED_AT_MS,
+        direction=Direction.OUT,
+        number="110",
+    ).closing
+    assert (closing.direction, closing.number) == ((Direction.OUT, "110") if record_format == 2 else ("unknown", ""))
+    with RecordingReader(folder.finished_path(CALL), call=CALL, key=KEY) as reader:
+        reader.verify()
+        assert reader.opening == opening_record(record_format=record_format), "the opening record stays as it was"
+        assert reader.closing == closing
+
+
 def _recover(folder: RecordingsFolder) -> Recovery:
     return recover(folder.growing_path(CALL), folder.finished_path(CALL), call=CALL, key=KEY, ended_at_ms=CRASHED_AT_MS)
 
 
-def _cut(folder: RecordingsFolder, *, pages: int, segments: int) -> None:
+def _cut(folder: RecordingsFolder, *, pages: int, segments: int, record_format: Format = 2) -> None:
     """A recording of which so many segments reached the disk, and half of another."""
-    write_recording(folder.growing_path(CALL), pages=pages)
+    write_recording(folder.growing_path(CALL), pages=pages, record_format=record_format)
     os.truncate(folder.growing_path(CALL), segments * SEGMENT + SEGMENT // 2)
 
 

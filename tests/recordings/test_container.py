@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.recordings import container
-from appliance.recordings.container import ClosingRecord, EndReason, Gap, OpeningRecord
-from appliance.terms import CallId, DamagedRecording, LineName, SettingsTrouble
+from appliance.recordings.container import ClosingRecord, Consent, EndReason, Format, Gap, OpeningRecord
+from appliance.terms import CallId, ConsentBy, DamagedRecording, Direction, LineName, SettingsTrouble
 from tests.recordings.samples import CALL, opening_record
 
 COUNTS = st.integers(0, 2**53)
@@ -18,13 +18,15 @@ CALLS = st.from_regex(r"[0-9a-f]{32}", fullmatch=True).map(CallId)
 PRINTED = st.characters(exclude_categories=("Cs", "Cc"))
 WORDS = st.text(PRINTED, min_size=1, max_size=40)
 GAPS = st.builds(Gap, at_frame=COUNTS, frames=st.integers(1, 2**53), why=WORDS)
+CONSENTS = st.builds(Consent, at_ms=COUNTS, by=st.sampled_from(ConsentBy))
 OPENINGS = st.builds(
-    OpeningRecord,
+    lambda consent, **told: OpeningRecord(consent=consent, format=2 if consent else 1, **told),
+    consent=st.none() | CONSENTS,
     call=CALLS,
     line=st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True).map(LineName),
     started_at_ms=COUNTS,
     rate_hz=st.integers(1, 2**53),
-    ground=st.text(PRINTED, max_size=150),
+    ground=st.text(PRINTED, max_size=container.MAX_GROUND_CHARACTERS),
     software=WORDS,
 )
 CLOSINGS = st.builds(
@@ -38,6 +40,16 @@ CLOSINGS = st.builds(
     gaps=st.lists(GAPS, max_size=5).map(tuple),
     peaks=st.sampled_from(["", "gH8=", "gA==", "gH8A", "A" * 2132 + "AA=="]),
     lost_after_frame=st.none() | COUNTS,
+    direction=st.sampled_from(Direction),
+    number=st.text("0123456789ABCD*#", max_size=32),
+)
+SILENT_CLOSINGS = CLOSINGS.map(
+    lambda record: msgspec.structs.replace(record, direction=Direction.UNKNOWN, number=""),
+)
+FORMATS = st.tuples(CLOSINGS, st.just(2)) | st.tuples(SILENT_CLOSINGS, st.just(1))
+"""A closing record, and the format in which it is written."""
+STOPPED = ClosingRecord(
+    call=CALL, frames=1, audio_bytes=1, audio_sha256="0" * 64, ended=EndReason.STOPPED, ended_at_ms=1
 )
 JSON_BYTES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),
@@ -53,48 +65,127 @@ def test_opening_record_fills_its_segment_and_reads_back(record: OpeningRecord) 
     assert container.decode_opening(plaintext) == record
 
 
-@given(CLOSINGS)
-def test_closing_record_reads_back_from_where_its_offset_says(record: ClosingRecord) -> None:
-    end = container.encode_closing(record)
+def test_longest_opening_record_fits_its_segment_and_a_longer_ground_would_not() -> None:
+    longest = OpeningRecord(
+        call=CALL,
+        line=LineName("l" * 32),
+        started_at_ms=2**53,
+        rate_hz=2**53,
+        ground="\U0001f512" * container.MAX_GROUND_CHARACTERS,
+        software="\U0001f512" * 40,
+        consent=Consent(at_ms=2**53, by=max(ConsentBy, key=len)),
+    )
+    spelled = container.encode_opening(longest)
+    assert container.decode_opening(spelled) == longest
+    assert len(spelled.rstrip(b" ")) > 968 - 4
+
+
+def test_opening_record_has_a_consent_in_format_2_and_none_in_format_1() -> None:
+    new, old = opening_record(), opening_record(record_format=1)
+    with pytest.raises(ValueError, match="consent"):
+        msgspec.structs.replace(new, format=1)
+    with pytest.raises(ValueError, match="consent"):
+        msgspec.structs.replace(old, format=2)
+    assert b"consent" not in container.encode_opening(old)
+
+
+@given(FORMATS)
+def test_closing_record_reads_back_from_where_its_offset_says(written: tuple[ClosingRecord, Format]) -> None:
+    record, record_format = written
+    end = container.encode_closing(record, record_format)
     plaintext_bytes = 968 + record.audio_bytes + len(end)
     start, length = container.closing_span(plaintext_bytes, end[-8:])
     assert (start, length) == (968 + record.audio_bytes, len(end) - 8)
-    assert container.decode_closing(end[:length]) == record
+    assert container.decode_closing(end[:length], record_format) == record
 
 
-@given(st.binary(max_size=400) | JSON_BYTES)
-def test_whatever_parses_as_closing_record_encodes_to_the_same_bytes(untrusted: bytes) -> None:
+@given(FORMATS)
+def test_closing_record_is_refused_as_one_of_the_other_format(written: tuple[ClosingRecord, Format]) -> None:
+    record, record_format = written
+    text = container.encode_closing(record, record_format)[:-8]
+    with pytest.raises(DamagedRecording):
+        container.decode_closing(text, 1 if record_format == 2 else 2)
+
+
+@given(CLOSINGS, st.text("0123456789ABCD*#", max_size=32))
+def test_closing_record_is_as_long_whatever_the_number(record: ClosingRecord, number: str) -> None:
+    other = msgspec.structs.replace(record, number=number)
+    assert len(container.encode_closing(record, 2)) == len(container.encode_closing(other, 2))
+
+
+def test_closing_record_of_format_1_cannot_say_with_whom_the_call_was() -> None:
+    for changes in ({"direction": Direction.IN}, {"number": "110"}):
+        with pytest.raises(SettingsTrouble, match="format 1"):
+            container.encode_closing(msgspec.structs.replace(STOPPED, **changes), 1)
+
+
+@pytest.mark.parametrize("number", ["1" * 33, "+49301", "030 1", "E", "a", "1\n"])
+def test_closing_record_with_a_number_that_no_telephone_dials_is_refused(number: str) -> None:
+    with pytest.raises(SettingsTrouble):
+        container.encode_closing(msgspec.structs.replace(STOPPED, number=number), 2)
+
+
+def test_closing_record_does_not_show_the_number_in_a_log() -> None:
+    assert "110" not in repr(msgspec.structs.replace(STOPPED, number="110"))
+
+
+@given(st.binary(max_size=400) | JSON_BYTES, st.sampled_from([1, 2]))
+def test_whatever_parses_as_closing_record_encodes_to_the_same_bytes(untrusted: bytes, record_format: Format) -> None:
     try:
-        record = container.decode_closing(untrusted)
+        record = container.decode_closing(untrusted, record_format)
     except DamagedRecording:
         return
-    assert container.encode_closing(record)[:-8] == untrusted
+    assert container.encode_closing(record, record_format)[:-8] == untrusted
 
 
-@given(CLOSINGS, st.data())
+@given(FORMATS, st.data())
 def test_closing_record_with_a_byte_changed_is_refused_or_another_record(
-    record: ClosingRecord, data: st.DataObject
+    written: tuple[ClosingRecord, Format], data: st.DataObject
 ) -> None:
-    text = bytearray(container.encode_closing(record)[:-8])
+    record, record_format = written
+    text = bytearray(container.encode_closing(record, record_format)[:-8])
     place = data.draw(st.integers(0, len(text) - 1))
     text[place] ^= data.draw(st.integers(1, 255))
     try:
-        read = container.decode_closing(bytes(text))
+        read = container.decode_closing(bytes(text), record_format)
     except DamagedRecording:
         return
     assert read != record
-    assert container.encode_closing(read)[:-8] == bytes(text)
+    assert container.encode_closing(read, record_format)[:-8] == bytes(text)
+
+
+@given(OPENINGS, st.data())
+def test_opening_record_with_a_byte_changed_is_refused_or_another_record(
+    record: OpeningRecord, data: st.DataObject
+) -> None:
+    plaintext = bytearray(container.encode_opening(record))
+    place = data.draw(st.integers(0, len(plaintext.rstrip()) - 1))
+    plaintext[place] ^= data.draw(st.integers(1, 255))
+    try:
+        read = container.decode_opening(bytes(plaintext))
+    except DamagedRecording:
+        return
+    assert read != record
+    assert container.encode_opening(read) == bytes(plaintext)
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b'"format":1', b'"format":2'),
+        (b'"format":2', b'"format":1'),
+        (b'"format":2', b'"format":3'),
         (b'"codec":"opus"', b'"codec":"flac"'),
-        (b'"format":1', b'"format":1,"more":1'),
-        (b'"format":1', b'"format":1.0'),
-        (b'"format":1', b'"format": 1'),
-        (b'"format":1,', b""),
+        (b'"format":2', b'"format":2,"more":1'),
+        (b'"format":2', b'"format":2.0'),
+        (b'"format":2', b'"format": 2'),
+        (b'"format":2,', b""),
+        (b'"by":"key"', b'"by":"nobody"'),
+        (b'"by":"key"', b'"by":"key","more":1'),
+        (b',"by":"key"', b""),
+        (b'"at_ms":1760000012345', b'"at_ms":-1'),
+        (b'{"at_ms":1760000012345,"by":"key"}', b'{"by":"key","at_ms":1760000012345}'),
+        (b'{"at_ms":1760000012345,"by":"key"}', b"null"),
+        (b'"consent":{"at_ms":1760000012345,"by":"key"},', b""),
         (b'"rate_hz":8000', b'"rate_hz":8000,"rate_hz":8000'),
         (b'"rate_hz":8000', b'"rate_hz":0'),
         (b'"rate_hz":8000', b'"rate_hz":-0'),
@@ -126,25 +217,17 @@ def test_opening_record_padded_with_something_else_is_refused() -> None:
 
 def test_record_that_no_reader_accepts_is_refused_when_written() -> None:
     opening = opening_record()
-    for changes in ({"call": "x"}, {"line": "A"}, {"started_at_ms": -1}, {"ground": "g" * 151}, {"ground": "\0"}):
+    for changes in ({"call": "x"}, {"line": "A"}, {"started_at_ms": -1}, {"ground": "g" * 139}, {"ground": "\0"}):
         with pytest.raises(SettingsTrouble):
             container.encode_opening(msgspec.structs.replace(opening, **changes))
 
 
 def test_closing_record_larger_than_readers_hold_is_refused_when_written() -> None:
     gap = Gap(at_frame=1, frames=1, why="overrun")
-    record = ClosingRecord(
-        call=CALL,
-        frames=1,
-        audio_bytes=1,
-        audio_sha256="0" * 64,
-        ended=EndReason.STOPPED,
-        ended_at_ms=1,
-        gaps=(gap,) * 60_000,
-    )
-    assert len(container.encode_closing(record)) < container.MAX_CLOSING_BYTES
+    record = msgspec.structs.replace(STOPPED, gaps=(gap,) * 60_000)
+    assert len(container.encode_closing(record, 2)) < container.MAX_CLOSING_BYTES
     with pytest.raises(SettingsTrouble):
-        container.encode_closing(msgspec.structs.replace(record, gaps=(gap,) * 110_000))
+        container.encode_closing(msgspec.structs.replace(record, gaps=(gap,) * 110_000), 2)
 
 
 @pytest.mark.parametrize("offset", [0, 967, 2000 - 8, 2000, 2**64 - 1])

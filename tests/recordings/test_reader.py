@@ -164,7 +164,7 @@ def _true_closing(folder: Path) -> ClosingRecord:
 def _seal_as_is(path: Path, *, closing: ClosingRecord) -> None:
     """What a faulty or hostile recorder could write: authentic, but not true. The offset is the true one."""
     audio = b"".join(ogg_pages(4))
-    end = container.encode_closing(closing)[:-8] + (968 + len(audio)).to_bytes(8, "big")
+    end = container.encode_closing(closing, 2)[:-8] + (968 + len(audio)).to_bytes(8, "big")
     plaintext = container.encode_opening(opening_record()) + audio + end
     sealer = sealing.SegmentSealer(KEY, CALL.encode())
     starts = [0, *range(968, len(plaintext), 1008)]

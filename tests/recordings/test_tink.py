@@ -30,7 +30,7 @@ def test_tink_decrypts_our_recording_byte_for_byte(tmp_path: Path) -> None:
     audio = b"".join(ogg_pages(12))
     assert container.decode_opening(plaintext[:968]).call == CALL
     assert plaintext[968 : 968 + len(audio)] == audio
-    assert container.decode_closing(plaintext[968 + len(audio) : -8]).audio_bytes == len(audio)
+    assert container.decode_closing(plaintext[968 + len(audio) : -8], 2).audio_bytes == len(audio)
     assert int.from_bytes(plaintext[-8:], "big") == 968 + len(audio)
 
 

@@ -35,7 +35,7 @@ def _outcome(path: Path, vector: dict[str, Any]) -> str:
     except DamagedRecording:
         return "damaged"
     assert hashlib.sha256(audio).hexdigest() == vector["audio_sha256"]
-    assert encode_closing(reader.closing)[:-8].decode() == vector["closing"]
+    assert encode_closing(reader.closing, reader.opening.format)[:-8].decode() == vector["closing"]
     return "valid"
 
 

@@ -28,10 +28,10 @@ from argon2 import PasswordHasher
 from appliance.audit.events import Act
 from appliance.boundary.verbs import IssuedCall
 from appliance.recorder.call import Call, CallStart
-from appliance.recordings.container import EndReason
+from appliance.recordings.container import Consent, EndReason
 from appliance.recordings.reader import RecordingReader
 from appliance.settings import SOFTWARE_TPM, Settings, VaultSettings
-from appliance.terms import BLOCK_FRAMES, CallId, LinekeepError, LineName
+from appliance.terms import BLOCK_FRAMES, CallId, ConsentBy, Direction, LinekeepError, LineName
 from appliance.vault.box import AUTHORITY_SECRET, Box, reach_tpm
 from appliance.vault.catalogue import CallState
 from appliance.vault.recovery.copy import choice_of, open_copy
@@ -227,7 +227,14 @@ class _Living:
 
     def _begin(self) -> None:
         box, issued, now_ms = self._the_box(), self._issue(), self._hands.wall_ms
-        start = CallStart(issued=issued, line=LINE, ground="Consent.", software="linekeep", started_at_ms=now_ms)
+        start = CallStart(
+            issued=issued,
+            line=LINE,
+            ground="Consent.",
+            consent=Consent(at_ms=now_ms, by=ConsentBy.KEY),
+            software="linekeep",
+            started_at_ms=now_ms,
+        )
         self._running.append(Call(box.folder.growing_path(issued.call), start))
         box.intake.begin(issued.call, LINE, now_ms)
         self._speak()
@@ -246,7 +253,7 @@ class _Living:
     def _hang_up(self) -> None:
         call = self._chance.choice(self._running)
         try:
-            call.finish(EndReason.SILENCE)
+            call.finish(EndReason.SILENCE, direction=Direction.IN, number="03055504471")
         except LinekeepError:
             self._let_go(call)
             raise
@@ -266,7 +273,7 @@ class _Living:
 
     def _recorder_dies_before_its_last_sync(self) -> None:
         with suppress(_Killed), mock.patch("appliance.recordings.writer.os.fsync", side_effect=_Killed):
-            self._running[0].finish(EndReason.SILENCE)
+            self._running[0].finish(EndReason.SILENCE, direction=Direction.IN, number="03055504471")
         self._recorder_dies()
 
     # the vault's

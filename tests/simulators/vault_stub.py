@@ -41,6 +41,9 @@ class StubCall:
     frames: int
     peaks: bytes = b""
     gaps: tuple[tuple[int, int, str], ...] = ()
+    ground: str = "Agreed <in writing>"
+    consent_by: str = ""
+    consent_at_ms: int = 0
     evidence: verbs.Evidence = SIGNED
 
 
@@ -198,6 +201,9 @@ class VaultStub:
             frames=call.frames,
             peaks=call.peaks,
             gaps=call.gaps,
+            ground=call.ground,
+            consent_by=call.consent_by,
+            consent_at_ms=call.consent_at_ms,
             evidence=call.evidence,
         )
 
@@ -234,10 +240,13 @@ class VaultStub:
     def _answer_statement(self, request: verbs.ReadStatement) -> verbs.Answer:
         call = self._find(request.call)
         gaps = [{"at_frame": at, "frames": frames, "why": why} for at, frames, why in call.gaps]
+        opening: dict[str, object] = {"started_at_ms": call.facts.started_at_ms, "ground": call.ground}
+        if call.consent_by:
+            opening["consent"] = {"at_ms": call.consent_at_ms, "by": call.consent_by}
         statement = {
             "call": call.facts.call,
             "number": call.evidence.number,
-            "opening": {"started_at_ms": call.facts.started_at_ms, "ground": "Agreed <in writing>"},
+            "opening": opening,
             "closing": {"frames": call.frames, "ended": call.facts.ended, "gaps": gaps, "audio_sha256": "ab" * 32},
         }
         return verbs.SignedStatement(statement=msgspec.json.encode(statement), attest=b"attest", signature=b"sig")

@@ -12,11 +12,11 @@ import numpy as np
 
 from appliance.boundary.verbs import NoteUnrecorded
 from appliance.clock import Clock
-from appliance.recordings.container import ClosingRecord, EndReason, OpeningRecord
+from appliance.recordings.container import ClosingRecord, Consent, EndReason, Format, OpeningRecord
 from appliance.recordings.encoder import OpusPages
 from appliance.recordings.writer import RecordingWriter
 from appliance.settings import SOFTWARE_TPM, Settings, VaultSettings
-from appliance.terms import RATE_HZ, AccountId, CallId, LineName, NotKept
+from appliance.terms import RATE_HZ, AccountId, CallId, ConsentBy, Direction, LineName, NotKept
 from appliance.vault.accounts import Visitor
 from appliance.vault.box import Box
 from appliance.vault.evidence.verifier import Checked, signed_statement
@@ -26,6 +26,7 @@ from tests.recorder.heard_log import HeardLog
 
 LINE = LineName("front-desk")
 NOON_MS = 1_800_000_000_000
+CONSENT_AFTER_MS = 7_000
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
 OWNER = Visitor(account=AccountId("00" * 8), name="Owner", rights=frozenset(Right))
 
@@ -71,12 +72,21 @@ class BoxHouse:
         return msgspec.structs.replace(self.settings(), run_dir=str(run_dir))
 
 
-def begin_writing(box: Box, *, seconds: float = 1, line: LineName = LINE) -> tuple[CallId, RecordingWriter, OpusPages]:
+def begin_writing(
+    box: Box, *, seconds: float = 1, line: LineName = LINE, record_format: Format = 2
+) -> tuple[CallId, RecordingWriter, OpusPages]:
     """Issue and begin a call, and write that much of it."""
     call, key = box.intake.issue(line)
     started_at_ms = box.clock.now_ms()
     opening = OpeningRecord(
-        call=call, line=line, started_at_ms=started_at_ms, rate_hz=RATE_HZ, ground="Consent.", software="linekeep 0.1.0"
+        call=call,
+        line=line,
+        started_at_ms=started_at_ms,
+        rate_hz=RATE_HZ,
+        ground="Consent.",
+        software="linekeep 0.1.0",
+        consent=Consent(at_ms=started_at_ms + CONSENT_AFTER_MS, by=ConsentBy.KEY) if record_format == 2 else None,
+        format=record_format,
     )
     writer = RecordingWriter(box.folder.growing_path(call), call=call, key=key, opening=opening)
     box.intake.begin(call, line, started_at_ms)
@@ -87,7 +97,14 @@ def begin_writing(box: Box, *, seconds: float = 1, line: LineName = LINE) -> tup
     return call, writer, pages
 
 
-def end_writing(call: CallId, writer: RecordingWriter, pages: OpusPages) -> None:
+def end_writing(
+    call: CallId,
+    writer: RecordingWriter,
+    pages: OpusPages,
+    *,
+    direction: Direction = Direction.UNKNOWN,
+    number: str = "",
+) -> None:
     for page in pages.finish():
         writer.write(page)
     writer.finish(
@@ -99,6 +116,8 @@ def end_writing(call: CallId, writer: RecordingWriter, pages: OpusPages) -> None
             ended=EndReason.SILENCE,
             ended_at_ms=NOON_MS,
             peaks="gH8A/wD/",
+            direction=direction,
+            number=number,
         )
     )
 

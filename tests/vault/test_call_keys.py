@@ -45,7 +45,9 @@ def numbered_call(box: Box, number: str = NUMBER) -> CallId:
     card = cards.Card(number=number, ended="silence", frames=8000, audio_bytes=1, peaks="", gaps=())
     tokens = box.call_keys.tokens_for(call, number)
     sealed = cards.seal(card, call, key)
-    assert box.catalogue.keep(call, started_at_ms=1, length_ms=1000, due_at_ms=None, card=sealed, tokens=tokens)
+    assert box.catalogue.keep(
+        call, started_at_ms=1, length_ms=1000, direction="unknown", due_at_ms=None, card=sealed, tokens=tokens
+    )
     return call
 
 

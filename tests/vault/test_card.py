@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,12 @@ CARD = cards.Card(number="+49301234", ended="silence", frames=1, audio_bytes=2, 
 
 def test_a_card_comes_back_as_it_was() -> None:
     assert cards.unseal(cards.seal(CARD, CALL, KEY), CALL, KEY) == CARD
+
+
+def test_a_card_from_before_cards_had_a_ground_and_a_consent_opens() -> None:
+    former = {"number": "1", "ended": "silence", "frames": 1, "audio_bytes": 2, "peaks": "", "gaps": []}
+    card = cards.unseal(seal_card(KEY, CALL, msgspec.msgpack.encode(former)), CALL, KEY)
+    assert (card.number, card.ground, card.consent_by, card.consent_at_ms) == ("1", "", "", 0)
 
 
 def test_a_card_of_another_call_or_key_or_with_any_bit_changed_is_refused() -> None:

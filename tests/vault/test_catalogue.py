@@ -33,7 +33,15 @@ def issued(catalogue: Catalogue, number: int, line: LineName = LINE) -> CallId:
 def kept(catalogue: Catalogue, number: int, *, started_at_ms: int = 5000, line: LineName = LINE) -> CallId:
     call = issued(catalogue, number, line)
     token = NumberToken(token=b"t%d" % number, call_id=call, bucket_id="b1")
-    assert catalogue.keep(call, started_at_ms=started_at_ms, length_ms=10, due_at_ms=9000, card=b"card", tokens=[token])
+    assert catalogue.keep(
+        call,
+        started_at_ms=started_at_ms,
+        length_ms=10,
+        direction="unknown",
+        due_at_ms=9000,
+        card=b"card",
+        tokens=[token],
+    )
     return call
 
 
@@ -42,7 +50,12 @@ def test_a_call_begins_once_and_is_kept_once(catalogue: Catalogue) -> None:
     assert catalogue.begin(call, 5)
     assert not catalogue.begin(call, 6)
     for expected in (True, False):
-        assert catalogue.keep(call, started_at_ms=5, length_ms=1, due_at_ms=None, card=b"c", tokens=[]) is expected
+        assert (
+            catalogue.keep(
+                call, started_at_ms=5, length_ms=1, direction="unknown", due_at_ms=None, card=b"c", tokens=[]
+            )
+            is expected
+        )
     assert not catalogue.begin(call, 7)
 
 

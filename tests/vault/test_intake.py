@@ -10,13 +10,24 @@ import pytest
 from appliance.clock import EARLIEST_MS
 from appliance.recordings.container import ClosingRecord, EndReason
 from appliance.recordings.reader import RecordingReader
-from appliance.terms import CallId, DamagedRecording, KeyForgotten, LineName, NotAllowed, NotKept, StorageTrouble
+from appliance.terms import (
+    CallId,
+    DamagedRecording,
+    Direction,
+    KeyForgotten,
+    LineName,
+    NotAllowed,
+    NotKept,
+    StorageTrouble,
+)
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
 from appliance.vault.evidence.day_book import Outcome, day_of
 from appliance.vault.intake import SPARE_LIVES_MS
 from tests.vault.box_house import (
+    CONSENT_AFTER_MS,
     LINE,
+    OWNER,
     BoxHouse,
     acts_of,
     begin_writing,
@@ -59,7 +70,9 @@ def test_finishing_twice_journals_and_counts_it_once(box: Box) -> None:
 def test_a_stale_take_over_does_not_bring_a_condemned_call_back(box: Box) -> None:
     call = kept_call(box)
     condemn(box, call)
-    assert not box.catalogue.keep(call, started_at_ms=1, length_ms=1, due_at_ms=None, card=b"", tokens=[])
+    assert not box.catalogue.keep(
+        call, started_at_ms=1, length_ms=1, direction="unknown", due_at_ms=None, card=b"", tokens=[]
+    )
     box.intake.finish(call)
     assert state_of(box, call) is CallState.CONDEMNED
     box.erasure.finish_condemned()
@@ -297,6 +310,52 @@ def test_who_called_survives_a_cut_and_a_later_word_counts(box: Box) -> None:
     writer.abandon()
     box.intake.take_over_what_was_left()
     assert card_of(box, call) == ("in", "03055504471")
+
+
+def test_a_recovered_recording_says_itself_with_whom_the_call_was(box: Box) -> None:
+    call, writer, _pages = begin_writing(box, seconds=4)
+    box.intake.note_party(call, "in", "03055504471")
+    writer.abandon()
+    box.intake.take_over_what_was_left()
+    with RecordingReader(box.folder.finished_path(call), call=call, key=box.call_keys.key_of(call)) as reader:
+        assert (reader.closing.direction, reader.closing.number) == (Direction.IN, "03055504471")
+        assert reader.opening.consent is not None
+
+
+def test_what_the_recording_says_of_the_other_side_counts_more_than_what_was_noted(box: Box) -> None:
+    for direction, number in ((Direction.OUT, "112"), (Direction.IN, "")):
+        call, writer, pages = begin_writing(box)
+        box.intake.note_party(call, "in", "110")
+        end_writing(call, writer, pages, direction=direction, number=number)
+        box.intake.finish(call)
+        assert card_of(box, call) == (direction, number)
+
+
+def test_what_was_noted_counts_where_the_recording_is_of_format_1(box: Box) -> None:
+    call, writer, pages = begin_writing(box, record_format=1)
+    box.intake.note_party(call, "out", "110")
+    end_writing(call, writer, pages)
+    box.intake.finish(call)
+    assert card_of(box, call) == ("out", "110")
+    opened = box.playback.open_call(OWNER, call)
+    assert (opened.consent_by, opened.consent_at_ms, opened.ground) == ("", 0, "Consent.")
+
+
+def test_a_recording_of_format_1_that_was_cut_off_is_taken_over_with_whom_the_call_was(box: Box) -> None:
+    call, writer, _pages = begin_writing(box, seconds=4, record_format=1)
+    box.intake.note_party(call, "in", "03055504471")
+    writer.abandon()
+    box.intake.take_over_what_was_left()
+    assert card_of(box, call) == ("in", "03055504471")
+    with RecordingReader(box.folder.finished_path(call), call=call, key=box.call_keys.key_of(call)) as reader:
+        assert (reader.opening.format, reader.closing.number) == (1, "")
+
+
+def test_the_page_of_a_call_has_its_consent_and_ground(box: Box) -> None:
+    opened = box.playback.open_call(OWNER, kept_call(box))
+    began_ms = opened.facts.started_at_ms
+    assert (opened.consent_by, opened.consent_at_ms) == ("key", began_ms + CONSENT_AFTER_MS)
+    assert opened.ground == "Consent."
 
 
 def test_nobody_is_noted_for_a_call_that_does_not_run(box: Box) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 import json
 import re
@@ -55,6 +56,34 @@ def test_page_carries_waveform_length_and_gaps_for_the_player(owner: FlaskClient
     assert "2 gaps, 0.6 seconds" in page
     assert "at 0:01: 0.5 seconds, the box was too slow for a moment" in page
     assert "something new" in page
+
+
+@pytest.mark.parametrize(
+    ("by", "english", "german"),
+    [
+        ("key", "key pressed at 14:04:12", "Taste gedrückt um 14:04:12 Uhr"),
+        (
+            "agent",
+            "spoken yes, confirmed by this side at 14:04:12",
+            "mündliches Ja, von dieser Seite bestätigt um 14:04",
+        ),
+        ("announcement", "announcement heard to its end at 14:04:12", "Ansage bis zum Ende gehört um 14:04:12 Uhr"),
+        ("duty", "No consent asked: 100 % &lt;duty&gt;", "Keine Einwilligung erfragt: 100 % &lt;duty&gt;"),
+        ("", "not noted in this recording", "in dieser Aufzeichnung nicht vermerkt"),
+    ],
+)
+def test_page_says_what_proves_consent_and_when(
+    by: str, english: str, german: str, owner: FlaskClient, stub: VaultStub
+) -> None:
+    at_ms = NOW_MS - 60_000 + 12_345
+    stub.keep(dataclasses.replace(CALL, ground="100 % <duty>", consent_by=by, consent_at_ms=at_ms if by else 0))
+    assert f"<dt>Consent</dt><dd>{english}" in owner.get(ADDRESS).text
+    assert f"<dt>Einwilligung</dt><dd>{german}" in owner.get(ADDRESS, headers={"Accept-Language": "de"}).text
+
+
+def test_consent_of_a_later_kind_is_said_as_it_came(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.keep(dataclasses.replace(CALL, consent_by="telepathy", consent_at_ms=1))
+    assert "<dt>Consent</dt><dd>telepathy</dd>" in owner.get(ADDRESS).text
 
 
 def test_page_alone_opens_nothing(owner: FlaskClient, stub: VaultStub) -> None:

@@ -92,6 +92,19 @@ def test_reports_tell_the_same_in_german_and_english_whoever_asks(owner: FlaskCl
     assert "<script" not in english + german
 
 
+def test_reports_say_what_proves_consent_and_when(owner: FlaskClient, stub: VaultStub) -> None:
+    told = {
+        ("key", NOW_MS): ("key pressed at 14:05:00", "Taste gedrückt um 14:05:00 Uhr"),
+        ("duty", NOW_MS): ("No consent asked</td>", "Keine Einwilligung erfragt</td>"),
+        ("", 0): ("not noted in this recording", "in dieser Aufzeichnung nicht vermerkt"),
+    }
+    for (by, at_ms), sentences in told.items():
+        stub.keep(dataclasses.replace(CALL, consent_by=by, consent_at_ms=at_ms))
+        files = files_of(owner.get(f"{ADDRESS}/evidence.zip").data)
+        for code, sentence in zip(("en", "de"), sentences, strict=True):
+            assert f"<td>{sentence}" in files[f"REPORT.{code}.html"].decode()
+
+
 def test_report_of_a_day_that_runs_says_that_it_says_nothing_of_other_calls(
     owner: FlaskClient, stub: VaultStub
 ) -> None:

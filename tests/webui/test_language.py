@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 
 from appliance.recordings.container import EndReason
 from appliance.settings import WebuiSettings
-from appliance.terms import SettingsTrouble
+from appliance.terms import ConsentBy, SettingsTrouble
 from tests.simulators.vault_stub import NOW_MS
 from webui import wording
 from webui.app import create_app
@@ -75,6 +75,10 @@ def test_every_german_text_is_whole_and_certain(german: Catalog) -> None:
 def test_every_ending_of_a_recording_can_be_said() -> None:
     assert wording._ENDINGS.keys() == set(EndReason)
     assert set(EndReason) >= wording.CUT_SHORT
+
+
+def test_every_consent_of_a_recording_can_be_said() -> None:
+    assert wording._CONSENTS.keys() | {ConsentBy.DUTY} == set(ConsentBy)
 
 
 def test_every_sentence_listed_is_said_by_a_daemon() -> None:

@@ -13,7 +13,7 @@ from webui.language import gettext
 from webui.pages.calls import gaps_text
 from webui.pages.forms import Page
 from webui.vault_client import ThreadVault
-from webui.wording import CUT_SHORT, due_text, gap_reason
+from webui.wording import CUT_SHORT, consent, due_text, gap_reason
 
 
 class CallPages:
@@ -39,6 +39,7 @@ class CallPages:
             gaps=[_gap_facts(gap) for gap in opened.gaps],
             peaks=base64.b64encode(opened.peaks).decode("ascii"),
             seconds=opened.frames / RATE_HZ,
+            consent=consent(opened.consent_by, opened.consent_at_ms, opened.ground),
             evidence=opened.evidence,
         )
 

@@ -1,6 +1,7 @@
 """What the box states about a recording, about a line's day, and about who has had access. Pure.
 
-Ids, counts and hashes only, and in a recording's statement what its own two records say: no number of a caller.
+Ids, counts and hashes only, and in a recording's statement what its own two records say, but for the number of the
+other side: that stays in the recording, whose hash is stated.
 The statement about a recording is kept under the call's key; the one about a day is kept for good.
 """
 
@@ -9,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-import msgspec
-
 from appliance.audit.journal import Entry
-from appliance.recordings.container import ClosingRecord, OpeningRecord
+from appliance.recordings.container import ClosingRecord, OpeningRecord, members_of
 from appliance.terms import RATE_HZ, CallId, LineName
 from appliance.vault.evidence.day_book import NumberedCall, Outcome
 
@@ -29,14 +28,16 @@ def recording_facts(
     container_sha256: str,
     container_bytes: int,
 ) -> dict[str, object]:
-    """Both records in full; the audio's hash is in the closing record."""
+    """Both records as the file's format has them, but for the number; the audio's hash is in the closing record."""
+    closing_members = members_of(closing, opening.format)
+    closing_members.pop("number", None)
     return {
         "call": numbered.call_id,
         "line": numbered.line,
         "day": numbered.day,
         "number": numbered.number,
-        "opening": msgspec.to_builtins(opening),
-        "closing": msgspec.to_builtins(closing),
+        "opening": members_of(opening, opening.format),
+        "closing": closing_members,
         "frames_lost": numbered.frames_lost,
         "frames_paused": numbered.frames_paused,
         "container": {"sha256": container_sha256, "bytes": container_bytes},

@@ -243,6 +243,12 @@ _WHY = {
     "dropped": "forgotten while they ran",
     "forgotten_before": "deleted before a restore",
 }
+_CONSENT = {
+    "key": "the key that means yes was pressed on the telephone",
+    "agent": "a spoken yes, confirmed by the side that records",
+    "announcement": "the announcement was heard to its end, and the call went on",
+    "duty": "nobody was asked, on the ground that stands above",
+}
 _MOST_NAMED = 20
 _BROKEN = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 
@@ -559,6 +565,9 @@ def _about(facts: dict[str, Any], who: str) -> list[str]:
     if closing["ended"] == "cut_off":
         lines.append("  It was cut off by a power cut or a fault; what came after its end is lost.")
     lines.append(f"  Recorded because: {opening['ground']}")
+    # Recordings of format 1, and statements from before there was another, do not say it.
+    if consent := opening.get("consent"):
+        lines.append(f"  Consent, {_moment(consent['at_ms'])}: {_CONSENT.get(consent['by'], consent['by'])}.")
     lines.append(f"  Sealed on the box and in its backups as the file with SHA-256 {facts['container']['sha256']}.")
     return lines
 

@@ -17,7 +17,7 @@ from appliance.boundary import verbs
 from appliance.boundary.peer import Listener
 from appliance.recordings.container import ClosingRecord, EndReason, Gap
 from appliance.settings import Settings, WebuiSettings
-from appliance.terms import CallId
+from appliance.terms import CallId, Direction
 from appliance.vault.box import Box
 from appliance.vault.evidence import verifier
 from appliance.vault.service import Service
@@ -26,6 +26,7 @@ from webui.app import create_app
 from webui.gate import LOGIN_COOKIE
 from webui.vault_client import ThreadVault
 
+NUMBER = "03055504471"
 DAY_S = 86_400
 GAPS = (Gap(at_frame=800, frames=80, why="overrun"), Gap(at_frame=8000, frames=4000, why="unplugged"))
 
@@ -46,6 +47,8 @@ def call_with_gaps(box: Box, *, seconds: float = 2, gaps: tuple[Gap, ...] = GAPS
         ended_at_ms=NOON_MS,
         gaps=gaps,
         peaks="gH8A/wD/",
+        direction=Direction.IN,
+        number=NUMBER,
     )
     writer.finish(closing)
     box.intake.finish(call)
@@ -69,7 +72,8 @@ class Desk:
         self._vault = ThreadVault(socket)
         self.app = create_app(WebuiSettings(), self._vault, structlog.get_logger(), box.clock)
         self._accounts = box.accounts
-        self._accounts.claim(box.accounts.claim_code() or "", "Ada", PASSWORD)
+        if code := box.accounts.claim_code():
+            self._accounts.claim(code, "Ada", PASSWORD)
 
     def export(self, call: CallId, *, whole_day: bool) -> Export:
         client = self.app.test_client()

@@ -20,9 +20,20 @@ from appliance.vault.evidence import verifier
 from appliance.vault.evidence_desk import DayNotOver, NotSigned
 from appliance.vault.playback import OPENINGS_A_MINUTE, NoSuchCall, NothingRecorded, TooManyOpenings
 from tests.simulators.software_tpm import SoftwareTpm
-from tests.vault.box_house import OWNER, BoxHouse, acts_of, kept_call, unrecorded_call
+from tests.vault.box_house import (
+    CONSENT_AFTER_MS,
+    NOON_MS,
+    OWNER,
+    BoxHouse,
+    acts_of,
+    begin_writing,
+    end_writing,
+    kept_call,
+    unrecorded_call,
+)
 from tests.vault.evidence.house import (
     DAY_S,
+    NUMBER,
     Desk,
     Export,
     by_hand,
@@ -34,6 +45,10 @@ from tests.vault.evidence.house import (
 )
 
 FIRST = "calls/front-desk_2027-01-15_0001/"
+FORMAT_1_OPENING = ["call", "codec", "format", "ground", "line", "rate_hz", "software", "started_at_ms"]
+FORMAT_1_CLOSING = [
+    "audio_bytes", "audio_sha256", "call", "ended", "ended_at_ms", "frames", "gaps", "lost_after_frame", "peaks"
+]  # fmt: skip
 LAST = "calls/front-desk_2027-01-15_0004/"
 
 
@@ -144,9 +159,41 @@ def test_the_statement_about_a_call_holds_both_records_and_no_name_of_a_person(d
     facts = json.loads(day.single[LAST + "recording.json"])
     assert (facts["kind"], facts["call"], facts["number"]) == ("recording", day.last, 4)
     assert facts["opening"]["ground"] == "Consent."
+    assert facts["opening"]["consent"] == {"at_ms": NOON_MS + CONSENT_AFTER_MS, "by": "key"}
     assert facts["closing"]["frames"] == 12_000
     assert len(facts["container"]["sha256"]) == 64
     assert b"Ada" not in b"".join(day.whole.values())
+
+
+def test_the_statement_about_a_call_says_its_direction_and_keeps_the_number_in_the_recording(day: Day) -> None:
+    closing = json.loads(day.whole[FIRST + "recording.json"])["closing"]
+    assert closing["direction"] == "in"
+    assert "number" not in closing
+    assert NUMBER.encode() not in b"".join(day.whole.values())
+
+
+def test_the_program_says_by_whose_consent_and_when(day: Day, tmp_path: Path) -> None:
+    consent = "Consent, 2027-01-15 08:00:07 UTC: the key that means yes was pressed on the telephone."
+    assert "\n".join(verdict_of(day.whole, tmp_path).said).count(consent) == 2
+
+
+def test_the_statement_about_a_recording_of_format_1_is_what_it_was(house: BoxHouse, tmp_path: Path) -> None:
+    """It has the members from before there was a format 2, so statements from then are accepted as this one is."""
+    with house.opened() as box, Desk(box, house.settings()).opened() as desk:
+        call, writer, pages = begin_writing(box, record_format=1)
+        end_writing(call, writer, pages)
+        box.intake.finish(call)
+        box.evidence.run()
+        files = desk.export(call, whole_day=False)
+    (name,) = [name for name in files if name.endswith("recording.json")]
+    facts = json.loads(files[name])
+    assert sorted(facts["opening"]) == FORMAT_1_OPENING
+    assert sorted(facts["closing"]) == FORMAT_1_CLOSING
+    verdict = verdict_of(files, tmp_path)
+    assert verdict.findings == []
+    assert "Recorded because: Consent." in "\n".join(verdict.said)
+    assert "Consent, " not in "\n".join(verdict.said)
+    assert "not noted in this recording" in files["REPORT.en.html"].decode()
 
 
 def test_the_access_log_tells_who_had_the_call_before(day: Day) -> None:

@@ -38,7 +38,9 @@ def kept(catalogue: Catalogue, number: int) -> CallId:
     call = CallId(f"{number:032x}")
     catalogue.issue(call, LINE, 1000, Wrap(call_id=call, bucket_id="b1", wrapped=b"w"))
     token = NumberToken(token=b"t%d" % number, call_id=call, bucket_id="b1")
-    assert catalogue.keep(call, started_at_ms=5000, length_ms=10, due_at_ms=9000, card=b"card", tokens=[token])
+    assert catalogue.keep(
+        call, started_at_ms=5000, length_ms=10, direction="unknown", due_at_ms=9000, card=b"card", tokens=[token]
+    )
     return call
 
 
@@ -57,7 +59,9 @@ def test_a_condemned_call_is_listed_nowhere_has_no_card_and_cannot_be_kept_again
     assert (row.state, row.condemned_at_ms, row.card, row.erasure_id) == (CallState.CONDEMNED, 7000, None, FIRST)
     assert catalogue.page(limit=10) == []
     assert catalogue.count_kept() == 0
-    assert not catalogue.keep(call, started_at_ms=5, length_ms=1, due_at_ms=None, card=b"c", tokens=[])
+    assert not catalogue.keep(
+        call, started_at_ms=5, length_ms=1, direction="unknown", due_at_ms=None, card=b"c", tokens=[]
+    )
     assert [each.erasure_id for each in book.unfinished()] == [FIRST]
 
 
