@@ -32,7 +32,7 @@ _DIRECTIONS = {"in": mark("incoming"), "out": mark("outgoing")}
 
 _CONSENTS = {
     "key": mark("key pressed at %(time)s"),
-    "agent": mark("spoken yes, confirmed by this side at %(time)s"),
+    "agent": mark("spoken yes, confirmed by the side that records at %(time)s"),
     "announcement": mark("announcement heard to its end at %(time)s"),
 }
 """What `ConsentBy` means; a duty has no moment, and asks nobody."""
@@ -42,7 +42,7 @@ _GAP_REASONS = {
     "overload": mark("the box was too slow for a moment"),
     "dropout": mark("the sound device left something out"),
     "unplugged": mark("the sound device was unplugged"),
-    "paused": mark("recording was paused on this side"),
+    "paused": mark("recording was paused"),
 }
 
 _NOT_KEPT = {

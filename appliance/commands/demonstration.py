@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from appliance.commands import software_tpm
 from appliance.commands.children import Child, Program
 from appliance.daemon import stop_on_signals
-from appliance.settings import SETTINGS_NAME, SOFTWARE_TPM, RecorderSettings, Settings, parse_period, read_settings
+from appliance.settings import SETTINGS_NAME, SOFTWARE_TPM, Settings, parse_period, read_settings
 from appliance.sound_file import read_sound_file
 from appliance.terms import RATE_HZ, LinekeepError, LineTrouble, SettingsTrouble, StorageTrouble
 
@@ -41,6 +41,8 @@ _CHECKOUT = Path(__file__).parents[2]
 _DEVICE = "line0"
 _READY_WITHIN_S = 30.0
 _GROUND = "Demonstration with synthesised or own audio; nobody's call is recorded."
+_HOLD_OVER_S = 6
+"""Whoever tries it does not want to wait half a minute for the end of a call."""
 _PASSED_ON = frozenset({"call_begun", "call_ended", "forgotten"})
 _STOP_ORDER = ("recorder", "front", "webui", "vault", "tpm")
 
@@ -212,7 +214,7 @@ def _feed(plan: DemoPlan, run: Path) -> NDArray[np.int16]:
         paths = [call]
     pieces = [read_sound_file(path) for path in paths]
     channels = max(piece.shape[1] for piece in pieces)
-    rest = np.zeros((int((RecorderSettings().hold_over_s + 2) * RATE_HZ), channels), dtype=np.int16)
+    rest = np.zeros((int((_HOLD_OVER_S + 2) * RATE_HZ), channels), dtype=np.int16)
     feed: list[NDArray[np.int16]] = []
     for piece in pieces:
         silent = np.zeros((len(piece), channels - piece.shape[1]), dtype=np.int16)
@@ -232,6 +234,8 @@ def _write_settings(plan: DemoPlan, run: Path, *, channels: int) -> Path:
         'address = "127.0.0.1"',
         f"port = {plan.port}",
         'names = ["localhost", "127.0.0.1"]',
+        "[recorder]",
+        f"hold_over_s = {_HOLD_OVER_S}",
         "[[recorder.devices]]",
         f"alsa = {json.dumps(_DEVICE)}",
         f"channels = {channels}",
@@ -243,6 +247,8 @@ def _write_settings(plan: DemoPlan, run: Path, *, channels: int) -> Path:
             f"alsa = {json.dumps(_DEVICE)}",
             f"channel = {channel}",
             f"ground = {json.dumps(_GROUND)}",
+            # In the synthesised call somebody presses the key; what people bring need not hold one.
+            f'consent = "{"duty" if plan.audio else "opt_in"}"',
         ]
     path = plan.state / SETTINGS_NAME
     try:

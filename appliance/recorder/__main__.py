@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from datetime import datetime
 from importlib.metadata import version
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -12,12 +14,11 @@ from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
 from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
 from appliance.recorder.capture import CaptureThread, SoundDevice
-from appliance.recorder.countries import COUNTRIES
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_state import rules_from
-from appliance.recorder.line_worker import LineWorker
+from appliance.recorder.line_plan import plan_of
+from appliance.recorder.line_worker import LineWorker, may_be_recorded
 from appliance.recorder.signals import Signals
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.container import Consent, OpeningRecord, encode_opening
@@ -63,13 +64,14 @@ class Recorder:
         self._log = log
         self._clock = clock or Clock()
         self._settings = settings.recorder
+        self._timezone = ZoneInfo(settings.webui.timezone)
         self._folder = RecordingsFolder(settings.state / "recordings")
         self._room = DiskRoom(self._folder.free_bytes, self._settings.reserve_mib)
         lines = self._settings.lines
         self._board = LineBoard(line.line for line in lines)
         self._link = VaultLink(
             settings.vault_socket(Caller.RECORDER),
-            [line.line for line in lines if line.ground.strip()],
+            [line.line for line in lines if may_be_recorded(line)],
             self._board.read,
             self._clock,
             log,
@@ -101,12 +103,15 @@ class Recorder:
 
         return DeviceWorker(device.alsa, new_capture, lines, self._clock, self._log)
 
+    def _local_time(self, at_ms: int) -> datetime:
+        return datetime.fromtimestamp(at_ms / 1000, self._timezone)
+
     def _line(self, line: LineSettings) -> LineWorker:
         return LineWorker(
             line,
             Signals(self._settings.speech_above_floor_db),
-            rules_from(self._settings),
-            COUNTRIES[self._settings.country],
+            plan_of(line, self._settings),
+            self._local_time,
             folder=self._folder,
             room=self._room,
             link=self._link,

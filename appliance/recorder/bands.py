@@ -34,6 +34,7 @@ class Windows:
         self._steps = steps
         self._slower = np.ones(slower, np.float32)
         self._batch = batch
+        self._none: Matrix = np.empty((0, steps * STEP_FRAMES // slower), np.float32)
         # One step more than the next window needs, so that the newest one is always there.
         self._rest = np.zeros(steps * STEP_FRAMES, np.int16)
 
@@ -42,6 +43,9 @@ class Windows:
         samples = np.concatenate((self._rest, samples))
         count = samples.size // STEP_FRAMES - self._steps
         count -= count % self._batch
+        if not count:
+            self._rest = samples
+            return self._none
         self._rest = samples[count * STEP_FRAMES :].copy()
         frames = self._slowed(samples[STEP_FRAMES : (count + self._steps) * STEP_FRAMES])
         step_frames = STEP_FRAMES // self._slower.size

@@ -39,6 +39,7 @@ from appliance.recorder.fsk_bits import (
     find_start,
     fit_clock,
     one_sided,
+    one_sided_rough,
     read_bits,
 )
 from appliance.recorder.signals import Pcm
@@ -83,6 +84,8 @@ another one counts 1."""
 
 _MAX_ATTEMPTS = 8
 
+_LEAST_RECENT = 58.0
+"""-55 dBFS, below which nothing passes for speech. The faintest message has 6 dB more."""
 _RECENT_FRAMES = 480
 """60 ms. Tones that take turns 1200 times a second keep one level in it and one narrow band, whatever they say; nine of
 ten stretches of speech have twice the scatter in level."""
@@ -149,9 +152,11 @@ class FskReceiver:
         self._heard_frames = 0
         self._gate = _MarkGate()
         self._attempts: list[_Attempt] = []
+        self._receiving: bool | None = None
 
     def hear(self, samples: Pcm) -> list[FskMessage]:
         """Take in the next samples of the line; a message is told 0.5 s of audio after its end at the latest."""
+        self._receiving = None
         messages: list[FskMessage] = []
         start = _KEPT_FRAMES - _CHUNK_FRAMES
         while samples.size:
@@ -171,8 +176,10 @@ class FskReceiver:
 
         A steady whistle of its pitch is one as well, and so are some keys; of speech less than one block in a thousand.
         """
-        now = _KEPT_FRAMES - _CHUNK_FRAMES + self._filled
-        return _is_carrier(self._kept[now - _RECENT_FRAMES - TAPS + 1 : now])
+        if self._receiving is None:
+            now = _KEPT_FRAMES - _CHUNK_FRAMES + self._filled
+            self._receiving = _is_carrier(self._kept[now - _RECENT_FRAMES - TAPS + 1 : now])
+        return self._receiving
 
     def _hear_chunk(self, chunk: Pcm) -> list[FskMessage]:
         for mark in self._gate.ended_marks(chunk, self._heard_frames):
@@ -239,10 +246,11 @@ class FskReceiver:
 
 
 def _is_carrier(recent: Pcm) -> bool:
-    wave = one_sided(recent)[TAPS // 2 : -(TAPS // 2)]
-    power = wave.real**2 + wave.imag**2
-    if power.mean() < 2 * _LEAST_ENERGY / _STEP_FRAMES:
+    sound = recent.astype(np.float32)
+    if sound @ sound < recent.size * _LEAST_RECENT**2:
         return False
+    wave = one_sided_rough(sound)
+    power = wave.real**2 + wave.imag**2
     turn = np.vdot(wave[:-1], wave[1:])
     middle_hz = np.angle(turn) / (2 * np.pi) * RATE_HZ
     in_band = _CARRIER_BAND_HZ[0] < middle_hz < _CARRIER_BAND_HZ[1]

@@ -139,6 +139,7 @@ def _one_sided() -> Complex:
 
 
 _ONE_SIDED = _one_sided()
+_ONE_SIDED_ROUGH = _ONE_SIDED.astype(np.complex64)
 
 
 def _summed(wave: Complex, hz: float) -> Complex:
@@ -149,6 +150,11 @@ def _summed(wave: Complex, hz: float) -> Complex:
 def one_sided(samples: Pcm) -> Complex:
     """The samples without what is below 300 Hz and without their mirror image at negative frequencies."""
     return np.convolve(samples, _ONE_SIDED, "same")
+
+
+def one_sided_rough(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.complex64]:
+    """The same in single precision, without the 32 frames at either end in which the filter is not filled."""
+    return np.asarray(np.convolve(samples, _ONE_SIDED_ROUGH, "valid"), np.complex64)
 
 
 def find_start(wave: Complex, earliest: int, latest: int, mark_hz: float) -> Carrier | None:

@@ -96,8 +96,9 @@ _LEAST_STEADY = np.float32(_LEAST_POWER / 100)
 _STEADY_RISE = np.float32(10**0.3)
 """3 dB a block: what begins to hum is learned in two seconds, long after a key that begins was told."""
 
-_QUIET = int((_LEAST_POWER / 3) ** 0.5)
-"""No window can show more power than three times the square of its loudest sample: then there is nothing to look at."""
+_QUIET = _LEAST_POWER / 4 * _WINDOW / 4
+"""All lines of a window hold at most eight times the mean square of its samples (Parseval), and a key has two tones: if
+no step has a quarter of that, and a window touches four, there is nothing to look at."""
 
 WEIGHTS = np.array([-2.6, -4.79, -3.32, -3.82, -2.71, -2.88, 2.1, -2.57, 2.21, -13.06], np.float32)
 BIAS = -18.2
@@ -181,8 +182,10 @@ class KeyListener:
     def _hear_block(self, heard: Pcm) -> list[Key]:
         told: list[Key] = []
         self._shows = False
-        if self._held >= 0 or heard.max() > _QUIET or heard.min() < -_QUIET:
-            told = self._listen(heard.astype(np.float32))
+        sound = heard.astype(np.float32)
+        steps = sound[_MEMORY % STEP_FRAMES :].reshape(-1, STEP_FRAMES)
+        if self._held >= 0 or np.vecdot(steps, steps).max() > _QUIET:
+            told = self._listen(sound)
         else:
             self._last_pair = -1
             self._steady.fill(_LEAST_STEADY)

@@ -68,14 +68,14 @@ class LineEar:
         begin, self._heard_frames = self._heard_frames, self._heard_frames + samples.size
         sounds: list[LineSound] = []
         dialled: list[Key] = []
-        for key in self._keys.hear(samples):
-            sounds.append(key)
+        for pressed in self._keys.hear(samples):
+            sounds.append(pressed)
             collected = self._callers.collects
-            caller = self._callers.hear_key(key.digit, key.end_frame)
+            caller = self._callers.hear_key(pressed.digit, pressed.end_frame)
             if caller is not None:
                 sounds.append(caller)
             if not collected and not self._callers.collects:
-                dialled.append(key)
+                dialled.append(pressed)
         sounds += self._callers.hear(samples)
         sounds += self._tones.hear(samples)
         sounds += self._rings.hear(samples)

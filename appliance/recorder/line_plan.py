@@ -9,6 +9,7 @@ from appliance.recorder.announcement import Announcement, read_announcement
 from appliance.recorder.consent import ConsentRules, consent_rules
 from appliance.recorder.countries import COUNTRIES, Country
 from appliance.recorder.line_state import LineRules, rules_from
+from appliance.recorder.private_hours import PrivateHours
 from appliance.settings import LineSettings, RecorderSettings, StarCodes
 from appliance.terms import RATE_HZ
 
@@ -20,6 +21,7 @@ class LinePlan:
     rules: LineRules
     country: Country
     consent: ConsentRules
+    private: PrivateHours = field(default_factory=lambda: PrivateHours(()))
     codes: StarCodes = field(default_factory=StarCodes)
     announcement: Announcement | None = None
 
@@ -31,6 +33,7 @@ def plan_of(line: LineSettings, settings: RecorderSettings) -> LinePlan:
         rules=replace(rules_from(settings), ring_overdue=_ring_overdue(country)),
         country=country,
         consent=consent_rules(line),
+        private=PrivateHours(line.private),
         codes=line.codes,
         announcement=read_announcement(Path(line.announcement)) if line.announcement else None,
     )

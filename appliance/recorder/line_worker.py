@@ -26,7 +26,7 @@ from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_plan import LinePlan
-from appliance.recorder.line_state import CallBegins, SpeechChanges
+from appliance.recorder.line_state import CallBegins, SpeechChanges, State
 from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordered, Unanswered
 from appliance.recorder.party import NOBODY_KNOWN, Party
 from appliance.recorder.pre_roll import PreRoll
@@ -36,7 +36,7 @@ from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import Consent, EndReason
 from appliance.recordings.folder import RecordingsFolder
 from appliance.settings import LineSettings
-from appliance.terms import RATE_HZ, LinekeepError, NotKept, Order
+from appliance.terms import RATE_HZ, LinekeepError, LineNowState, NotKept, Order
 
 _DISK_AGAIN_FRAMES = 5 * RATE_HZ
 """After the disk refused, the next attempt waits so long, or every block would use up a key."""
@@ -50,6 +50,12 @@ NO_ROOM = (
     "recording goes on by itself when calls have been erased or their time has come."
 )
 NO_KEY_YET = "A call waits for its key from the vault. It is recorded as soon as the key comes."
+
+
+
+def may_be_recorded(line: LineSettings) -> bool:
+    """Whether the settings give a ground for it, and do not forbid it."""
+    return bool(line.ground.strip()) and line.consent != "never"
 
 
 PAUSED = "paused"
@@ -87,7 +93,7 @@ class LineWorker:
     ) -> None:
         self._settings = line
         self._line = line.line
-        self._ground = line.ground.strip() if line.consent != "never" else ""
+        self._ground = line.ground.strip() if may_be_recorded(line) else ""
         self._signals = signals
         self._plan = plan
         self._local_time = local_time
@@ -106,6 +112,9 @@ class LineWorker:
         """Of the call on the line, as long as the vault has yet to be told of it."""
         self._granted: Granted | None = None
         self._call: Call | None = None
+        self._started_at_ms = 0
+        """Of the call on the line, as the board shows it: what tells one call from the next."""
+        self._shown: tuple[LineNowState, int] | None = None
         self._next_frame: int | None = None
         """While a call is on the line that may be kept or waits for that: its first frame that is in no recording."""
         self._paused_from: int | None = None
@@ -132,7 +141,7 @@ class LineWorker:
         watched = self._watch.hear(first_frame, samples)
         self._board.show_level(self._line, watched.level_dbfs)
         self._follow(watched.events)
-        for order in self._link.take_orders(self._line):
+        for order in self._link.take_orders(self._line, self._started_at_ms):
             self._follow(self._watch.order(order))
         if self._watch.gate is not None and self._watch.gate.refused is not None:
             self._pre_roll.forget_until(self._pre_roll.end_frame)
@@ -168,6 +177,7 @@ class LineWorker:
     def _hear_no_more(self, trouble: str) -> None:
         self._watch = self._new_watch()
         self._pre_roll.forget(0)
+        self._show_state()
         self._board.show_no_level(self._line)
         self._show_trouble(trouble or self._obstacle())
 
@@ -184,6 +194,8 @@ class LineWorker:
             match event:
                 case CallBegins():
                     self._began, self._next_frame = event, event.audio_from
+                    if not event.goes_on:
+                        self._started_at_ms = self._wall_time.at_ms(event.audio_from)
                 case Granted():
                     self._granted = event
                 case Refused():
@@ -210,7 +222,7 @@ class LineWorker:
             self._link.drop_call(self._call.call, why)
             self._log.info("call_dropped", call=self._call.call, line=self._line, why=why.value)
             self._call, self._began = None, None
-            self._board.show_call(self._line, None)
+            self._show_no_call()
 
     def _take_order(self, ordered: Ordered) -> None:
         if ordered.order is Order.PAUSE and self._paused_from is None and self._granted is not None:
@@ -254,7 +266,7 @@ class LineWorker:
         call = Call(self._folder.growing_path(issued.call), self._start_of(issued, started_at_ms))
         missed_s = round((first_frame - wanted_frame) / RATE_HZ, 1)
         self._call, self._next_frame, self._disk_trouble = call, first_frame, ""
-        self._board.show_call(self._line, call.call, started_at_ms)
+        self._board.show_call(self._line, call.call, self._started_at_ms)
         self._link.begin_call(call.call, self._line, started_at_ms)
         self._told_party = NOBODY_KNOWN
         self._log.info("call_recording_begun", call=call.call, line=self._line, missed_seconds=missed_s)
@@ -326,6 +338,7 @@ class LineWorker:
 
     def _forget_call(self) -> None:
         self._began = self._granted = self._next_frame = self._paused_from = None
+        self._started_at_ms = 0
 
     def _tell_unrecorded(self, since_frame: int, at_frame: int, party: Party, why: NotKept) -> None:
         self._link.note_unrecorded(
@@ -367,7 +380,7 @@ class LineWorker:
 
     def _told_end(self, call: Call, why: EndReason) -> None:
         self._call = None
-        self._board.show_call(self._line, None)
+        self._show_no_call()
         self._link.finish_call(call.call)
         self._log.info(
             "call_recording_ended",
@@ -377,6 +390,10 @@ class LineWorker:
             why=why.value,
             gaps=call.gaps,
         )
+
+    def _show_no_call(self) -> None:
+        self._board.show_call(self._line, None)
+        self._shown = None
 
     # what is in the way
 
@@ -392,6 +409,22 @@ class LineWorker:
             return self._disk_trouble
         waits = NO_KEY_YET if self._granted is not None else ""
         return self._link.why_no_key(self._line) or waits
+
+    def _show_state(self) -> None:
+        shown = self._state(), self._started_at_ms
+        if shown != self._shown:
+            self._shown = shown
+            self._board.show_state(self._line, *shown)
+
+    def _state(self) -> LineNowState:
+        gate = self._watch.gate
+        if gate is None:
+            return LineNowState.RINGING if self._watch.state is State.RINGING else LineNowState.IDLE
+        if gate.refused is not None:
+            return LineNowState.NOT_RECORDED
+        if self._call is None:
+            return LineNowState.WAITING
+        return LineNowState.RECORDING if self._paused_from is None else LineNowState.PAUSED
 
     def _show_trouble(self, trouble: str) -> None:
         if trouble != self._trouble:

@@ -82,6 +82,8 @@ _STANDING_OUT = 5
 _FULL_SCALE = _TONE_STEPS * STEP_FRAMES * _SLOWER * 32768.0**2
 """Four samples are added up to one, so there is a quarter of them and each is four times as high."""
 _LEAST = _FULL_SCALE * 10**-8.5
+_LEAST_CLICKS = _CLICK_STEPS * STEP_FRAMES * _SLOWER * (58.0 / 2) ** 2
+"""-61 dBFS: 6 dB below what may pass for speech, as some of it lies above 1 kHz."""
 _FIRST_NOISE = _FULL_SCALE * 10**-6.8
 _NOISE_RATE = 1.15
 """Each 320 ms move the noise by this towards what was heard: it settles on the median, 2 dB a second."""
@@ -274,20 +276,25 @@ class _Clicks:
     def __init__(self, own_hz: Sequence[float]) -> None:
         self._shapes = [[_combs(hz * by) for by in _DETUNED] for hz in own_hz]
         self._recent: Matrix = np.zeros((BACK_STEPS + AHEAD_STEPS, len(own_hz)), np.float32)
+        self._sounded = False
 
     def add(self, windows: Matrix) -> Heard:
         if not self._shapes:
             return [], []
         # Clicks need no closer look than every other window.
         odd = [self._strength(windows[1::2], combs) for combs in self._shapes]
+        if not self._sounded and not any(strength.any() for strength in odd):
+            return [[0.0] * len(windows)] * len(odd), [[False] * len(windows)] * len(odd)
         energies = np.concatenate((self._recent, np.repeat(np.stack(odd, axis=1), 2, axis=0)))
         self._recent = energies[-BACK_STEPS - AHEAD_STEPS :]
         here = energies[BACK_STEPS:-AHEAD_STEPS]
+        self._sounded = bool(self._recent.any())
         likely = (here > 0) & (here >= _PART * highest_around(energies))
         return here.T.tolist(), likely.T.tolist()
 
     def heard_in(self, windows: Matrix) -> bool:
-        return any(self._strength(windows, combs).any() for combs in self._shapes)
+        loud = np.vecdot(windows, windows) > _LEAST_CLICKS
+        return bool(loud.any()) and any(self._strength(windows, combs).any() for combs in self._shapes)
 
     def _strength(self, windows: Matrix, combs: list[Matrix]) -> Matrix:
         strength = np.zeros(len(windows), np.float32)
@@ -298,8 +305,10 @@ class _Clicks:
             odd, beside = energies[:, 1::2], energies[:, ::2]
             stands_out = (odd > _STANDS_OUT * beside[:, :-1]) & (odd > _STANDS_OUT * beside[:, 1:])
             standing_out = stands_out.sum(axis=1)
-            strength = np.maximum(strength, odd.sum(axis=1) * (standing_out >= _STANDING_OUT))
-            if not (standing_out >= _STANDING_OUT - 2).any():
+            most_out = standing_out.max()
+            if most_out >= _STANDING_OUT:
+                strength = np.maximum(strength, odd.sum(axis=1) * (standing_out >= _STANDING_OUT))
+            if most_out < _STANDING_OUT - 2:
                 break
         return strength
 

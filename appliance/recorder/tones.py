@@ -86,6 +86,8 @@ _TONAL_RIPPLE_OF_PAIRS = 2.8
 _FULL_SCALE = _WINDOW_FRAMES * 32768.0**2
 _LEAST = np.float32(_FULL_SCALE * 10**-4.8)
 """Tones arrive at -35 dBFS and louder; 13 dB below is crosstalk from another line."""
+_TOO_QUIET = _SHARE * _LEAST
+"""All that sounds, hum and all: no band of a window holds as much as would be compared with anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,7 @@ class ToneListener:
 
     def __init__(self, country: Country) -> None:
         plan = _plan(country)
+        self._windows = Windows(_WINDOW_STEPS)
         self._spectrum = _Spectrum(plan.chords, plan.other_bands)
         self._columns = len(plan.chords) + len(plan.other_bands)
         single = sum(len(chord) == 1 for chord in plan.chords)
@@ -114,6 +117,7 @@ class ToneListener:
         self._notes = NotesFollower(plan.note_steps)
         self._recent = np.zeros((_BEFORE_STEPS + AHEAD_STEPS, self._spectrum.columns), np.float32)
         self._window = -AHEAD_STEPS
+        self._wakes = False
         self._asleep = True
         self._sounding: tuple[Ear, ToneName] | None = None
         self._tonal = False
@@ -129,19 +133,32 @@ class ToneListener:
         Args:
             samples: int16, shape (frames,). What does not fill a 20 ms step waits for the next block.
         """
-        heard = self._spectrum.add(samples)
-        if not heard.size:
+        windows = self._windows.add(samples)
+        if not len(windows):
             return []
+        loudness = np.vecdot(windows, windows)
+        if self._asleep and not self._wakes and loudness.max() < _TOO_QUIET:
+            return self._hear_nothing(loudness)
+        heard = self._spectrum.energies(windows, loudness)
         energies = np.concatenate((self._recent, heard))
         self._recent = energies[-_BEFORE_STEPS - AHEAD_STEPS :]
         shares: Matrix = energies[:, : self._columns] / np.maximum(energies[:, -1:], _LEAST)
         hot = shares > self._share
         long_hot = hot[:-4] & hot[1:-3] & hot[2:-2] & hot[3:-1] & hot[4:]
-        wakes = bool(long_hot.any())
-        self._tonal = wakes and self._sounds_tonal(energies, shares, long_hot[-1])
-        changes = self._follow(energies, shares, hot) if wakes or not self._asleep else []
+        self._wakes = bool(long_hot.any())
+        self._tonal = self._wakes and self._sounds_tonal(energies, shares, long_hot[-1])
+        changes = self._follow(energies, shares, hot) if self._wakes or not self._asleep else []
         self._window += len(heard)
         return changes
+
+    def _hear_nothing(self, loudness: Matrix) -> list[ToneChange]:
+        """None of these windows can hold a tone, so none is looked into."""
+        heard = np.zeros((len(loudness), self._spectrum.columns), np.float32)
+        heard[:, -1] = loudness
+        self._recent = np.concatenate((self._recent, heard))[-_BEFORE_STEPS - AHEAD_STEPS :]
+        self._window += len(heard)
+        self._tonal = False
+        return []
 
     def _sounds_tonal(self, energies: Matrix, shares: Matrix, long_hot: Flags) -> bool:
         last, shares = energies[-_TONAL_STEPS:], shares[-_TONAL_STEPS:]
@@ -230,14 +247,15 @@ class _Spectrum:
         of_band = np.concatenate(rows)
         sums = [np.isin(of_band, [bands.index(band) for band in chord]) for chord in wanted]
         self._sums = np.concatenate([*sums, -1.0 * (of_band == len(bands))], axis=1).astype(np.float32)
-        self._windows = Windows(_WINDOW_STEPS)
 
-    def add(self, samples: Pcm) -> Matrix:
-        """Shape (windows, columns): chords, other bands, both halves of each pair, all above 200 Hz."""
-        windows = self._windows.add(samples)
+    def energies(self, windows: Matrix, loudness: Matrix) -> Matrix:
+        """Shape (windows, columns): chords, other bands, both halves of each pair, all above 200 Hz.
+
+        loudness: the energy of each window.
+        """
         found = windows @ self._shapes
         energies: Matrix = (found * found) @ self._sums
-        energies[:, -1] += np.vecdot(windows, windows)
+        energies[:, -1] += loudness
         return energies
 
 

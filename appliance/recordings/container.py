@@ -110,13 +110,17 @@ class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError("a recording of format 2 says by whose consent it is kept, and one of format 1 does not")
 
 
+PAUSED = "paused"
+"""Why of a gap for which the own side asked: nothing was lost there."""
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Frames that were not captured; the audio holds silence in their place, so the time line stays true."""
+    """Frames that were not recorded; the audio holds silence in their place, so the time line stays true."""
 
     at_frame: _Count
     frames: _Positive
     why: _Word
-    """A word, not a sentence: "overrun", "unplugged", "paused" if the own side asked for it. Never personal data."""
+    """A word, not a sentence: "overrun", "unplugged", `PAUSED`. Never personal data."""
 
 
 class ClosingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ from appliance.audit.journal import Journal
 from appliance.boundary import verbs
 from appliance.clock import EARLIEST_MS, Clock
 from appliance.recordings.closing import NothingToRecover, recover
-from appliance.recordings.container import ClosingRecord, EndReason, Gap, OpeningRecord
+from appliance.recordings.container import PAUSED, ClosingRecord, EndReason, Gap, OpeningRecord
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingCutOff, RecordingReader
 from appliance.recordings.sealing import SEGMENT_BYTES
@@ -288,7 +288,8 @@ class Intake:
             Outcome.RECOVERED if closing.ended is EndReason.CUT_OFF else Outcome.KEPT,
             started_at_ms=opening.started_at_ms,
             frames=closing.frames,
-            frames_lost=sum(gap.frames for gap in closing.gaps),
+            frames_lost=sum(gap.frames for gap in closing.gaps if gap.why != PAUSED),
+            frames_paused=sum(gap.frames for gap in closing.gaps if gap.why == PAUSED),
         )
         self._journal.append(Act.CALL_KEPT, by="vault", ids=(call,))
         with self._call_keys.holding_still():
@@ -312,6 +313,7 @@ class Intake:
         why: str = "",
         frames: int = 0,
         frames_lost: int = 0,
+        frames_paused: int = 0,
     ) -> None:
         begun_at_ms = started_at_ms or row.started_at_ms or row.issued_at_ms
         self._day_book.settle(
@@ -323,6 +325,7 @@ class Intake:
             why=why,
             frames=frames,
             frames_lost=frames_lost,
+            frames_paused=frames_paused,
         )
 
     def _today(self) -> date | None:

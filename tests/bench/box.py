@@ -166,5 +166,6 @@ def _settings_text(folder: Path, port: int, lines: int) -> str:
             f'alsa = "{_DEVICE}"',
             f"channel = {line}",
             'ground = "A measurement; nobody speaks."',
+            'consent = "duty"',
         ]
     return "\n".join(text) + "\n"

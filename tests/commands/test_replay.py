@@ -15,8 +15,10 @@ from appliance.terms import RATE_HZ
 
 @pytest.fixture
 def two_words(tmp_path: Path) -> Path:
-    """Two seconds of sound with 4 s of silence between them, and silence at the end."""
-    sound = np.random.default_rng(7).normal(0, 3000, RATE_HZ).astype(np.int16)
+    """Two words with 4 s of silence between them, and silence at the end."""
+    sound = np.random.default_rng(7).normal(0, 3000, RATE_HZ)
+    # Six syllables a second: what does not rise and fall is no voice.
+    sound = (sound * np.sin(3 * np.pi * np.arange(RATE_HZ) * 2 / RATE_HZ) ** 2).astype(np.int16)
     silence = np.zeros(4 * RATE_HZ, np.int16)
     path = tmp_path / "line.wav"
     write_wav(path, np.concatenate((silence, sound, silence, sound, silence, silence))[:, np.newaxis])
@@ -50,4 +52,4 @@ def test_settings_that_are_none_are_one_sentence(
 
 def test_without_json_a_person_reads_it(two_words: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["replay", str(two_words)]) == 0
-    assert "call_begin" in capsys.readouterr().out.splitlines()[0]
+    assert "call_begin" in capsys.readouterr().out

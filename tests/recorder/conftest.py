@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from appliance.clock import Clock
-from appliance.recorder.countries import COUNTRIES
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_state import rules_from
+from appliance.recorder.line_plan import plan_of
 from appliance.recorder.line_worker import LineWorker
 from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.vault_link import VaultLink
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.folder import RecordingsFolder
-from appliance.settings import LineSettings, RecorderSettings
+from appliance.settings import ConsentMode, LineSettings, RecorderSettings
 from appliance.terms import RATE_HZ
 from tests.recorder.desk import GROUND, LINE, OPENED_MS, SETTINGS, Desk, Disk, MakeDesk
 from tests.recorder.fake_vault import FakeVault
@@ -86,7 +87,14 @@ def make_desk(
     monkeypatch.setattr("appliance.recorder.vault_link.HEARTBEAT_S", 0.02)
     links: list[VaultLink] = []
 
-    def make(ground: str = GROUND, settings: RecorderSettings = SETTINGS, *, folder_exists: bool = True) -> Desk:
+    def make(
+        ground: str = GROUND,
+        settings: RecorderSettings = SETTINGS,
+        *,
+        folder_exists: bool = True,
+        consent: ConsentMode = "duty",
+        **line: Any,
+    ) -> Desk:
         folder = RecordingsFolder(tmp_path / "recordings")
         if folder_exists:
             folder.create()
@@ -94,11 +102,12 @@ def make_desk(
         link = VaultLink(tmp_path / "vault-recorder.sock", [LINE], board.read, Clock(), heard_log.logger)
         links.append(link)
         link.start()
+        line_settings = LineSettings(name=LINE, alsa="line0", ground=ground, consent=consent, **line)
         worker = LineWorker(
-            LineSettings(name=LINE, alsa="line0", ground=ground),
+            line_settings,
             Signals(settings.speech_above_floor_db),
-            rules_from(settings),
-            COUNTRIES["de"],
+            plan_of(line_settings, settings),
+            lambda at_ms: datetime.fromtimestamp(at_ms / 1000, UTC),
             folder=folder,
             room=DiskRoom(disk.free_bytes, settings.reserve_mib, look_every_s=0),
             link=link,

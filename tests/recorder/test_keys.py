@@ -283,3 +283,15 @@ def test_speech_does_not_press_for_longer_than_two_blocks(talk: Pcm) -> None:
     pressing = pressing_after(talk)
     assert sum(pressing) < 0.02 * len(pressing)
     assert not any(all(pressing[at : at + 3]) for at in range(len(pressing)))
+
+
+def test_what_is_too_quiet_to_be_looked_at_holds_no_key(
+    random: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = []
+    for level_dbm0 in (-38.0, -42.0, -44.0, -46.0, -48.0):
+        sounds.append(with_noise(Sender(level_dbm0=level_dbm0, tone_ms=70), 15, random, count=30)[0])
+    usual = listen(np.concatenate(sounds))
+    assert len(usual) > 80
+    monkeypatch.setattr("appliance.recorder.keys._QUIET", -1.0)
+    assert listen(np.concatenate(sounds)) == usual

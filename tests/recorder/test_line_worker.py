@@ -13,11 +13,11 @@ from appliance.recorder.countries import COUNTRIES, Tone
 from appliance.recorder.line_worker import NO_GROUND
 from appliance.recorder.signals import Pcm
 from appliance.recorder.wall_time import WallTime
-from appliance.recordings.container import EndReason, Gap
+from appliance.recordings.container import Consent, EndReason, Gap
 from appliance.recordings.opus import OpusDecoder
 from appliance.recordings.reader import RecordingReader
 from appliance.settings import RecorderSettings
-from appliance.terms import BLOCK_FRAMES, RATE_HZ
+from appliance.terms import BLOCK_FRAMES, RATE_HZ, ConsentBy, Direction
 from tests.recorder.desk import GROUND, LINE, OPENED_MS, Desk, MakeDesk
 from tests.recorder.fake_vault import FakeVault
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
@@ -53,6 +53,7 @@ def test_a_call_becomes_a_recording_with_its_pre_roll(desk: Desk, spoken: Pcm, n
     # Two seconds before the first block of speech, and the onset rounded up to a block.
     assert 5 * RATE_HZ - began in {2 * RATE_HZ + 2 * BLOCK_FRAMES, 2 * RATE_HZ + BLOCK_FRAMES}
     assert (opening.line, opening.ground, opening.software) == (LINE, GROUND, "linekeep test")
+    assert (opening.format, opening.consent) == (2, Consent(at_ms=opening.started_at_ms, by=ConsentBy.DUTY))
     assert closing.ended is EndReason.SILENCE
     assert closing.frames == audio.size
     assert closing.gaps == ()
@@ -212,7 +213,9 @@ def test_an_incoming_call_has_its_number_and_ends_with_the_busy_tone(desk: Desk,
     noted = [told for told in desk.vault.told if isinstance(told, verbs.NoteParty)]
     assert noted[-1] == verbs.NoteParty(call=call, direction="in", number="03055504471")
     with desk.open(call) as reader:
-        assert reader.closing.ended is EndReason.HUNG_UP
+        closing = reader.closing
+    assert closing.ended is EndReason.HUNG_UP
+    assert (closing.direction, closing.number) == (Direction.IN, "03055504471")
 
 
 def test_an_outgoing_call_has_the_number_that_was_dialled(desk: Desk, spoken: Pcm, noise: Noise) -> None:
@@ -225,6 +228,8 @@ def test_an_outgoing_call_has_the_number_that_was_dialled(desk: Desk, spoken: Pc
     calls = desk.finished()
     noted = [told for told in desk.vault.told if isinstance(told, verbs.NoteParty)]
     assert noted[-1] == verbs.NoteParty(call=calls[-1], direction="out", number="1211")
+    with desk.open(calls[-1]) as reader:
+        assert (reader.closing.direction, reader.closing.number) == (Direction.OUT, "1211")
 
 
 def test_tones_of_the_exchange_alone_are_no_call(desk: Desk, noise: Noise) -> None:
@@ -237,5 +242,7 @@ def test_a_call_of_which_nobody_knows_who_it_is_tells_nobody(desk: Desk, spoken:
     desk.hear(noise(3, -65))
     desk.hear(spoken)
     desk.hear(noise(4, -65))
-    assert len(desk.finished()) == 1
+    (call,) = desk.finished()
     assert not [told for told in desk.vault.told if isinstance(told, verbs.NoteParty)]
+    with desk.open(call) as reader:
+        assert (reader.closing.direction, reader.closing.number) == (Direction.UNKNOWN, "")

@@ -78,7 +78,7 @@ run_dir = "{tmp_path}"
 [recorder]
 hold_over_s = 2
 devices = [{{ alsa = "line0" }}]
-lines = [{{ name = "{LINE}", alsa = "line0", ground = "{GROUND}" }}]
+lines = [{{ name = "{LINE}", alsa = "line0", ground = "{GROUND}", consent = "duty" }}]
 """
     )
     folder = RecordingsFolder(tmp_path / "state" / "recordings")

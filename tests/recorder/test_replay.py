@@ -13,7 +13,7 @@ import pytest
 from appliance.recorder.countries import COUNTRIES
 from appliance.recorder.replay import END_OF_FILE, replay
 from appliance.recorder.signals import Pcm
-from appliance.settings import RecorderSettings
+from appliance.settings import LineSettings, RecorderSettings
 from appliance.sound_file import write_wav
 from appliance.terms import RATE_HZ, SettingsTrouble
 from tests.simulators import conversation
@@ -34,21 +34,21 @@ def of_kind(happenings: list[dict[str, Any]], what: str) -> list[dict[str, Any]]
     return [happening for happening in happenings if happening["what"] == what]
 
 
-def test_one_call_begins_in_its_pre_roll_and_ends_after_the_hold_over(
+def test_a_call_begins_with_its_first_word_and_ends_with_its_last_one(
     tmp_path: Path, spoken: Pcm, noise: Noise
 ) -> None:
-    happenings = told(tmp_path, np.concatenate((noise(10, -65), spoken, noise(12, -65))))
+    happenings = told(tmp_path, np.concatenate((noise(10, -65), spoken, noise(40, -65))))
     (begin,), (end,) = of_kind(happenings, "call_begin"), of_kind(happenings, "call_end")
-    speech_ends = 10 + spoken.size / RATE_HZ
     assert begin == {
-        "t": pytest.approx(7.8, abs=0.15),
+        "t": pytest.approx(10, abs=0.1),
         "what": "call_begin",
         "line": "line1",
         "direction": "unknown",
         "number": None,
+        "audio_from": pytest.approx(7.8, abs=0.15),
+        "audio_to": pytest.approx(end["t"] + 5, abs=0.1),
     }
-    assert end["why"] == "silence"
-    assert end["t"] == pytest.approx(speech_ends + 6, abs=0.5)
+    assert end["t"] == pytest.approx(10 + spoken.size / RATE_HZ, abs=0.3)
     assert end["seconds"] == pytest.approx(end["t"] - begin["t"], abs=0.01)
     assert of_kind(happenings, "speech")[0] == {
         "t": pytest.approx(10, abs=0.15),
@@ -58,15 +58,25 @@ def test_one_call_begins_in_its_pre_roll_and_ends_after_the_hold_over(
     }
 
 
-def test_a_call_that_outlasts_the_file_ends_with_it(tmp_path: Path, spoken: Pcm) -> None:
-    happenings = told(tmp_path, spoken[: 3 * RATE_HZ + 123])
-    assert [happening["what"] for happening in happenings[:2]] == ["call_begin", "speech"]
-    assert happenings[-2] == {"t": pytest.approx(3.015), "what": "speech", "line": "line1", "state": "off"}
+def test_a_call_in_which_nobody_says_yes_is_not_kept(tmp_path: Path, spoken: Pcm, noise: Noise) -> None:
+    happenings = told(tmp_path, np.concatenate((noise(10, -65), spoken, noise(40, -65))))
+    (consent,), (end,) = of_kind(happenings, "consent"), of_kind(happenings, "call_end")
+    assert (consent["given"], consent["by"]) == (False, "none")
+    assert (end["kept"], end["why"]) == (False, "refused")
+
+
+def test_a_line_on_duty_keeps_a_call_that_outlasts_the_file(tmp_path: Path, spoken: Pcm) -> None:
+    line = LineSettings(name="a", alsa="a", consent="duty")
+    happenings = told(tmp_path, spoken[: 5 * RATE_HZ + 123], settings=RecorderSettings(lines=(line,)))
+    assert [happening["what"] for happening in happenings[:3]] == ["consent", "call_begin", "speech"]
+    assert (happenings[0]["given"], happenings[0]["by"]) == (True, "duty")
+    assert happenings[-2] == {"t": pytest.approx(5.015), "what": "speech", "line": "line1", "state": "off"}
     assert happenings[-1] == {
-        "t": pytest.approx(3.015),
+        "t": pytest.approx(5.015),
         "what": "call_end",
         "line": "line1",
-        "seconds": pytest.approx(3.015),
+        "kept": True,
+        "seconds": pytest.approx(5.015, abs=0.1),
         "why": END_OF_FILE,
     }
 
@@ -78,18 +88,18 @@ def test_a_quiet_file_tells_nothing(tmp_path: Path, noise: Noise) -> None:
 def test_lines_are_told_apart_and_everything_comes_in_the_order_of_time(
     tmp_path: Path, spoken: Pcm, noise: Noise
 ) -> None:
-    early = np.concatenate((noise(6, -65), spoken, noise(20, -65)))
-    late = np.concatenate((noise(7.5, -65), spoken, noise(18.5, -65)))
+    early = np.concatenate((noise(6, -65), spoken, noise(40, -65)))
+    late = np.concatenate((noise(7.5, -65), spoken, noise(38.5, -65)))
     happenings = told(tmp_path, early, late)
     assert [call["line"] for call in of_kind(happenings, "call_begin")] == ["line1", "line2"]
     times = [happening["t"] for happening in happenings]
     assert times == sorted(times)
-    # The second line's call is noticed at 7.6 s, and began before the first line's speech at 6 s.
-    assert [told["what"] for told in happenings[:3]] == ["call_begin", "call_begin", "speech"]
+    # A call is told where it began, although all of it is known at its end only.
+    assert (happenings[0]["what"], happenings[0]["line"]) == ("call_begin", "line1")
 
 
 def test_the_settings_decide(tmp_path: Path, spoken: Pcm, noise: Noise) -> None:
-    sound = np.concatenate((noise(6, -65), spoken, noise(5, -65), spoken, noise(15, -65)))
+    sound = np.concatenate((noise(6, -65), spoken, noise(8, -65), spoken, noise(15, -65)))
     assert len(of_kind(told(tmp_path, sound), "call_begin")) == 1
     short = RecorderSettings(hold_over_s=2)
     assert len(of_kind(told(tmp_path, sound, settings=short), "call_begin")) == 2
@@ -115,7 +125,9 @@ def test_the_synthesised_conversation_is_one_call(tmp_path: Path) -> None:
     conversation.synthesise(sound)
     happenings = list(replay(sound, SETTINGS))
     (begin,), (end,) = of_kind(happenings, "call_begin"), of_kind(happenings, "call_end")
-    assert begin["t"] == pytest.approx(2, abs=0.4)  # two seconds before the exchange tells who calls
+    assert begin["t"] == pytest.approx(9.5, abs=0.3)  # the announcement's first word
+    assert end["kept"]
+    assert [(told["given"], told["by"]) for told in of_kind(happenings, "consent")] == [(True, "key")]
     assert (begin["direction"], begin["number"]) == ("in", conversation.CALLER.decode())
     assert end["why"] == "hung_up"
     assert end["seconds"] > 30

@@ -236,3 +236,13 @@ def test_blocks_of_any_length_hear_the_same(block_frames: int, spoken: Pcm) -> N
     usual = listen(line)
     assert {change.name for change in usual} == {"busy", "sit"}
     assert listen(line, block_frames=block_frames) == usual
+
+
+@pytest.mark.parametrize("name", ["dial", "ringback", "busy"])
+def test_what_is_too_quiet_to_be_looked_at_holds_no_tone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [on_a_line(sounding(german(name), dbfs), noise_dbfs=-62) for dbfs in (-35, -42, -46, -48, -50, -52)]
+    line = np.concatenate(lines)
+    usual = listen(line)
+    assert len(usual) >= 4
+    monkeypatch.setattr("appliance.recorder.tones._TOO_QUIET", -1.0)
+    assert listen(line) == usual

@@ -27,6 +27,11 @@ Sound = NDArray[np.float64]  # shape (frames,), full scale 1.0
 ANSWERING = ("de+f2", 165, -20.0)
 CALLING = ("de+m3", 155, -25.0)  # voice, words a minute, level dBFS; the far end is quieter
 
+ANNOUNCEMENT = "Schreinerei Holm. Wenn Sie möchten, zeichnen wir dieses Gespräch auf. Drücken Sie dafür die Eins."
+ANNOUNCING = ("de+f4", 160, -20.0)
+YES_KEY_HZ = (697, 1209)
+YES_KEY_DBFS = -18.0
+
 SCRIPT = (
     (ANSWERING, 0.4, "Guten Tag, Schreinerei Holm, Anna Becker am Apparat."),
     (CALLING, 0.7, "Guten Tag, Frau Becker. Hier ist Brandt, vom Hotel am See."),
@@ -57,19 +62,31 @@ def synthesise(path: Path) -> None:
         LineTrouble: espeak-ng is not installed, or failed.
     """
     call = np.concatenate(
-        [_pause(IDLE_BEFORE_S), _ringing(), _conversation(), _pause(0.5), _busy_tone(), _pause(IDLE_AFTER_S)]
+        [_pause(IDLE_BEFORE_S), _ringing(), _talk(), _pause(0.5), _busy_tone(), _pause(IDLE_AFTER_S)]
     )
     call += np.random.default_rng(seed=425).normal(0, _amplitude(NOISE_DBFS), len(call))
     write_wav(path, np.rint(np.clip(call, -1, 1) * 32767).astype(np.int16)[:, np.newaxis])
 
 
-def _conversation() -> Sound:
+def _talk() -> Sound:
+    """The announcement, the caller's key for yes, and the conversation."""
     pieces: list[Sound] = []
     with tempfile.TemporaryDirectory() as folder:
-        for (voice, words_a_minute, level_dbfs), pause_s, text in SCRIPT:
-            spoken = _speak(Path(folder) / "spoken.wav", voice, words_a_minute, text)
-            pieces += [_pause(pause_s), _at_level(_telephone_band(spoken), level_dbfs)]
+        spoken = Path(folder) / "spoken.wav"
+        pieces += [_said(spoken, ANNOUNCING, ANNOUNCEMENT), _pause(0.8), _yes_key(), _pause(0.8)]
+        for voice, pause_s, text in SCRIPT:
+            pieces += [_pause(pause_s), _said(spoken, voice, text)]
     return np.concatenate(pieces)
+
+
+def _said(scratch: Path, voice: tuple[str, int, float], text: str) -> Sound:
+    name, words_a_minute, level_dbfs = voice
+    return _at_level(_telephone_band(_speak(scratch, name, words_a_minute, text)), level_dbfs)
+
+
+def _yes_key() -> Sound:
+    t = np.arange(round(0.15 * RATE_HZ)) / RATE_HZ
+    return _at_level(np.asarray(sum(np.sin(2 * np.pi * hz * t) for hz in YES_KEY_HZ)), YES_KEY_DBFS)
 
 
 def _speak(scratch: Path, voice: str, words_a_minute: int, text: str) -> Sound:

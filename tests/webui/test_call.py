@@ -64,8 +64,8 @@ def test_page_carries_waveform_length_and_gaps_for_the_player(owner: FlaskClient
         ("key", "key pressed at 14:04:12", "Taste gedrückt um 14:04:12 Uhr"),
         (
             "agent",
-            "spoken yes, confirmed by this side at 14:04:12",
-            "mündliches Ja, von dieser Seite bestätigt um 14:04",
+            "spoken yes, confirmed by the side that records at 14:04:12",
+            "mündliches Ja, von der aufzeichnenden Seite",
         ),
         ("announcement", "announcement heard to its end at 14:04:12", "Ansage bis zum Ende gehört um 14:04:12 Uhr"),
         ("duty", "No consent asked: 100 % &lt;duty&gt;", "Keine Einwilligung erfragt: 100 % &lt;duty&gt;"),

@@ -88,6 +88,7 @@ class DayBook:
         why: str = "",
         frames: int = 0,
         frames_lost: int = 0,
+        frames_paused: int = 0,
     ) -> None:
         """Note what became of a call; numbered now if its beginning was never heard of. May be repeated."""
         with self._store.transaction() as connection:
@@ -95,7 +96,7 @@ class DayBook:
             connection.execute(
                 numbered_calls.update()
                 .where(numbered_calls.c.call_id == call)
-                .values(outcome=outcome, why=why, frames=frames, frames_lost=frames_lost)
+                .values(outcome=outcome, why=why, frames=frames, frames_lost=frames_lost, frames_paused=frames_paused)
             )
 
     # calls

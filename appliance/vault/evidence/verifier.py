@@ -389,7 +389,7 @@ class _ExportCheck:
         self._calls[facts["call"]] = found
         self._check_audio(place + "audio.ogg", closing, who)
         with self._noting(who):
-            _check_gaps(closing, facts["frames_lost"])
+            _check_gaps(closing, lost=facts["frames_lost"], paused=facts["frames_paused"])
             if not facts["call"] == opening["call"] == closing["call"] or facts["line"] != opening["line"]:
                 raise NotProven("Its statement is put together from two calls'.")
         if found.holds and len(self.findings) == before:
@@ -510,18 +510,19 @@ class _ExportCheck:
             check()
 
 
-def _check_gaps(closing: dict[str, Any], frames_lost: int) -> None:
+def _check_gaps(closing: dict[str, Any], *, lost: int, paused: int) -> None:
     end = 0
     for gap in closing["gaps"]:
         if gap["at_frame"] < end or gap["frames"] < 1 or gap["at_frame"] + gap["frames"] > closing["frames"]:
             raise NotProven("Its list of gaps is not in order: a gap lies outside the call or over another one.")
         end = gap["at_frame"] + gap["frames"]
-    listed = sum(gap["frames"] for gap in closing["gaps"])
-    if listed != frames_lost:
-        raise NotProven(
-            f"Its list of gaps was changed: the gaps listed add up to {_seconds(listed)}, but "
-            f"{_seconds(frames_lost)} are stated as lost."
-        )
+    for stated, what in ((lost, "lost"), (paused, "paused")):
+        listed = sum(gap["frames"] for gap in closing["gaps"] if (gap["why"] == "paused") is (what == "paused"))
+        if listed != stated:
+            raise NotProven(
+                f"Its list of gaps was changed: the gaps listed add up to {_seconds(listed)}, but "
+                f"{_seconds(stated)} are stated as {what}."
+            )
 
 
 def _about_receipt(facts: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from appliance.boundary.verbs import ExportEvidence
+from appliance.recordings.container import PAUSED, Gap
 from appliance.terms import CallId
 from appliance.vault.evidence import verifier
 from appliance.vault.evidence_desk import DayNotOver, NotSigned
@@ -175,6 +176,23 @@ def test_the_statement_about_a_call_says_its_direction_and_keeps_the_number_in_t
 def test_the_program_says_by_whose_consent_and_when(day: Day, tmp_path: Path) -> None:
     consent = "Consent, 2027-01-15 08:00:07 UTC: the key that means yes was pressed on the telephone."
     assert "\n".join(verdict_of(day.whole, tmp_path).said).count(consent) == 2
+
+
+def test_a_pause_that_was_asked_for_is_stated_as_paused_and_not_as_lost(house: BoxHouse, tmp_path: Path) -> None:
+    gaps = (Gap(at_frame=800, frames=80, why="overrun"), Gap(at_frame=8000, frames=4000, why=PAUSED))
+    with house.opened() as box, Desk(box, house.settings()).opened() as desk:
+        call = call_with_gaps(box, gaps=gaps)
+        box.evidence.run()
+        files = desk.export(call, whole_day=False)
+    (name,) = [name for name in files if name.endswith("recording.json")]
+    facts = json.loads(files[name])
+    assert (facts["frames_lost"], facts["frames_paused"]) == (80, 4000)
+    verdict = verdict_of(files, tmp_path)
+    assert verdict.findings == []
+    assert "At 1.00 s: 0.50 s are missing (paused)." in "\n".join(verdict.said)
+    assert "recording was paused" in files["REPORT.en.html"].decode()
+    renamed = changed(files, name, rewritten(lambda facts: facts["closing"]["gaps"][1].update(why="overrun")))  # type: ignore[index]
+    assert any("are stated as lost" in finding for finding in verdict_of(renamed, tmp_path).findings)
 
 
 def test_the_statement_about_a_recording_of_format_1_is_what_it_was(house: BoxHouse, tmp_path: Path) -> None:
