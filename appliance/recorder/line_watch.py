@@ -87,9 +87,10 @@ Event = CallBegins | SpeechChanges | AnnouncementHeard | Decision | Ordered | Ke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """One block. level_dbfs: its loudest 20 ms.  sounds: of the exchange, and keys.  events: in their order."""
+    """One block. sounds: of the exchange, and keys.  events: in their order.  exchange_sounds: what sounds is no speech."""
 
-    level_dbfs: float
+    heard: Heard
+    exchange_sounds: bool
     sounds: Sequence[LineSound]
     events: Sequence[Event]
 
@@ -161,7 +162,7 @@ class LineWatch:
                 self._finder.hear_caller(sound)
         self._finder.hear_keys(ear.dialled)
         events += self._consent(ear, first_frame, samples, stirs=heard.loud is not None)
-        return Watched(level_dbfs=heard.level_dbfs, sounds=ear.sounds, events=events)
+        return Watched(heard=heard, exchange_sounds=bool(ear.explained), sounds=ear.sounds, events=events)
 
     def order(self, order: Order) -> list[Event]:
         """The own side orders this from outside the line."""

@@ -19,7 +19,7 @@ def test_a_discarded_call_leaves_its_beginning_and_no_audio(tmp_path: Path) -> N
         issued=issued,
         line=LineName("line1"),
         ground="Agreed.",
-        consent=Consent(by=ConsentBy.KEY, at_ms=0),
+        consent=Consent(at_ms=0, by=ConsentBy.DUTY),
         software="test",
         started_at_ms=0,
     )

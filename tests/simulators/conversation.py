@@ -61,9 +61,7 @@ def synthesise(path: Path) -> None:
     Raises:
         LineTrouble: espeak-ng is not installed, or failed.
     """
-    call = np.concatenate(
-        [_pause(IDLE_BEFORE_S), _ringing(), _talk(), _pause(0.5), _busy_tone(), _pause(IDLE_AFTER_S)]
-    )
+    call = np.concatenate([_pause(IDLE_BEFORE_S), _ringing(), _talk(), _pause(0.5), _busy_tone(), _pause(IDLE_AFTER_S)])
     call += np.random.default_rng(seed=425).normal(0, _amplitude(NOISE_DBFS), len(call))
     write_wav(path, np.rint(np.clip(call, -1, 1) * 32767).astype(np.int16)[:, np.newaxis])
 

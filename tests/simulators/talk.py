@@ -213,8 +213,8 @@ def music(seconds: float, dbfs: float, random: np.random.Generator) -> Sound:
 
 def click(peak_dbfs: float, random: np.random.Generator) -> Sound:
     """A hook switch: a current that begins or ends, as a transformer passes it on, and a contact that bounces."""
-    time = np.arange(round(random.uniform(0.03, 0.08) * RATE_HZ)) / RATE_HZ
-    sound = np.exp(-time / random.uniform(0.004, 0.015)) * np.cos(2 * np.pi * random.uniform(100, 900) * time)
+    time = np.arange(round(random.uniform(0.05, 0.1) * RATE_HZ)) / RATE_HZ
+    sound = np.exp(-time / random.uniform(0.008, 0.025)) * np.cos(2 * np.pi * random.uniform(250, 900) * time)
     for _ in range(int(random.integers(0, 4))):
         at = int(random.integers(1, len(time) // 2))
         sound[at : at + 8] += random.uniform(-0.7, 0.7) * np.exp(-np.arange(8) / 2)
