@@ -169,7 +169,7 @@ class LineWatch:
         """Take in the next block; after a hole `lose` comes before it."""
         self.end_frame = first_frame + samples.size
         heard = self._signals.hear(samples)
-        ear = self._ear.hear(samples, loud=heard.loud is not None)
+        ear = self._ear.hear(samples, seeks=heard.loud is not None and not self._state.in_call)
         if heard.speech and not ear.explained:
             self._spoken.append(self.end_frame)
         seen = self._observed(first_frame, samples.size, heard, ear)
