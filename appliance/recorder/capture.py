@@ -63,8 +63,9 @@ REOPEN_S = 1.0
 READ_TIMEOUT_S = 0.5
 """A request to stop is seen so soon at the latest."""
 
-_QUICK_NS = 5_000_000
-# Clock and card are read one after the other; if that took longer, we were kept from running in between.
+_QUICK_NS = 250_000
+# Clock and card are read one after the other, within two frames; if that took longer, we were kept from running in
+# between.
 
 
 class DeviceMissing(LineTrouble):
@@ -207,13 +208,15 @@ class SoundDevice:
 
     def _clock_and_waiting_frames(self) -> tuple[int, int]:
         """Read clock and card as one: (ns, frames that wait in ALSA's buffer; negative after an overrun)."""
+        readings = []
         for _ in range(3):
             before_ns = self._now_ns()
             waiting_frames = int(self._pcm.avail())
-            after_ns = self._now_ns()
-            if after_ns - before_ns < _QUICK_NS:
+            took_ns = self._now_ns() - before_ns
+            readings.append((took_ns, before_ns + took_ns // 2, waiting_frames))
+            if took_ns < _QUICK_NS:
                 break
-        return (before_ns + after_ns) // 2, waiting_frames
+        return min(readings)[1:]
 
     def _refuse_unsuitable(self, got: dict[str, Any]) -> None:
         if (got["rate"], got["format_name"], got["channels"]) == (RATE_HZ, "S16_LE", self.channels):
