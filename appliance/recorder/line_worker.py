@@ -343,12 +343,13 @@ class LineWorker:
         self._started_at_ms = 0
 
     def _tell_unrecorded(self, since_frame: int, at_frame: int, party: Party, why: NotKept) -> None:
+        keeps_number = self._settings.unrecorded_numbers and why is not NotKept.FORGOTTEN
         self._link.note_unrecorded(
             self._line,
             UnrecordedCall(
                 started_at_ms=self._wall_time.at_ms(since_frame),
                 length_ms=(at_frame - since_frame) * 1000 // RATE_HZ,
-                party=party if self._settings.unrecorded_numbers else replace(party, number=""),
+                party=party if keeps_number else replace(party, number=""),
                 why=why,
             ),
         )
@@ -424,8 +425,10 @@ class LineWorker:
             return LineNowState.RINGING if self._watch.state is State.RINGING else LineNowState.IDLE
         if gate.refused is not None:
             return LineNowState.NOT_RECORDED
-        if self._call is None:
+        if gate.waits:
             return LineNowState.WAITING
+        if self._call is None:
+            return LineNowState.NOT_RECORDED  # for now; the trouble says why
         return LineNowState.RECORDING if self._paused_from is None else LineNowState.PAUSED
 
     def _show_trouble(self, trouble: str) -> None:
