@@ -241,6 +241,7 @@ class LineState:
         self._alive_frame = 0
         """The end of what last kept the call alive: a sound, or the line's noise."""
         self._noise_frame = 0
+        self._surely_frame = 0
         self._silence = 0, 0
         """Between the sounds of a call: the last one of more than a second."""
         self._audio_from = 0
@@ -266,6 +267,7 @@ class LineState:
         """Take in what was heard. Must follow the last frames without a hole: what is missing is `lose`d."""
         if seen.speech != self._speech:
             self._change_speech(seen.first_frame, on=seen.speech)
+        self._surely_frame = self.certain_until(seen.first_frame)
         self._stirring.add(seen.sound, seen.end_frame, seen.explained)
         for cue in sorted(seen.cues, key=lambda cue: cue.at_frame):
             self._take(cue, seen.end_frame)
@@ -330,9 +332,11 @@ class LineState:
 
     def _ring(self, at_frame: int) -> None:
         if self.state is State.IN_CALL:
-            self._hang_up(min(at_frame, self._last_frame))
+            self._hang_up(self._heard_before(at_frame))
         elif self.state is State.DIALLING:
+            self._last_frame = min(self._last_frame, at_frame)
             self._give_up()
+        self._stirring.clear()
         if self.state is State.IDLE:
             self._enter(State.RINGING, at_frame)
             self._happenings.append(Rings(at_frame=at_frame))
@@ -348,8 +352,8 @@ class LineState:
 
     def _dial_tone(self, at_frame: int) -> None:
         if self.state is State.IN_CALL:
-            last = self._silence[0] if self._silence[1] > at_frame - _HUNG_UP_BEFORE_FRAMES else at_frame
-            self._hang_up(max(min(last, at_frame), self.since_frame))
+            heard = self._heard_before(at_frame)
+            self._hang_up(heard if at_frame - heard > _HUNG_UP_BEFORE_FRAMES else max(at_frame, self.since_frame))
         elif self.state is State.RINGING:
             self._miss()
         elif self.state is State.DIALLING and at_frame < self._dialled_frame:
@@ -417,7 +421,7 @@ class LineState:
         self._audio_from = min(self._audio_from, first_frame)
         self.state, self.since_frame = State.IN_CALL, off_hook
         self._last_frame = self._alive_frame = now_frame
-        self._noise_frame, self._silence = 0, (0, 0)
+        self._noise_frame, self._silence, self._surely_frame = 0, (0, 0), 0
         self._happenings.append(
             CallBegins(at_frame=off_hook, answered_frame=first_frame, audio_from=self._audio_from, route=route)
         )
@@ -427,7 +431,7 @@ class LineState:
             self._alive_frame = seen.end_frame
             if not seen.explained:
                 self._sounds(seen.sound)
-        elif seen.end_frame - self._last_frame < TAIL_FRAMES:
+        elif not seen.explained and seen.end_frame - self._last_frame < TAIL_FRAMES:
             self._sounds(seen.sound)  # the click of a hang-up
         if seen.alive and seen.end_frame - self._last_frame < self._rules.longest_hold:
             self._alive_frame = self._noise_frame = seen.end_frame
@@ -440,6 +444,12 @@ class LineState:
         if sound.steps and sound.first_frame - self._last_frame > _HUNG_UP_BEFORE_FRAMES:
             self._silence = self._last_frame, sound.first_frame
         self._last_frame = max(self._last_frame, sound.end_frame)
+
+    def _heard_before(self, at_frame: int) -> int:
+        """The end of what was heard in the call before that, even if it sounded before it was known."""
+        silent_from, silent_to = self._silence
+        heard = silent_from if silent_to > at_frame - _HUNG_UP_BEFORE_FRAMES else self._last_frame
+        return max(min(heard, at_frame), self.since_frame)
 
     # what follows
 
@@ -458,7 +468,8 @@ class LineState:
         self._rest(at_frame)
 
     def _end_call(self, at_frame: int, audio_to: int, why: EndReason) -> None:
-        audio_to = max(audio_to, self._audio_from)
+        # What has surely belonged to it cannot be taken away from it.
+        audio_to = max(audio_to, self._audio_from, self._surely_frame)
         self._happenings.append(CallEnds(at_frame=max(at_frame, self.since_frame), audio_to=audio_to, why=why))
         self._earliest_frame = max(self._earliest_frame, audio_to)
 

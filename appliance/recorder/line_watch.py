@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -342,7 +342,10 @@ class LineWatch:
             if gate.is_open:  # of what is not recorded there are no parts
                 yield KeptCallEnds(ends=ends, not_kept=None, party=self.party)
             return
-        self._gate = None
+        if gate.waits and self._listener is not None:
+            for heard in self._listener.hear_out():
+                yield from self._announced(gate, heard)
+        self._gate = self._listener = None
         yield from _only(gate.end(ends.at_frame))
         yield KeptCallEnds(ends=ends, not_kept=gate.refused.why if gate.refused else None, party=self.party)
         self._finder.begin(Route.UNKNOWN)
@@ -353,8 +356,7 @@ class LineWatch:
         if gate is None:
             return
         for one in heard:
-            yield one
-            yield from _only(gate.hear_announcement(one))
+            yield from self._announced(gate, one)
         for sound in ear.sounds:
             match sound:
                 case Key() if sound in ear.dialled:
@@ -400,10 +402,12 @@ class LineWatch:
         elif gate is None and not self._state.stirs and not self._listener.running:
             self._listener = None
             return []
-        return [
-            AnnouncementHeard(at_frame=self._listener_frame + one.at_frame, share=one.share, whole=one.whole)
-            for one in self._listener.hear(samples)
-        ]
+        return self._listener.hear(samples)
+
+    def _announced(self, gate: ConsentGate, heard: AnnouncementHeard) -> Iterator[Event]:
+        heard = replace(heard, at_frame=self._listener_frame + heard.at_frame)
+        yield heard
+        yield from _only(gate.hear_announcement(heard))
 
 
 _TONE_CUES = {
