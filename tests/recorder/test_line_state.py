@@ -347,6 +347,16 @@ def test_a_crackle_between_two_rings_is_not_the_answer() -> None:
     assert line.begun.audio_from >= line.rings[-1][1]
 
 
+@pytest.mark.parametrize("make", ["rings", "dials"])
+def test_a_line_that_crackles_holds_no_ringing_and_no_attempt_for_ever(make: str) -> None:
+    # FAULT: `_wait` gives up only where nothing stirs, and one loud step stirs for eight seconds.
+    line = ringing() if make == "rings" else dialling()
+    for _ in range(15):
+        line.observe(sound=line.loud(lowest_dbfs=-60, steps=1))
+        line.wait(3.9)
+    assert line.now is State.IDLE
+
+
 # dialling
 
 

@@ -18,7 +18,7 @@ from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordere
 from appliance.recorder.party import Party
 from appliance.recorder.signals import Pcm, Signals
 from appliance.recordings.container import EndReason
-from appliance.settings import LineSettings, RecorderSettings
+from appliance.settings import COUNTRY_CODES, CountryCode, LineSettings, RecorderSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, Direction, Order
 from tests.simulators import line_tones
 from tests.simulators.caller_id_tones import V23, Caller, call_setup
@@ -242,6 +242,16 @@ def test_a_key_right_after_the_first_word_counts(tape: Tape, digit: str, decisio
     assert near(decided.at_frame, pressed, 0.2)
 
 
+def test_a_crackle_between_two_rings_is_not_the_answer(tape: Tape) -> None:
+    # FAULT: see test_line_state. What is recorded begins before the second ring.
+    tape.wait(6).ring().wait(1.5)
+    tape.play(sines((900,), 0.03, -16)).wait(0.05).play(sines((700,), 0.04, -16)).wait(2.4).ring().wait(1.5)
+    answered = tape.at
+    heard = listen(tape.talk(4).hangs_up(), consent="duty")
+    assert near(heard.only(CallBegins).answered_frame, answered)
+    assert heard.only(CallBegins).audio_from >= answered - 1.6 * RATE_HZ
+
+
 # codes and orders
 
 
@@ -311,6 +321,12 @@ def test_the_last_key_of_a_number_that_is_answered_at_once_is_no_yes(tape: Tape,
     assert heard.only(KeptCallEnds).party.number == number
 
 
+def test_a_key_right_after_the_far_sides_first_word_is_no_part_of_the_number(tape: Tape) -> None:
+    # FAULT: as of an incoming call; here the key is taken for one that was dialled.
+    heard = listen(tape.dials().talk(0.4).wait(0.1).press("1").talk(5).hangs_up())
+    assert heard.only(KeptCallEnds).party == OUTGOING
+
+
 def test_an_attempt_that_meets_busy_is_no_call(tape: Tape) -> None:
     heard = listen(tape.dials().tone("busy", 5).wait(8), consent="duty")
     assert heard.told == ["not_answered"]
@@ -321,6 +337,15 @@ def test_an_attempt_that_nobody_answers_is_no_call(tape: Tape) -> None:
     heard = listen(tape.dials().tone("ringback", 11).wait(25), consent="duty")
     assert heard.told == ["not_answered"]
     assert heard.only(Unanswered).party == OUTGOING
+
+
+def test_an_attempt_that_was_put_down_is_over_before_it_rings(tape: Tape) -> None:
+    # FAULT: see test_line_state.
+    tape.dials().wait(3)
+    heard = listen(tape.rings().wait(15), consent="duty")
+    assert heard.told == ["not_answered", "missed"]
+    attempt, missed = (one for one in heard.events if isinstance(one, Unanswered))
+    assert attempt.at_frame <= missed.since_frame
 
 
 def test_who_picks_up_and_dials_nothing_is_not_told(tape: Tape) -> None:
@@ -334,6 +359,15 @@ def modem(seconds: float) -> Sound:
     """V.21, channel 2, as fax machines begin to talk: bits at random, in bursts."""
     bits = np.random.default_rng(3).integers(0, 2, round(seconds * 300))
     return fsk(bits, 300, 1850, 1650, -16) / 32768
+
+
+def page(seconds: float, dbfs: float = -16) -> Sound:
+    """A fast modem is much like noise in the telephone band."""
+    sound = np.fft.rfft(np.random.default_rng(2).normal(0, 1, round(seconds * RATE_HZ)))
+    hz = np.fft.rfftfreq(round(seconds * RATE_HZ), 1 / RATE_HZ)
+    sound[(hz < 600) | (hz > 3000)] = 0
+    wave: Sound = np.fft.irfft(sound, round(seconds * RATE_HZ))
+    return wave / np.std(wave) * line_tones.amplitude(dbfs)
 
 
 def cng(times: int = 4) -> Sound:
@@ -351,11 +385,13 @@ def test_a_fax_is_kept_where_it_is_wanted(tape: Tape) -> None:
 
 
 @pytest.mark.parametrize("incoming", [True, False])
-def test_a_fax_machine_that_answers_is_not_recorded(tape: Tape, incoming: bool) -> None:
+@pytest.mark.parametrize("burst_s", [0.6, 1.5])
+def test_a_fax_machine_that_answers_is_not_recorded(tape: Tape, incoming: bool, burst_s: float) -> None:
+    # FAULT: the tone with which it answers is told before there is a gate, and so is never held against the call.
     tape = tape.rings() if incoming else tape.dials()
     tape.play(sines((2100,), 3, -18)).wait(0.1)
-    for _ in range(4):
-        tape.play(modem(1.5)).wait(0.5).play(modem(0.6)).wait(1)
+    for _ in range(8):
+        tape.play(modem(1)).wait(0.075).play(page(burst_s)).wait(0.4)
     heard = listen(tape.hangs_up(), consent="duty")
     assert "ends kept" not in heard.told
 
@@ -532,6 +568,39 @@ def test_a_listed_number_that_is_known_only_in_the_call_forbids_what_is_kept_of_
     """No dial tone was heard: somebody speaks, and dials at once."""
     heard = listen(tape.wait(6).talk(2).press(DIALLED).talk(5).hangs_up(), consent="duty", never_numbers=(DIALLED,))
     assert heard.told == ["begins unknown", "granted duty", "refused number_listed", "ends number_listed"]
+
+
+def test_a_code_at_the_beginning_of_a_call_is_no_number(tape: Tape) -> None:
+    # FAULT: where nobody knows how the call came about, its first keys are the number, a star code's too.
+    heard = listen(tape.wait(6).talk(2).press("*71").talk(5).hangs_up())
+    assert heard.told == ["begins unknown", "confirm", "granted agent", "ends kept"]
+    assert heard.only(KeptCallEnds).party == Party()
+
+
+@pytest.mark.parametrize("country", COUNTRY_CODES)
+@pytest.mark.parametrize("usual", [True, False])
+def test_every_countrys_ringing_is_one_call_that_is_missed_or_answered(
+    tape: Tape, country: CountryCode, usual: bool
+) -> None:
+    rings = COUNTRIES[country].ringing
+    cadence = rings.cadences_s[0 if usual else -1]
+    period = len(cadence) if min(cadence[1::2]) < 1 else 2
+    tape.wait(6)
+    for _ in range(3):
+        for on, off in zip(cadence[:period:2], cadence[1:period:2], strict=True):
+            tape.play(line_tones.ringing(rings.frequencies_hz[0], (), on, -18, clipped=3))
+            end = tape.at
+            tape.wait(off)
+    settings = RecorderSettings(country=country, hold_over_s=8)
+    answered = Tape(tape.spoken, [np.concatenate(tape.parts)[: end + RATE_HZ]]).talk(4).wait(9)
+    heard = listen(answered, watch_of(settings=settings, consent="duty"))
+    assert heard.told == ["begins rang", "granted duty", "ends kept"]
+    assert near(heard.only(CallBegins).answered_frame, end + RATE_HZ)
+    assert heard.only(CallBegins).audio_from >= end - RATE_HZ // 20
+    missed = listen(tape.wait(10), watch_of(settings=settings, consent="duty"))
+    assert missed.told == ["missed"]
+    assert near(missed.only(Unanswered).since_frame, 6 * RATE_HZ, 0.2)
+    assert near(missed.only(Unanswered).at_frame, end, 0.2)
 
 
 def test_an_idle_line_tells_nothing(tape: Tape) -> None:
