@@ -162,6 +162,10 @@ class Line:
         return self.state.state
 
     @property
+    def is_idle(self) -> bool:
+        return self.now is State.IDLE
+
+    @property
     def facts(self) -> list[Happening]:
         """Without the changes of speech."""
         return [one for one in self.happenings if not isinstance(one, SpeechChanges)]
@@ -468,7 +472,7 @@ def test_the_lines_own_noise_says_that_nobody_has_hung_up_but_not_for_ever() -> 
     line.wait(39, alive=True)
     assert line.now is State.IN_CALL
     line.wait(15, alive=True)
-    assert line.now is State.IDLE
+    assert line.is_idle
     assert last + RULES.longest_hold - BLOCK_FRAMES <= line.ended.at_frame <= last + RULES.longest_hold
 
 
