@@ -2,9 +2,9 @@
 
 Promises: whatever is read keeps its place in time (to a frame) and its level, and nothing above 4 kHz folds
 down into speech. A 16-bit file of 8 kHz comes out bit for bit.
-Leaves to others: what is heard in it. Never used by a daemon: it opens files that strangers made, with
-decoders (libsndfile) that have no business beside keys or a live line. That is also why soundfile and the
-resampler are loaded inside the functions.
+Leaves to others: what is heard in it. Its decoders (libsndfile) have no business beside keys or a live line, so no
+daemon opens files of strangers with them; the recorder reads the announcement, which is named in its settings, before
+it hears a line. That is also why soundfile and the resampler are loaded inside the functions.
 """
 
 from __future__ import annotations

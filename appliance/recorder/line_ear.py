@@ -63,8 +63,12 @@ class LineEar:
         self._sent = False
         self._tonal: Span = (0, 0)
 
-    def hear(self, samples: Pcm) -> EarHeard:
-        """Take in the next samples of the line: int16, shape (frames,)."""
+    def hear(self, samples: Pcm, *, seeks: bool = True) -> EarHeard:
+        """Take in the next samples of the line: int16, shape (frames,).
+
+        Args:
+            seeks: they are louder than the line's noise, and it matters at once whether that is speech.
+        """
         begin, self._heard_frames = self._heard_frames, self._heard_frames + samples.size
         sounds: list[LineSound] = []
         dialled: list[Key] = []
@@ -79,7 +83,7 @@ class LineEar:
         sounds += self._callers.hear(samples)
         sounds += self._tones.hear(samples)
         sounds += self._rings.hear(samples)
-        explained = tuple(self._placed_span(span) for span in self._explained(begin, sounds))
+        explained = tuple(self._placed_span(span) for span in self._explained(begin, sounds, seeks=seeks))
         return EarHeard(
             sounds=tuple(self._placed(sound) for sound in sounds),
             dialled=tuple(key for each in dialled if isinstance(key := self._placed(each), Key)),
@@ -87,16 +91,17 @@ class LineEar:
             tonal=self._placed_span(self._tonal),
         )
 
-    def _explained(self, begin: int, sounds: list[LineSound]) -> Iterator[Span]:
+    def _explained(self, begin: int, sounds: list[LineSound], *, seeks: bool) -> Iterator[Span]:
         now = self._heard_frames
         if self._tones.tonal:
             since = self._tonal[0] if self._tonal[1] == begin else max(begin - _AROUND, 0)
             self._tonal = since, now
             yield begin - _TONAL_AFTER, now
-        if self._callers.receiving:
+        receiving = seeks and self._callers.receiving
+        if receiving:
             yield begin - _RECEIVING_AFTER, now
-        sends = self._tones.tonal or self._callers.receiving or self._rings.ringing or self._keys.pressing
-        if sends or self._sent:
+        sends = self._tones.tonal or receiving or (seeks and (self._rings.ringing or self._keys.pressing))
+        if sends or (seeks and self._sent):
             yield begin, now  # what ended in this block is no speech either
         self._sent = sends
         for sound in sounds:

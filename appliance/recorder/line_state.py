@@ -241,6 +241,8 @@ class LineState:
         self._alive_frame = 0
         """The end of what last kept the call alive: a sound, or the line's noise."""
         self._noise_frame = 0
+        self._silence = 0, 0
+        """Between the sounds of a call: the last one of more than a second."""
         self._audio_from = 0
         self._cut_frame: int | None = None
         self._rang = self._dialled = self._engaged = False
@@ -346,8 +348,8 @@ class LineState:
 
     def _dial_tone(self, at_frame: int) -> None:
         if self.state is State.IN_CALL:
-            heard = self._last_frame
-            self._hang_up(heard if at_frame - heard > _HUNG_UP_BEFORE_FRAMES else max(at_frame, self.since_frame))
+            last = self._silence[0] if self._silence[1] > at_frame - _HUNG_UP_BEFORE_FRAMES else at_frame
+            self._hang_up(max(min(last, at_frame), self.since_frame))
         elif self.state is State.RINGING:
             self._miss()
         elif self.state is State.DIALLING and at_frame < self._dialled_frame:
@@ -415,7 +417,7 @@ class LineState:
         self._audio_from = min(self._audio_from, first_frame)
         self.state, self.since_frame = State.IN_CALL, off_hook
         self._last_frame = self._alive_frame = now_frame
-        self._noise_frame = 0
+        self._noise_frame, self._silence = 0, (0, 0)
         self._happenings.append(
             CallBegins(at_frame=off_hook, answered_frame=first_frame, audio_from=self._audio_from, route=route)
         )
@@ -424,15 +426,20 @@ class LineState:
         if seen.speech:
             self._alive_frame = seen.end_frame
             if not seen.explained:
-                self._last_frame = max(self._last_frame, seen.sound.end_frame)
+                self._sounds(seen.sound)
         elif seen.end_frame - self._last_frame < TAIL_FRAMES:
-            self._last_frame = max(self._last_frame, seen.sound.end_frame)  # the click of a hang-up
+            self._sounds(seen.sound)  # the click of a hang-up
         if seen.alive and seen.end_frame - self._last_frame < self._rules.longest_hold:
             self._alive_frame = self._noise_frame = seen.end_frame
         if seen.end_frame - self._alive_frame >= self._rules.hold_over:
             hung_up = max(self._last_frame, self._noise_frame)
             self._end_call(hung_up, max(hung_up, self.certain_until(seen.end_frame)), EndReason.SILENCE)
             self._rest(self._earliest_frame)
+
+    def _sounds(self, sound: Sound) -> None:
+        if sound.steps and sound.first_frame - self._last_frame > _HUNG_UP_BEFORE_FRAMES:
+            self._silence = self._last_frame, sound.first_frame
+        self._last_frame = max(self._last_frame, sound.end_frame)
 
     # what follows
 

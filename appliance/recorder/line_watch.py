@@ -6,6 +6,7 @@ audio is left to others.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -39,7 +40,7 @@ from appliance.recorder.party import Party, PartyFinder
 from appliance.recorder.ringing import RingChange
 from appliance.recorder.signals import Heard, Pcm, Signals
 from appliance.recorder.star_codes import CodeReader, PlainKey, TypedOrder
-from appliance.recorder.stirring import Sound
+from appliance.recorder.stirring import Sound, Span
 from appliance.recorder.tones import ToneChange
 from appliance.recordings.container import EndReason
 from appliance.terms import RATE_HZ, NotKept, Order
@@ -50,6 +51,13 @@ _EXPLAINED_FRAMES = 7 * RATE_HZ // 10
 _BURST_TOLERANCE = 0.1
 _BURST_MARGIN_S = 0.08
 """A burst of ringing that is off by more than this from every usual one was cut short."""
+_STILL_RINGS = 1 << 60
+_AROUND_RING = RATE_HZ // 4
+_RINGS_FOR_CERTAIN = RATE_HZ // 2
+"""A ring is known to be one so long after it began."""
+_SPOKEN_BLOCKS = 100
+_LONG_SILENT = 5 * RATE_HZ
+_CALLER_AFTER_RING = 6 * RATE_HZ
 _SHORT_TONE = 3 * RATE_HZ // 10
 _DIALS_SOON = 3 * RATE_HZ
 
@@ -87,9 +95,15 @@ Event = CallBegins | SpeechChanges | AnnouncementHeard | Decision | Ordered | Ke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """One block. level_dbfs: its loudest 20 ms.  sounds: of the exchange, and keys.  events: in their order."""
+    """One block.
 
-    level_dbfs: float
+    exchange_sounds: what sounds is no speech.
+    sounds: of the exchange, and keys.
+    events: in their order.
+    """
+
+    heard: Heard
+    exchange_sounds: bool
     sounds: Sequence[LineSound]
     events: Sequence[Event]
 
@@ -110,8 +124,11 @@ class LineWatch:
         self._state = LineState(plan.rules)
         self._noise = LineNoise()
         self._finder = PartyFinder()
-        self._ring_began: int | None = None
-        self._speaks = False
+        self._ring: Span = (-_STILL_RINGS, -_STILL_RINGS)
+        """The last burst of ringing, believed or not."""
+        self._doubted: Span | None = None
+        self._spoken: deque[int] = deque(maxlen=_SPOKEN_BLOCKS)
+        """Where the last blocks end in which somebody spoke."""
         self._gate: ConsentGate | None = None
         self._codes = CodeReader(plan.codes)
         self._listener: AnnouncementListener | None = None
@@ -152,8 +169,9 @@ class LineWatch:
         """Take in the next block; after a hole `lose` comes before it."""
         self.end_frame = first_frame + samples.size
         heard = self._signals.hear(samples)
-        self._speaks = heard.speech
-        ear = self._ear.hear(samples)
+        ear = self._ear.hear(samples, seeks=heard.loud is not None and not self._state.in_call)
+        if heard.speech and not ear.explained:
+            self._spoken.append(self.end_frame)
         seen = self._observed(first_frame, samples.size, heard, ear)
         events = list(self._follow(self._state.observe(seen)))
         for sound in ear.sounds:
@@ -161,7 +179,7 @@ class LineWatch:
                 self._finder.hear_caller(sound)
         self._finder.hear_keys(ear.dialled)
         events += self._consent(ear, first_frame, samples, stirs=heard.loud is not None)
-        return Watched(level_dbfs=heard.level_dbfs, sounds=ear.sounds, events=events)
+        return Watched(heard=heard, exchange_sounds=bool(ear.explained), sounds=ear.sounds, events=events)
 
     def order(self, order: Order) -> list[Event]:
         """The own side orders this from outside the line."""
@@ -183,7 +201,8 @@ class LineWatch:
         """Nobody has the audio of these frames."""
         self.end_frame = first_frame + frames
         self._ear = LineEar(self._plan.country, from_frame=self.end_frame)
-        self._ring_began, self._listener = None, None
+        self._doubted, self._listener = None, None
+        self._ring = (-_STILL_RINGS, -_STILL_RINGS)
         events = list(self._follow(self._state.lose(first_frame, frames)))
         if self._gate is not None:
             events += _only(self._gate.lose(self.end_frame))
@@ -215,10 +234,11 @@ class LineWatch:
                 case RingChange():
                     yield from self._ring_cues(sound)
                 case CallerId():
+                    yield from self._doubted_ring(sound.at_frame)
                     yield Cue(kind=CueKind.CALLER, at_frame=sound.at_frame)
                 case ToneChange():
                     kind = _TONE_CUES.get((sound.name, sound.on))
-                    if kind is not None:
+                    if kind is not None and not self._rang_at(sound.at_frame):
                         yield Cue(kind=kind, at_frame=sound.at_frame)
                 case Key():
                     pass
@@ -233,21 +253,39 @@ class LineWatch:
             yield Cue(kind=CueKind.KEY, at_frame=key.first_frame)
 
     def _ring_cues(self, ring: RingChange) -> Iterator[Cue]:
-        """On a line that is taken only a whole burst is believed: noise may sound like a piece of one."""
+        """On a line that is taken only whole bursts are believed, and not one alone, unless it has long been silent."""
         taken = self._state.state in (State.DIALLING, State.IN_CALL)
         if ring.on:
-            self._ring_began = ring.at_frame
+            self._ring = ring.at_frame, _STILL_RINGS
             if not taken:
                 yield Cue(kind=CueKind.RING, at_frame=ring.at_frame)
             return
-        began, self._ring_began = self._ring_began, None
-        whole = began is not None and self._is_whole(ring.at_frame - began)
-        if taken:
-            if whole and began is not None and not self._speaks:
-                yield Cue(kind=CueKind.RING, at_frame=began)
-                yield Cue(kind=CueKind.RING_ENDS, at_frame=ring.at_frame)
-        else:
+        began = self._ring[0]
+        self._ring = began, ring.at_frame
+        whole = self._is_whole(ring.at_frame - began)
+        if not taken:
             yield Cue(kind=CueKind.RING_ENDS if whole else CueKind.RING_CUT, at_frame=ring.at_frame)
+        elif whole and not any(began + _RINGS_FOR_CERTAIN < spoken < ring.at_frame for spoken in self._spoken):
+            before, self._doubted = self._doubted, (began, ring.at_frame)
+            silent = self._state.in_call and not any(began - _LONG_SILENT < spoken <= began for spoken in self._spoken)
+            if silent or (before is not None and self._is_pause(began - before[1])):
+                yield from self._doubted_ring(ring.at_frame)
+
+    def _doubted_ring(self, at_frame: int) -> Iterator[Cue]:
+        """A burst on a taken line was one after all: the line had been put down."""
+        ring, self._doubted = self._doubted, None
+        if ring is not None and at_frame - ring[1] < _CALLER_AFTER_RING:
+            yield Cue(kind=CueKind.RING, at_frame=ring[0])
+            yield Cue(kind=CueKind.RING_ENDS, at_frame=ring[1])
+
+    def _rang_at(self, frame: int) -> bool:
+        """The clicks of a ring may pass for a tone."""
+        began, ended = self._ring
+        return began - _AROUND_RING < frame < ended
+
+    def _is_pause(self, frames: int) -> bool:
+        pauses = {off for cadence in self._plan.country.ringing.cadences_s for off in cadence[1::2]}
+        return any(abs(frames / RATE_HZ - off) < _BURST_TOLERANCE * off + _BURST_MARGIN_S for off in pauses)
 
     def _is_whole(self, frames: int) -> bool:
         bursts = {on for cadence in self._plan.country.ringing.cadences_s for on in cadence[::2]}

@@ -25,6 +25,7 @@ from appliance.recorder.call import MOST_GAPS, Call, CallStart
 from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
+from appliance.recorder.line_health import LineHealth
 from appliance.recorder.line_plan import LinePlan
 from appliance.recorder.line_state import CallBegins, SpeechChanges, State
 from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordered, Unanswered
@@ -50,7 +51,6 @@ NO_ROOM = (
     "recording goes on by itself when calls have been erased or their time has come."
 )
 NO_KEY_YET = "A call waits for its key from the vault. It is recorded as soon as the key comes."
-
 
 
 def may_be_recorded(line: LineSettings) -> bool:
@@ -105,6 +105,7 @@ class LineWorker:
         self._log = log
         self._wall_time = WallTime(0)
         self._watch = self._new_watch()
+        self._health = LineHealth()
         self._told_party = NOBODY_KNOWN
         self._hold_back = max(plan.consent.within, plan.rules.lead)
         self._pre_roll = PreRoll(plan.rules.lead + self._hold_back + _WAITS_LONGER_FRAMES)
@@ -139,7 +140,7 @@ class LineWorker:
             return
         self._pre_roll.add(first_frame, samples)
         watched = self._watch.hear(first_frame, samples)
-        self._board.show_level(self._line, watched.level_dbfs)
+        self._board.show_level(self._line, watched.heard.level_dbfs)
         self._follow(watched.events)
         for order in self._link.take_orders(self._line, self._started_at_ms):
             self._follow(self._watch.order(order))
@@ -148,7 +149,8 @@ class LineWorker:
         self._record_what_is_certain()
         self._tell_party()
         self._show_state()
-        self._show_trouble(self._obstacle())
+        ailment = self._health.hear(samples, watched.heard, exchange_sounds=watched.exchange_sounds)
+        self._show_trouble(self._obstacle() or ailment)
 
     def lose(self, first_frame: int, frames: int, why: str) -> None:
         """Nobody has the audio of these frames."""
@@ -218,7 +220,7 @@ class LineWorker:
         self._pre_roll.forget_until(self._pre_roll.end_frame)
         if self._call is not None:
             with contextlib.suppress(LinekeepError):  # the file is let go of even so
-                self._call.abandon()
+                self._call.discard()
             self._link.drop_call(self._call.call, why)
             self._log.info("call_dropped", call=self._call.call, line=self._line, why=why.value)
             self._call, self._began = None, None
@@ -341,12 +343,13 @@ class LineWorker:
         self._started_at_ms = 0
 
     def _tell_unrecorded(self, since_frame: int, at_frame: int, party: Party, why: NotKept) -> None:
+        keeps_number = self._settings.unrecorded_numbers and why is not NotKept.FORGOTTEN
         self._link.note_unrecorded(
             self._line,
             UnrecordedCall(
                 started_at_ms=self._wall_time.at_ms(since_frame),
                 length_ms=(at_frame - since_frame) * 1000 // RATE_HZ,
-                party=party if self._settings.unrecorded_numbers else replace(party, number=""),
+                party=party if keeps_number else replace(party, number=""),
                 why=why,
             ),
         )
@@ -422,8 +425,10 @@ class LineWorker:
             return LineNowState.RINGING if self._watch.state is State.RINGING else LineNowState.IDLE
         if gate.refused is not None:
             return LineNowState.NOT_RECORDED
-        if self._call is None:
+        if gate.waits:
             return LineNowState.WAITING
+        if self._call is None:
+            return LineNowState.NOT_RECORDED  # for now; the trouble says why
         return LineNowState.RECORDING if self._paused_from is None else LineNowState.PAUSED
 
     def _show_trouble(self, trouble: str) -> None:

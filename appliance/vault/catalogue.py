@@ -269,7 +269,8 @@ class Catalogue:
         kept = self._kept
         if kept is None:
             with self._changing_kept, self._store.reading() as connection:
-                kept = self._kept = _count(connection, calls.c.state == CallState.KEPT, calls.c.not_kept == "")
+                is_kept, is_unrecorded = calls.c.state == CallState.KEPT, sa.text("not_kept != ''")
+                kept = self._kept = _count(connection, is_kept) - _count(connection, is_kept, is_unrecorded)
         return kept
 
     def count_overdue(self, due_before_ms: int) -> int:
@@ -410,7 +411,7 @@ class Catalogue:
             _set_mark(connection, name, value)
 
 
-def _count(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:
+def _count(connection: sa.Connection, *conditions: sa.ColumnElement[bool] | sa.TextClause) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(calls).where(*conditions)).scalar_one())
 
 

@@ -25,7 +25,17 @@ from appliance.recordings.container import PAUSED, ClosingRecord, EndReason, Gap
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingCutOff, RecordingReader
 from appliance.recordings.sealing import SEGMENT_BYTES
-from appliance.terms import RATE_HZ, CallId, DamagedRecording, Direction, LineName, LinekeepError, NotAllowed, NotKept, Order
+from appliance.terms import (
+    RATE_HZ,
+    CallId,
+    DamagedRecording,
+    Direction,
+    LinekeepError,
+    LineName,
+    NotAllowed,
+    NotKept,
+    Order,
+)
 from appliance.vault import card as cards
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import CallRow, CallState, Catalogue

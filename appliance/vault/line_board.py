@@ -71,10 +71,16 @@ class LineBoard:
             self._orders.append(wanted)
 
     def show_call(self, call: CallId, line: LineName, started_at_ms: int) -> None:
-        """A call has begun: shown at once, not only with the next beat."""
+        """A recording has begun: shown at once, not only with the next beat.
+
+        The call may have been on the line before; then its start stays the one that the beat told, so that an order
+        given in this moment still means it.
+        """
         with self._lock:
             before = self._lines.get(line)
             level_dbfs = before.level_dbfs if before else -200.0
+            if before is not None and before.state is LineNowState.WAITING:
+                started_at_ms = before.started_at_ms
             self._lines[line] = LineNow(
                 line=line,
                 level_dbfs=level_dbfs,

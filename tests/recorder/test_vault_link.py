@@ -13,9 +13,9 @@ import pytest
 from appliance.boundary import verbs
 from appliance.boundary.vault import VaultAway
 from appliance.clock import Clock
-from appliance.recorder.party import Direction, Party
+from appliance.recorder.party import Party
 from appliance.recorder.vault_link import SPARE_KEEPS_MS, STOP_WITHIN_S, UnrecordedCall, VaultLink
-from appliance.terms import CallId, LineName, NotKept, Order
+from appliance.terms import CallId, Direction, LineName, NotKept, Order
 from tests.recorder.fake_vault import FakeVault
 from tests.recorder.heard_log import HeardLog
 

@@ -92,7 +92,7 @@ class Exchange:
         lengths = np.resize(cadence, rounds * len(cadence) if doubled else 2 * rounds).tolist()
         cut = lengths[-2] > 0.7 and (rounds > 1 or may_be_one) and tape.chance(0.4 if answered else 0.25)
         if cut:
-            lengths[-2] = tape.any(0.4, lengths[-2] - 0.15)
+            lengths[-2] = tape.any(0.4, lengths[-2] - 0.3)
         return lengths, cut
 
     def _burst(self, seconds: float) -> None:

@@ -170,7 +170,7 @@ class _Day:
         """One call, and the pause after it: longer than a hold if nobody can hear that it is over."""
         tape = self._tape
         own, far = (talk.voice(talk.VOICES[index]) for index in tape.random.choice(len(talk.VOICES), 2, replace=False))
-        far_dbfs = max(self._plant.own_dbfs - tape.any(0, 20), self._plant.noise_dbfs + 6)
+        far_dbfs = max(self._plant.own_dbfs - tape.any(0, 20), self._plant.softest_voice_dbfs)
         course = _Course(own=own, far=far, far_dbfs=far_dbfs)
         match kind:
             case Kind.MISSED:
@@ -299,7 +299,7 @@ class _Day:
         tape = self._tape
         answer = tape.one_of(("yes", "no", "nothing", "late", "hangs up"), (0.55, 0.12, 0.1, 0.1, 0.13))
         self._note(course, f"asked: {answer}")
-        asked_dbfs = self._plant.own_dbfs + tape.any(-6, 2)
+        asked_dbfs = max(self._plant.own_dbfs + tape.any(-6, 2), self._plant.softest_voice_dbfs)
         self._say_phrase(course, talk.announcement(self._plant.country.code), asked_dbfs)
         course.kept, course.why = answer == "yes", () if answer == "yes" else (NotKept.REFUSED,)
         if answer in ("yes", "no"):
@@ -343,7 +343,8 @@ class _Day:
         if heard != "none":
             frames = round(len(whole.sound) * (1 if heard == "whole" else tape.any(0.2, 0.75)))
             part = Phrase(sound=whole.sound[:frames], loud_from=whole.loud_from, loud_to=min(whole.loud_to, frames))
-            self._say_phrase(course, part, self._plant.own_dbfs + tape.any(-8, 2))
+            dbfs = max(self._plant.own_dbfs + tape.any(-8, 2), self._plant.softest_voice_dbfs)
+            self._say_phrase(course, part, dbfs)
         tape.wait(tape.any(0.2, 1))
         self._converse(course, tape.any(4, 40))
         course.kept = heard == "whole"
@@ -352,7 +353,8 @@ class _Day:
             course.why = (NotKept.HALF_HEARD,) if heard == "half" else (NotKept.HALF_HEARD, NotKept.REFUSED)
 
     def _level(self, course: _Course, speaker: Voice) -> float:
-        return (course.far_dbfs if speaker is course.far else self._plant.own_dbfs) + self._tape.any(-2, 2)
+        dbfs = (course.far_dbfs if speaker is course.far else self._plant.own_dbfs) + self._tape.any(-2, 2)
+        return max(dbfs, self._plant.softest_voice_dbfs)
 
     def _say(self, course: _Course, speaker: Voice, dbfs: float, *, short: bool = False) -> None:
         self._say_phrase(course, speaker.says(self._tape.random, short=short), dbfs)

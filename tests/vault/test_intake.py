@@ -10,7 +10,16 @@ import pytest
 from appliance.clock import EARLIEST_MS
 from appliance.recordings.container import ClosingRecord, EndReason
 from appliance.recordings.reader import RecordingReader
-from appliance.terms import CallId, DamagedRecording, Direction, KeyForgotten, LineName, NotAllowed, NotKept, StorageTrouble
+from appliance.terms import (
+    CallId,
+    DamagedRecording,
+    Direction,
+    KeyForgotten,
+    LineName,
+    NotAllowed,
+    NotKept,
+    StorageTrouble,
+)
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
 from appliance.vault.evidence.day_book import Outcome, day_of
@@ -19,7 +28,6 @@ from tests.vault.box_house import (
     CONSENT_AFTER_MS,
     LINE,
     OWNER,
-    LINE,
     BoxHouse,
     acts_of,
     begin_writing,

@@ -121,6 +121,14 @@ def test_an_order_given_twice_is_one_and_a_different_one_keeps_its_place() -> No
     assert ordering.noted == [CALL, CALL]
 
 
+def test_an_order_survives_that_recording_of_the_waiting_call_begins_in_that_moment() -> None:
+    ordering = Ordering(LineNowState.WAITING)
+    ordering.order(Order.FORGET)
+    ordering.board.show_call(CALL, A, 9)
+    ordering.order(Order.PAUSE)
+    assert ordering.beat(LineNowState.RECORDING) == [Order.FORGET, Order.PAUSE]
+
+
 def test_an_order_for_a_call_that_is_over_is_dropped_and_does_not_reach_the_next_one() -> None:
     ordering = Ordering()
     ordering.order(Order.FORGET)

@@ -248,3 +248,10 @@ def test_a_journal_that_cannot_be_read_keeps_no_box_shut(own_house: BoxHouse) ->
         box.intake.take_over_what_was_left()
         assert [facts.call for facts in listed(box)] == [call]
     assert own_house.log.named("orders_unknown")
+
+
+def test_recordings_are_counted_without_looking_at_the_rows(box: Box) -> None:
+    explain = "EXPLAIN QUERY PLAN SELECT count(*) FROM calls WHERE state = 'kept'"
+    for query in (explain, explain + " AND not_kept != ''"):
+        with box.store.reading() as connection:
+            assert "COVERING INDEX" in connection.exec_driver_sql(query).one()[-1]

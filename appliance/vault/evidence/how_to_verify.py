@@ -8,7 +8,7 @@ HOW TO VERIFY THIS EXPORT          (auf Deutsch: REPORT.de.html)
 What may be in here
 
   calls/.../audio.ogg       the recording, as it was recorded
-  calls/.../recording.json  what the box states about it: hashes, gaps, times, why it was recorded
+  calls/.../recording.json  what the box states about it: hashes, gaps, times, why and by whose consent it was recorded
   day.json                  what the box states about the line's whole day; missing if the day was not over
   access-log.json           who has opened these calls, from the box's journal, and what was exported
   receipts/...json          what the box states about deletions: which calls, why, when asked for, when done

@@ -9,3 +9,4 @@ down_revision = "0003"
 
 def upgrade() -> None:
     op.add_column("calls", sa.Column("not_kept", sa.String(32), nullable=False, server_default=""))
+    op.create_index("calls_unrecorded", "calls", ["state", "not_kept"], sqlite_where=sa.text("not_kept != ''"))
