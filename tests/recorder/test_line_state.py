@@ -352,7 +352,6 @@ def test_a_crackle_between_two_rings_is_not_the_answer() -> None:
 
 @pytest.mark.parametrize("make", ["rings", "dials"])
 def test_a_line_that_crackles_holds_no_ringing_and_no_attempt_for_ever(make: str) -> None:
-    # FAULT: `_wait` gives up only where nothing stirs, and one loud step stirs for eight seconds.
     line = ringing() if make == "rings" else dialling()
     for _ in range(15):
         line.observe(sound=line.loud(lowest_dbfs=-60, steps=1))
