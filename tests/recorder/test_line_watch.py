@@ -243,7 +243,6 @@ def test_a_key_right_after_the_first_word_counts(tape: Tape, digit: str, decisio
 
 
 def test_a_crackle_between_two_rings_is_not_the_answer(tape: Tape) -> None:
-    # FAULT: see test_line_state. What is recorded begins before the second ring.
     tape.wait(6).ring().wait(1.5)
     tape.play(sines((900,), 0.03, -16)).wait(0.05).play(sines((700,), 0.04, -16)).wait(2.4).ring().wait(1.5)
     answered = tape.at
@@ -340,7 +339,6 @@ def test_an_attempt_that_nobody_answers_is_no_call(tape: Tape) -> None:
 
 
 def test_an_attempt_that_was_put_down_is_over_before_it_rings(tape: Tape) -> None:
-    # FAULT: see test_line_state.
     tape.dials().wait(3)
     heard = listen(tape.rings().wait(15), consent="duty")
     assert heard.told == ["not_answered", "missed"]
@@ -444,7 +442,7 @@ def test_of_a_call_that_waits_or_is_refused_there_are_no_parts(tape: Tape) -> No
 
 
 def test_a_silent_hang_up_and_the_next_call_that_rings_soon_after_it(tape: Tape) -> None:
-    # FAULT: the ring itself, until it is known as one, is the last sound of the call: its silence is recorded.
+    # FAULT: see the next one.
     tape.rings().talk(4)
     over = tape.at
     tape.rings("03023125000").talk(4).hangs_up()
@@ -454,6 +452,17 @@ def test_a_silent_hang_up_and_the_next_call_that_rings_soon_after_it(tape: Tape)
     first, second = (one for one in heard.events if isinstance(one, KeptCallEnds))
     assert near(first.ends.at_frame, over)
     assert (first.party.number, second.party.number) == (NUMBER, "03023125000")
+
+
+def test_a_yes_does_not_hold_for_who_rings_after_a_silent_hang_up(tape: Tape) -> None:
+    # FAULT: in a call the ear no longer explains a ring (`seeks`), which so counts as speech, is not believed, and
+    # the next caller is recorded by the last one's yes.
+    tape.rings().talk(4).press("1").talk(2).rings("03023125000").talk(4).hangs_up()
+    heard = listen(tape, watch_of(settings=RecorderSettings(hold_over_s=30)))
+    assert heard.told == [
+        *("begins rang", "granted key", "ends kept"),
+        *("begins rang", "refused refused", "ends refused"),
+    ]
 
 
 def test_a_silent_hang_up_and_somebody_who_dials_soon_after_it(tape: Tape) -> None:
@@ -511,7 +520,7 @@ def test_an_announcement_counts_only_whole_and_where_it_is_placed(
     monkeypatch.setattr("appliance.recorder.line_watch.AnnouncementListener", Pretended)
     settings = RecorderSettings(hold_over_s=8)
     line = LineSettings(name="front", alsa="line0", ground="x", consent="announced", consent_within_s=9)
-    announcement = Announcement(name="hello", samples=np.zeros(3 * RATE_HZ, np.int16))
+    announcement = Announcement.of("hello", tape.spoken[: 3 * RATE_HZ])
     plan = replace(plan_of(line, settings), announcement=announcement)
     watch = LineWatch(Signals(12), plan, lambda _frame: False)
     said = tape.wait(6.05).at
