@@ -32,7 +32,7 @@ GERMANY = COUNTRIES["de"]
 KEYS = Sender(tone_ms=120, level_dbm0=-10)
 
 
-@dataclass
+@dataclass(repr=False)
 class Tape:
     """A line grows sound by sound; the noise of the line comes last."""
 
@@ -98,7 +98,7 @@ def tape(spoken: Pcm) -> Tape:
     return Tape(spoken)
 
 
-@dataclass
+@dataclass(repr=False)
 class Heard:
     events: list[Event]
     watch: LineWatch
