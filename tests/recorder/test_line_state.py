@@ -501,6 +501,16 @@ def test_dial_tone_ends_a_call_and_somebody_may_dial() -> None:
     assert line.now is State.DIALLING
 
 
+@pytest.mark.parametrize("quiet_s", [0, 2, 6])
+def test_who_picks_up_after_a_call_does_so_where_the_dial_tone_began(quiet_s: int) -> None:
+    # FAULT: what surely belonged to the last call's audio (`_end_call`) also shifts when the next attempt began.
+    line = in_call()
+    line.wait(quiet_s)
+    picked_up = line.at_frame
+    line.tone(2, CueKind.DIAL_TONE, told_after_s=1.5)
+    assert line.facts[-1] == PicksUp(at_frame=picked_up)
+
+
 def test_dial_tone_long_after_the_last_sound_follows_a_hang_up_that_was_not_heard() -> None:
     line = in_call()
     last = line.at_frame

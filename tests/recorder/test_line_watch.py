@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from appliance.recorder.announcement import AnnouncementHeard, read_announcement
+from appliance.recorder.announcement import Announcement, AnnouncementHeard
 from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.countries import COUNTRIES
 from appliance.recorder.line_plan import plan_of
@@ -20,7 +19,6 @@ from appliance.recorder.party import Party
 from appliance.recorder.signals import Pcm, Signals
 from appliance.recordings.container import EndReason
 from appliance.settings import COUNTRY_CODES, CountryCode, LineSettings, RecorderSettings
-from appliance.sound_file import write_wav
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, Direction, Order
 from tests.simulators import line_tones
 from tests.simulators.caller_id_tones import V23, Caller, call_setup
@@ -34,7 +32,7 @@ GERMANY = COUNTRIES["de"]
 KEYS = Sender(tone_ms=120, level_dbm0=-10)
 
 
-@dataclass
+@dataclass(repr=False)
 class Tape:
     """A line grows sound by sound; the noise of the line comes last."""
 
@@ -100,7 +98,7 @@ def tape(spoken: Pcm) -> Tape:
     return Tape(spoken)
 
 
-@dataclass
+@dataclass(repr=False)
 class Heard:
     events: list[Event]
     watch: LineWatch
@@ -346,6 +344,13 @@ def test_an_attempt_that_was_put_down_is_over_before_it_rings(tape: Tape) -> Non
     assert attempt.at_frame <= missed.since_frame
 
 
+def test_a_standing_consent_of_who_was_dialled_does_not_hold_for_who_calls_soon_after(tape: Tape) -> None:
+    # FAULT: a single burst, and no caller ID, is not believed while dialling: who answers is taken for the one called.
+    tape.dials().wait(2).ring().wait(1.5).talk(4)
+    heard = listen(tape.hangs_up(), always_numbers=(DIALLED,))
+    assert "granted duty" not in heard.told
+
+
 def test_who_picks_up_and_dials_nothing_is_not_told(tape: Tape) -> None:
     assert listen(tape.wait(6).tone("dial", 4).wait(25), consent="duty").told == []
 
@@ -452,6 +457,17 @@ def test_a_silent_hang_up_and_the_next_call_that_rings_soon_after_it(tape: Tape)
     assert (first.party.number, second.party.number) == (NUMBER, "03023125000")
 
 
+def test_a_yes_does_not_hold_for_who_rings_after_a_silent_hang_up(tape: Tape) -> None:
+    # FAULT: in a call the ear no longer explains a ring (`seeks`), which so counts as speech, is not believed, and
+    # the next caller is recorded by the last one's yes.
+    tape.rings().talk(4).press("1").talk(2).rings("03023125000").talk(4).hangs_up()
+    heard = listen(tape, watch_of(settings=RecorderSettings(hold_over_s=30)))
+    assert heard.told == [
+        *("begins rang", "granted key", "ends kept"),
+        *("begins rang", "refused refused", "ends refused"),
+    ]
+
+
 def test_a_silent_hang_up_and_somebody_who_dials_soon_after_it(tape: Tape) -> None:
     tape.rings().talk(4)
     over = tape.at
@@ -504,14 +520,13 @@ class Pretended:
     ],
 )
 def test_an_announcement_counts_only_whole_and_where_it_is_placed(
-    tape: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, told: list[str]
+    tape: Tape, monkeypatch: pytest.MonkeyPatch, share: float, told: list[str]
 ) -> None:
     monkeypatch.setattr(Pretended, "share", share)
     monkeypatch.setattr("appliance.recorder.line_watch.AnnouncementListener", Pretended)
     settings = RecorderSettings(hold_over_s=8)
     line = LineSettings(name="front", alsa="line0", ground="x", consent="announced", consent_within_s=9)
-    write_wav(tmp_path / "hello.wav", tape.spoken[: 3 * RATE_HZ, np.newaxis])
-    announcement = read_announcement(tmp_path / "hello.wav")
+    announcement = Announcement.of("hello", tape.spoken[: 3 * RATE_HZ])
     plan = replace(plan_of(line, settings), announcement=announcement)
     watch = LineWatch(Signals(12), plan, lambda _frame: False)
     said = tape.wait(6.05).at
