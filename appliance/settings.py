@@ -68,10 +68,25 @@ COUNTRY_CODES: tuple[CountryCode, ...] = get_args(CountryCode)
 """Those whose exchanges the recorder knows (recorder/countries.py)."""
 
 
-class DeviceSettings(_Section, frozen=True):
-    """An ALSA device by name, and how many channels to open."""
+class _Place(_Section, frozen=True):
+    """
+    alsa: a sound device, as ALSA calls it.
+    usb: or a sound card by the USB port in which it is plugged ("1-1.2"), or by its serial number; it is found again
+        after a reboot, and when it was unplugged. `linekeep line check --list` shows both.
+    """
 
-    alsa: Annotated[str, Meta(min_length=1, max_length=128)]
+    alsa: Annotated[str, Meta(max_length=128)] = ""
+    usb: Annotated[str, Meta(max_length=128)] = ""
+
+    @property
+    def device(self) -> str:
+        """The device's name in lists and logs; one place has one."""
+        return self.alsa or f"usb {self.usb}"
+
+
+class DeviceSettings(_Place, frozen=True):
+    """A sound device, and how many channels to open."""
+
     channels: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
@@ -96,10 +111,10 @@ class StarCodes(_Section, frozen=True):
     forget: _StarCode = "*74"
 
 
-class LineSettings(_Section, frozen=True):
+class LineSettings(_Place, frozen=True, kw_only=True):
     """
     name: the line's name.
-    alsa, channel: where it is heard.
+    alsa or usb, channel: where it is heard.
     ground: why this line may be recorded, in the owner's words; without it, it is not.
     consent: what must be there before a call is kept. opt_in: a key, or the own side's word for a spoken yes;
         announced: the announcement, heard to its end; duty: the ground is a legal duty that asks nobody;
@@ -114,7 +129,6 @@ class LineSettings(_Section, frozen=True):
     """
 
     name: str
-    alsa: str
     channel: Annotated[int, Meta(ge=0, le=15)] = 0
     ground: Annotated[str, Meta(max_length=120)] = ""
     consent: ConsentMode = "opt_in"
@@ -220,20 +234,38 @@ def _check(settings: Settings) -> None:
         _check_backup(Path(settings.vault.backup), settings.state)
     if len(os.fsencode(settings.vault_socket("recorder"))) > LONGEST_SOCKET_PATH:
         raise SettingsTrouble("run_dir is too long a path for sockets; use one of at most 80 bytes.")
-    channels = {device.alsa: device.channels for device in settings.recorder.devices}
-    if len(channels) != len(settings.recorder.devices):
-        raise SettingsTrouble("a device is listed twice in recorder.devices.")
-    names: set[LineName] = set()
-    places: set[tuple[str, int]] = set()
-    for line in settings.recorder.lines:
-        if line.alsa not in channels:
+    _check_places(settings.recorder)
+
+
+def _check_places(recorder: RecorderSettings) -> None:
+    channels: dict[str, int] = {}
+    for device in recorder.devices:
+        _check_place(device, "a device in recorder.devices")
+        if device.device in channels:
+            raise SettingsTrouble(f"device '{device.device}' is listed twice in recorder.devices.")
+        channels[device.device] = device.channels
+    names: dict[LineName, str] = {}
+    places: dict[tuple[str, int], str] = {}
+    for line in recorder.lines:
+        _check_place(line, f"line '{line.name}'")
+        if line.device not in channels:
             raise SettingsTrouble(f"line '{line.name}' names a device that recorder.devices does not list.")
-        if line.channel >= channels[line.alsa]:
+        if line.channel >= channels[line.device]:
             raise SettingsTrouble(f"line '{line.name}' is on channel {line.channel}, which its device has not.")
-        if line.line in names or (line.alsa, line.channel) in places:
-            raise SettingsTrouble(f"line '{line.name}' or its channel is listed twice.")
-        names.add(line.line)
-        places.add((line.alsa, line.channel))
+        if line.line in names:
+            raise SettingsTrouble(f"line '{line.name}' is listed twice.")
+        place = line.device, line.channel
+        if place in places:
+            raise SettingsTrouble(
+                f"lines '{places[place]}' and '{line.name}' are both on channel {line.channel} of '{line.device}', "
+                "which is listed twice; each line has a channel of its own."
+            )
+        names[line.line] = places[place] = line.name
+
+
+def _check_place(place: _Place, what: str) -> None:
+    if bool(place.alsa) == bool(place.usb):
+        raise SettingsTrouble(f"{what} must have either alsa or usb, and not both.")
 
 
 def _check_backup(backup: Path, state: Path) -> None:

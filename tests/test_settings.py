@@ -32,6 +32,12 @@ def test_two_lines_of_one_device_are_read(tmp_path: Path) -> None:
     assert [line.line for line in lines.recorder.lines] == ["a", "b"]
 
 
+def test_a_line_names_a_card_by_its_usb_port(tmp_path: Path) -> None:
+    text = BASE + (DEVICE + LINE).replace('alsa = "hw:1"', 'usb = "1-1.2"')
+    (line,) = read(tmp_path, text).recorder.lines
+    assert (line.usb, line.alsa, line.device) == ("1-1.2", "", "usb 1-1.2")
+
+
 NONSENSE = {
     "no toml": ("state_dir = ", "not valid TOML"),
     "empty": ("", "state_dir"),
@@ -58,6 +64,11 @@ NONSENSE = {
     "line twice": (BASE + DEVICE + LINE + LINE.replace("channel = 0", "channel = 1"), "twice"),
     "channel twice": (BASE + DEVICE + LINE + LINE.replace('"a"', '"b"'), "twice"),
     "device twice": (BASE + DEVICE + DEVICE, "twice"),
+    "device without a name": (BASE + DEVICE.replace('alsa = "hw:1"', 'alsa = ""'), "either alsa or usb"),
+    "device with two names": (BASE + DEVICE + 'usb = "1-1"\n', "either alsa or usb"),
+    "line without a place": (BASE + DEVICE + LINE.replace('alsa = "hw:1"', ""), "either alsa or usb"),
+    "card twice": (BASE + 2 * '[[recorder.devices]]\nusb = "1-1.2"\n', "'usb 1-1.2' is listed twice"),
+    "line on a card that is not listed": (BASE + DEVICE + LINE.replace("alsa", "usb"), "does not list"),
     "line name with a slash": (BASE + DEVICE + LINE.replace('"a"', '"../a"'), "cannot name a line"),
     "ground too long": (BASE + DEVICE + LINE + f'ground = "{"g" * 121}"\n', "ground"),
     "port 0": (BASE + "[webui]\nport = 0\n", "port"),
