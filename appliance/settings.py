@@ -212,12 +212,38 @@ def read_settings(path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsTrouble(f"The settings file {path} is not valid TOML: {error}.") from error
     except msgspec.ValidationError as error:
-        raise SettingsTrouble(f"The settings file {path} is not right: {error}.") from error
+        raise SettingsTrouble(f"The settings file {path} is not right: {_in_plain_words(str(error))}.") from error
     try:
         _check(settings)
     except SettingsTrouble as trouble:
         raise SettingsTrouble(f"The settings file {path} is not right: {trouble}") from trouble
     return settings
+
+
+_MEANT = {
+    "country": f"one of {', '.join(COUNTRY_CODES)}",
+    "consent": f"one of {', '.join(get_args(ConsentMode))}",
+    "yes_key": "one key: 0 to 9, * or #",
+    "no_key": "one key: 0 to 9, * or #",
+    **dict.fromkeys(("confirm", "pause", "resume", "forget"), "* and one to five keys (*71), or empty"),
+    **dict.fromkeys(
+        ("never_numbers", "always_numbers"),
+        'digits, with ? for any one and * for the rest (0800*, *4711), or "withheld"',
+    ),
+}
+"""What may stand in a setting of which the library's own message shows a pattern, or nothing at all."""
+
+_PLACE = re.compile(r" - at `\$\.(?P<path>[^`]+)`\Z")
+
+
+def _in_plain_words(message: str) -> str:
+    place = _PLACE.search(message)
+    if place is None:
+        return message
+    setting = re.sub(r"\[[^]]*\]\Z", "", place["path"]).rpartition(".")[2]
+    if setting not in _MEANT or message.startswith("Expected `str`, got"):
+        return message
+    return f"{place['path'].replace('[...]', '')} must be {_MEANT[setting]}"
 
 
 def parse_period(text: str) -> int:
@@ -235,6 +261,39 @@ def _check(settings: Settings) -> None:
     if len(os.fsencode(settings.vault_socket("recorder"))) > LONGEST_SOCKET_PATH:
         raise SettingsTrouble("run_dir is too long a path for sockets; use one of at most 80 bytes.")
     _check_places(settings.recorder)
+    for line in settings.recorder.lines:
+        _check_consent(line)
+        _check_codes(line)
+
+
+def _check_consent(line: LineSettings) -> None:
+    if line.consent == "announced" and not line.announcement:
+        raise SettingsTrouble(
+            f"line '{line.name}' has consent = \"announced\", but names no announcement to listen for."
+        )
+    if line.consent == "duty" and not line.ground.strip():
+        raise SettingsTrouble(
+            f"line '{line.name}' has consent = \"duty\", but no ground; write down which legal duty it is."
+        )
+    if line.yes_key == line.no_key:
+        raise SettingsTrouble(f"line '{line.name}' has the same yes_key and no_key, '{line.yes_key}'.")
+
+
+def _check_codes(line: LineSettings) -> None:
+    codes = [(name, getattr(line.codes, name)) for name in line.codes.__struct_fields__]
+    codes = [(name, code) for name, code in codes if code]
+    for key in ("yes_key", "no_key"):
+        if codes and getattr(line, key) == "*":
+            raise SettingsTrouble(
+                f"line '{line.name}' has {key} = \"*\", with which its codes begin; take another key, or empty the codes."
+            )
+    for name, code in codes:
+        for other, longer in codes:
+            if name != other and longer.startswith(code):
+                raise SettingsTrouble(
+                    f"line '{line.name}' has codes.{other} = \"{longer}\", which begins like codes.{name}; "
+                    "give each a code of its own."
+                )
 
 
 def _check_places(recorder: RecorderSettings) -> None:
