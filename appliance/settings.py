@@ -90,6 +90,18 @@ class DeviceSettings(_Place, frozen=True):
     channels: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
+class GpioSettings(_Section, frozen=True, kw_only=True):
+    """A wire of the line interface.
+
+    chip, line: as libgpiod numbers them ("gpioinfo").
+    active_low: low is off the hook, or is the ringing voltage.
+    """
+
+    chip: Annotated[str, Meta(pattern=r"\A/dev/gpiochip[0-9]{1,3}\Z")] = "/dev/gpiochip0"
+    line: Annotated[int, Meta(ge=0, le=1023)]
+    active_low: bool = False
+
+
 ConsentMode = Literal["opt_in", "announced", "duty", "never"]
 
 _KeyName = Annotated[str, Meta(pattern=r"\A[0-9*#]\Z")]
@@ -115,6 +127,7 @@ class LineSettings(_Place, frozen=True, kw_only=True):
     """
     name: the line's name.
     alsa or usb, channel: where it is heard.
+    hook, ring: GPIO inputs that sense them; without, a line is known by its sound alone.
     ground: why this line may be recorded, in the owner's words; without it, it is not.
     consent: what must be there before a call is kept. opt_in: a key, or the own side's word for a spoken yes;
         announced: the announcement, heard to its end; duty: the ground is a legal duty that asks nobody;
@@ -131,6 +144,8 @@ class LineSettings(_Place, frozen=True, kw_only=True):
 
     name: str
     channel: Annotated[int, Meta(ge=0, le=15)] = 0
+    hook: GpioSettings | None = None
+    ring: GpioSettings | None = None
     ground: Annotated[str, Meta(max_length=120)] = ""
     consent: ConsentMode = "opt_in"
     yes_key: _KeyName = "1"
@@ -225,6 +240,7 @@ def read_settings(path: Path) -> Settings:
 _MEANT = {
     "country": f"one of {', '.join(COUNTRY_CODES)}",
     "consent": f"one of {', '.join(get_args(ConsentMode))}",
+    "chip": "the path of a GPIO chip, such as /dev/gpiochip0",
     "yes_key": "one key: 0 to 9, * or #",
     "no_key": "one key: 0 to 9, * or #",
     **dict.fromkeys(("confirm", "pause", "resume", "forget"), "* and one to five keys (*71), or empty"),
@@ -263,9 +279,25 @@ def _check(settings: Settings) -> None:
     if len(os.fsencode(settings.vault_socket("recorder"))) > LONGEST_SOCKET_PATH:
         raise SettingsTrouble("run_dir is too long a path for sockets; use one of at most 80 bytes.")
     _check_places(settings.recorder)
+    _check_wires(settings.recorder.lines)
     for line in settings.recorder.lines:
         _check_consent(line)
         _check_codes(line)
+
+
+def _check_wires(lines: tuple[LineSettings, ...]) -> None:
+    wires: dict[tuple[str, int], str] = {}
+    for line in lines:
+        for what, wire in (("hook", line.hook), ("ring", line.ring)):
+            if wire is None:
+                continue
+            name = f"{what} of line '{line.name}'"
+            place = wire.chip, wire.line
+            if place in wires:
+                raise SettingsTrouble(
+                    f"the {wires[place]} and the {name} are both GPIO line {wire.line} of {wire.chip}."
+                )
+            wires[place] = name
 
 
 def _check_consent(line: LineSettings) -> None:
@@ -287,7 +319,7 @@ def _check_codes(line: LineSettings) -> None:
     for key in ("yes_key", "no_key"):
         if codes and getattr(line, key) == "*":
             raise SettingsTrouble(
-                f"line '{line.name}' has {key} = \"*\", with which its codes begin; take another, or empty the codes."
+                f"line '{line.name}' has {key} = \"*\", with which its codes begin; take another key, or no codes."
             )
     for name, code in codes:
         for other, longer in codes:

@@ -103,6 +103,21 @@ NONSENSE = {
         BASE + DEVICE + LINE + 'always_numbers = ["0*1"]\n',
         "always_numbers[0] must be digits",
     ),
+    "hook and ring on one wire": (
+        BASE + DEVICE + LINE + "hook = { line = 17 }\nring = { line = 17 }\n",
+        "GPIO line 17",
+    ),
+    "hooks of two lines on one wire": (
+        BASE
+        + DEVICE
+        + LINE
+        + "hook = { line = 17 }\n"
+        + LINE.replace('"a"', '"b"').replace("= 0", "= 1")
+        + "hook = { line = 17, active_low = true }\n",
+        "the hook of line 'a' and the hook of line 'b'",
+    ),
+    "chip that is none": (BASE + DEVICE + LINE + 'hook = { chip = "gpio", line = 1 }\n', "hook.chip must be the path"),
+    "hook without its line": (BASE + DEVICE + LINE + 'hook = { chip = "/dev/gpiochip0" }\n', "line"),
     "line name with a slash": (BASE + DEVICE + LINE.replace('"a"', '"../a"'), "cannot name a line"),
     "ground too long": (BASE + DEVICE + LINE + f'ground = "{"g" * 121}"\n', "ground"),
     "port 0": (BASE + "[webui]\nport = 0\n", "port"),

@@ -21,6 +21,7 @@ from appliance.recorder.line_plan import plan_of
 from appliance.recorder.line_worker import LineWorker, may_be_recorded
 from appliance.recorder.signals import Signals
 from appliance.recorder.sound_cards import sound_device
+from appliance.recorder.start_checks import check_lines
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.container import Consent, OpeningRecord, encode_opening
 from appliance.recordings.disk import RecordingMissing
@@ -44,6 +45,7 @@ def main(settings: Settings) -> int:
         StorageTrouble: the folder of growing recordings may not be used.
     """
     _check_grounds(settings.recorder.lines)
+    check_lines(settings.recorder)
     log = start_log("recorder")
     stop = stop_on_signals()
     forbid_core_dumps()

@@ -371,6 +371,8 @@ class LineState:
         if self.state is State.IDLE and begins:
             self._pick_up(at_frame)
         if self.state is State.DIALLING:
+            if not self._dialled:
+                self._stirring.clear()  # nobody answers before anything is dialled
             self._dialled, self._dialled_frame = True, at_frame
             self._last_frame = now_frame
 
@@ -396,7 +398,9 @@ class LineState:
                 self._wait(seen, TAIL_FRAMES, self._give_up)
             case State.IDLE | State.DIALLING | State.RINGING:
                 if self._stirring.is_somebody:
-                    self._answer(self._stirring.first_frame, seen.end_frame)
+                    dialled = self.state is State.DIALLING
+                    first_frame = self._stirring.first_word_frame if dialled else self._stirring.first_frame
+                    self._answer(first_frame, seen.end_frame)
                 elif self.state is State.RINGING:
                     overdue = self._rules.ring_overdue if self._rang else _SILENT_RINGING_FRAMES
                     self._wait(seen, overdue, self._miss)

@@ -82,14 +82,18 @@ class Stirring:
 
     @property
     def first_frame(self) -> int:
+        """Where somebody, who is there, can first be heard, or the noise of the line in use."""
+        return self.first_word_frame if self._run_since is None else min(self.first_word_frame, self._run_since)
+
+    @property
+    def first_word_frame(self) -> int:
         """Where somebody, who is there, can first be heard."""
         recent = {id(block) for block in self._recent()}
-        first = next(
+        return next(
             block.sound.first_frame
             for block in self._blocks
             if block.swings and (block.steps >= _WORD_STEPS or (block.steps and id(block) in recent))
         )
-        return first if self._run_since is None else min(first, self._run_since)
 
     def add(self, sound: Sound, end_frame: int, explained: Iterable[Span]) -> None:
         """Take in the next block, and what is known of the last ones by now."""
