@@ -65,6 +65,7 @@ class CueKind(Enum):
     RING_CUT = auto()
     """A burst ends that is shorter than this country's: somebody may have picked up."""
     DIAL_TONE = auto()
+    DIAL_TONE_ENDS = auto()
     KEY = auto()
     RINGBACK = auto()
     BUSY = auto()
@@ -251,6 +252,7 @@ class LineState:
         self._cut_frame: int | None = None
         self._rang = self._dialled = self._engaged = False
         self._dialled_frame = self._click_frame = 0
+        self._dial_tone_end: int | None = None
         self._happenings: list[Happening] = []
 
     @property
@@ -324,6 +326,8 @@ class LineState:
                     self._cut_frame = cue.at_frame if cue.kind is CueKind.RING_CUT else None
             case CueKind.DIAL_TONE:
                 self._dial_tone(cue.at_frame)
+            case CueKind.DIAL_TONE_ENDS:
+                self._dial_tone_end = cue.at_frame
             case CueKind.KEY | CueKind.RINGBACK:
                 self._dial(cue.at_frame, now_frame, begins=cue.kind is CueKind.KEY)
             case CueKind.BUSY | CueKind.INFORMATION:
@@ -362,10 +366,16 @@ class LineState:
         elif self.state is State.DIALLING and at_frame < self._dialled_frame:
             # It was there before what was dialled, and is certain only now.
             self.since_frame = max(min(at_frame, self.since_frame), self._free_frame)
-        elif self.state is State.DIALLING and (self._dialled or self._engaged):
+        elif self.state is State.DIALLING and (
+            self._dialled or self._engaged or self._has_been_quiet_before(at_frame)
+        ):
             self._give_up()
         if self.state is State.IDLE:
             self._pick_up(at_frame)
+
+    def _has_been_quiet_before(self, at_frame: int) -> bool:
+        """A dial tone that comes again after a while is heard by somebody who has picked up again."""
+        return self._dial_tone_end is not None and at_frame - self._dial_tone_end > _HUNG_UP_BEFORE_FRAMES
 
     def _dial(self, at_frame: int, now_frame: int, *, begins: bool) -> None:
         if self.state is State.IDLE and begins:
@@ -498,14 +508,16 @@ class LineState:
         self.state = state
         self.since_frame = self._last_frame = at_frame
         self._rang = self._dialled = self._engaged = False
-        self._cut_frame = None
+        self._cut_frame = self._dial_tone_end = None
+        self._dialled_frame = self._click_frame = 0
         self._stirring.clear()
 
     def _rest(self, from_frame: int) -> None:
         self.state = State.IDLE
         self._earliest_frame = max(self._earliest_frame, from_frame)
         self._free_frame = max(self._free_frame, from_frame)
-        self._cut_frame = None
+        self._cut_frame = self._dial_tone_end = None
+        self._dialled_frame = self._click_frame = 0
         self._stirring.clear()
 
     def _change_speech(self, at_frame: int, *, on: bool) -> None:

@@ -454,6 +454,7 @@ class LineWatch:
 
 _TONE_CUES = {
     ("dial", True): CueKind.DIAL_TONE,
+    ("dial", False): CueKind.DIAL_TONE_ENDS,
     ("ringback", True): CueKind.RINGBACK,
     ("busy", True): CueKind.BUSY,
     ("congestion", True): CueKind.BUSY,
