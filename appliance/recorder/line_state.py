@@ -247,7 +247,7 @@ class LineState:
         self._audio_from = 0
         self._cut_frame: int | None = None
         self._rang = self._dialled = self._engaged = False
-        self._dialled_frame = 0
+        self._dialled_frame = self._click_frame = 0
         self._happenings: list[Happening] = []
 
     @property
@@ -334,7 +334,7 @@ class LineState:
         if self.state is State.IN_CALL:
             self._hang_up(self._heard_before(at_frame))
         elif self.state is State.DIALLING:
-            self._last_frame = min(self._last_frame, at_frame)
+            self._last_frame, self._click_frame = min(self._last_frame, at_frame), 0
             self._give_up()
         self._stirring.clear()
         if self.state is State.IDLE:
@@ -403,8 +403,10 @@ class LineState:
     def _wait(self, seen: Observed, longest: int, give_up: _Act) -> None:
         if self.state is State.DIALLING:
             ends = [min(end, seen.end_frame) for _begin, end in seen.explained]
-            self._last_frame = max([self._last_frame, *ends, seen.sound.end_frame])
-        if seen.end_frame - self._last_frame >= longest and not self._stirring.stirs:
+            self._last_frame = max([self._last_frame, *ends, seen.sound.end_frame if seen.speech else 0])
+            if self._click_frame <= self._last_frame:
+                self._click_frame = seen.sound.end_frame
+        if seen.end_frame - self._last_frame >= longest and not self._stirring.may_be_somebody:
             give_up()
 
     def _answer(self, first_frame: int, now_frame: int) -> None:
@@ -458,6 +460,9 @@ class LineState:
         self._rest(self._last_frame)
 
     def _give_up(self) -> None:
+        # The first click after all else may be the hook's.
+        if self._last_frame < self._click_frame < self._last_frame + TAIL_FRAMES:
+            self._last_frame = self._click_frame
         self._happenings.append(
             NotAnswered(at_frame=self._last_frame, since_frame=self.since_frame, dialled=self._dialled)
         )

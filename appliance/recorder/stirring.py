@@ -19,6 +19,7 @@ Span = tuple[int, int]
 
 _ENOUGH_STEPS = 20
 """So many loud steps of 20 ms, of the last three seconds, are somebody who speaks: half a second of talk."""
+_CRACKLE_STEPS = 6
 _ENOUGH_WITHIN_FRAMES = 3 * RATE_HZ
 _WORD_STEPS = 3
 _LONE_WORD_FRAMES = 8 * RATE_HZ
@@ -69,6 +70,11 @@ class Stirring:
     def stirs(self) -> bool:
         """Something sounds, or has sounded, that nothing has explained yet."""
         return any(block.steps for block in self._blocks)
+
+    @property
+    def may_be_somebody(self) -> bool:
+        """More has sounded in the last seconds than a crackle."""
+        return sum(block.steps for block in self._recent()) >= _CRACKLE_STEPS
 
     @property
     def is_somebody(self) -> bool:
