@@ -287,7 +287,7 @@ def _check_codes(line: LineSettings) -> None:
     for key in ("yes_key", "no_key"):
         if codes and getattr(line, key) == "*":
             raise SettingsTrouble(
-                f"line '{line.name}' has {key} = \"*\", with which its codes begin; take another key, or empty the codes."
+                f"line '{line.name}' has {key} = \"*\", with which its codes begin; take another, or empty the codes."
             )
     for name, code in codes:
         for other, longer in codes:

@@ -23,7 +23,7 @@ from appliance.recorder.announcement import AnnouncementHeard
 from appliance.recorder.number_list import NumberList
 from appliance.recorder.party import Party
 from appliance.recorder.star_codes import PlainKey
-from appliance.settings import ConsentMode, LineSettings
+from appliance.settings import ConsentMode, CountryCode, LineSettings
 from appliance.terms import RATE_HZ, ConsentBy, NotKept
 
 
@@ -40,14 +40,14 @@ class ConsentRules:
     keep_fax: bool
 
 
-def consent_rules(line: LineSettings) -> ConsentRules:
+def consent_rules(line: LineSettings, country: CountryCode) -> ConsentRules:
     return ConsentRules(
         mode=line.consent,
         yes_key=line.yes_key,
         no_key=line.no_key,
         within=round(line.consent_within_s * RATE_HZ),
-        never=NumberList(line.never_numbers),
-        always=NumberList(line.always_numbers),
+        never=NumberList(line.never_numbers, country),
+        always=NumberList(line.always_numbers, country),
         keep_fax=line.keep_fax,
     )
 

@@ -21,7 +21,7 @@ call may be recorded is not asked here: that a call is on the line is a fact, wi
     in call   sound      in call    the hold-over begins anew
     in call   alive      in call    no sound, but the line's own noise says that nobody has hung up
     in call   quiet      idle       once the hold-over has passed; a pause shorter than that belongs to the call
-    in call   engaged    idle       the exchange says that the other side is gone; what it sends belongs to no call
+    in call   busy       idle       the exchange says that the other side is gone: at the tone's beginning
     in call   dial tone  dialling   the same, in other countries
     in call   ring       ringing    nobody rings a line that is taken: the call was over at its last sound
     in call   too long   in call    one recording ends and the next begins with the very next frame
@@ -233,6 +233,9 @@ class LineState:
         self.state = State.IDLE
         self._speech = False
         self._earliest_frame = 0
+        """Of audio: what lies before belongs to another call, or was not heard."""
+        self._free_frame = 0
+        """Of facts: where the last call or attempt was over."""
         self._stirring = Stirring()
         self.since_frame = 0
         """Where the present state began: first ring, off-hook."""
@@ -281,13 +284,13 @@ class LineState:
         end_frame = first_frame + frames
         if frames > self._rules.longest_gap:
             happenings = self.break_off(first_frame, EndReason.DEVICE_LOST)
-            self._earliest_frame = end_frame
+            self._earliest_frame = self._free_frame = end_frame
             return happenings
         self._stirring.clear()
         if self.in_call:
             self._last_frame = self._alive_frame = end_frame
         else:
-            self._earliest_frame = end_frame
+            self._earliest_frame = self._free_frame = end_frame
         return self._told()
 
     def break_off(self, at_frame: int, why: EndReason) -> list[Happening]:
@@ -358,7 +361,7 @@ class LineState:
             self._miss()
         elif self.state is State.DIALLING and at_frame < self._dialled_frame:
             # It was there before what was dialled, and is certain only now.
-            self.since_frame = max(min(at_frame, self.since_frame), self._earliest_frame)
+            self.since_frame = max(min(at_frame, self.since_frame), self._free_frame)
         elif self.state is State.DIALLING and (self._dialled or self._engaged):
             self._give_up()
         if self.state is State.IDLE:
@@ -380,7 +383,7 @@ class LineState:
             self._last_frame = now_frame
 
     def _pick_up(self, at_frame: int) -> None:
-        self._enter(State.DIALLING, max(at_frame, self._earliest_frame))
+        self._enter(State.DIALLING, max(at_frame, self._free_frame))
         self._happenings.append(PicksUp(at_frame=self.since_frame))
 
     # what sounds, and what does not
@@ -411,16 +414,16 @@ class LineState:
 
     def _answer(self, first_frame: int, now_frame: int) -> None:
         route = {State.RINGING: Route.RANG, State.DIALLING: Route.DIALLED}.get(self.state, Route.UNKNOWN)
-        first_frame = max(first_frame, self._earliest_frame)
+        first_frame = max(first_frame, self._free_frame)
         off_hook = first_frame
         if route is Route.DIALLED:
             off_hook = self.since_frame
         elif self._cut_frame is not None and first_frame - self._cut_frame < _CUT_RING_FRAMES:
             off_hook = min(self._cut_frame, first_frame)
-        reach = max(first_frame - self._rules.lead, self._earliest_frame)
+        reach = max(min(first_frame - self._rules.lead, now_frame), self._earliest_frame)
         # Of ringing, and of a caller ID, nothing is recorded.
         self._audio_from = max(reach, self._last_frame) if route is Route.RANG else reach
-        self._audio_from = min(self._audio_from, first_frame)
+        self._audio_from = max(min(self._audio_from, first_frame), self._earliest_frame)
         self.state, self.since_frame = State.IN_CALL, off_hook
         self._last_frame = self._alive_frame = now_frame
         self._noise_frame, self._silence, self._surely_frame = 0, (0, 0), 0
@@ -440,7 +443,7 @@ class LineState:
         if seen.end_frame - self._alive_frame >= self._rules.hold_over:
             hung_up = max(self._last_frame, self._noise_frame)
             self._end_call(hung_up, max(hung_up, self.certain_until(seen.end_frame)), EndReason.SILENCE)
-            self._rest(self._earliest_frame)
+            self._rest(self._free_frame)
 
     def _sounds(self, sound: Sound) -> None:
         if sound.steps and sound.first_frame - self._last_frame > _HUNG_UP_BEFORE_FRAMES:
@@ -475,8 +478,9 @@ class LineState:
     def _end_call(self, at_frame: int, audio_to: int, why: EndReason) -> None:
         # What has surely belonged to it cannot be taken away from it.
         audio_to = max(audio_to, self._audio_from, self._surely_frame)
-        self._happenings.append(CallEnds(at_frame=max(at_frame, self.since_frame), audio_to=audio_to, why=why))
-        self._earliest_frame = max(self._earliest_frame, audio_to)
+        at_frame = max(at_frame, self.since_frame)
+        self._happenings.append(CallEnds(at_frame=at_frame, audio_to=audio_to, why=why))
+        self._free_frame, self._earliest_frame = at_frame, max(self._earliest_frame, audio_to)
 
     def _split(self, at_frame: int) -> None:
         self._end_call(at_frame, at_frame, EndReason.LONGEST)
@@ -496,6 +500,7 @@ class LineState:
     def _rest(self, from_frame: int) -> None:
         self.state = State.IDLE
         self._earliest_frame = max(self._earliest_frame, from_frame)
+        self._free_frame = max(self._free_frame, from_frame)
         self._cut_frame = None
         self._stirring.clear()
 

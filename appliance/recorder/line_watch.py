@@ -352,6 +352,11 @@ class LineWatch:
 
     def _answered(self, begins: CallBegins) -> Iterator[Event]:
         """Somebody is known to have answered a second ago: what was heard since counts too."""
+        doubted = self._doubted
+        if begins.route is Route.DIALLED and doubted is not None and begins.answered_frame > doubted[1]:
+            # It may have been put down, and rung: then who answers is not who was dialled.
+            self._begin_anew(Route.RANG)
+        self._doubted = None
         self._finder.answer(begins.answered_frame, begins.route)
         self._codes = CodeReader(self._plan.codes)
         self._gate = ConsentGate(self._plan.consent)

@@ -20,6 +20,8 @@ from appliance.terms import SettingsTrouble
 
 WITHHELD = "withheld"
 
+_SERVICE_CODE = re.compile(r"[*#]{1,2}[0-9]{2,3}#|\*[0-9]{2}(?=[0-9]{3})", re.ASCII)
+"""What is dialled before a number and is none: *31# withholds one's own in Europe, *67 in the USA."""
 _PATTERN = re.compile(r"\+?[0-9?]{1,32}\*?|\*[0-9?]{1,32}", re.ASCII)
 
 
@@ -76,9 +78,10 @@ class NumberList:
         """
         if withheld and self._withheld:
             return True
-        return bool(number) and any(
-            form.fullmatch(written) for written in {number, self._international(number)} for form in self._forms
-        )
+        plain = _SERVICE_CODE.sub("", number, count=1) if number[:1] in ("*", "#") else number
+        numbers = {number, plain} - {""}
+        written = numbers | {self._international(each) for each in numbers}
+        return any(form.fullmatch(each) for each in written for form in self._forms)
 
     def _parsed(self, pattern: str) -> re.Pattern[str]:
         if not _PATTERN.fullmatch(pattern):

@@ -24,7 +24,7 @@ CALLER = Party(direction=Direction.IN, number="03023125471")
 
 def gate(**line: Any) -> ConsentGate:
     return ConsentGate(
-        consent_rules(LineSettings(name="front", alsa="line0", ground="x", consent_within_s=WITHIN_S, **line))
+        consent_rules(LineSettings(name="front", alsa="line0", ground="x", consent_within_s=WITHIN_S, **line), "de")
     )
 
 

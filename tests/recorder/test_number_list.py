@@ -92,3 +92,10 @@ def test_an_end_with_a_star_covers_whatever_ends_so(number: str, cut: int) -> No
 @given(one=abroad, other=abroad)
 def test_two_numbers_are_two(one: str, other: str) -> None:
     assert NumberList([f"0{one}"], "de").covers(f"0{other}") is (one == other)
+
+
+@pytest.mark.parametrize(
+    ("country", "dialled"), [("de", "*31#03023125471"), ("de", "#31#03023125471"), ("us", "*672125550123")]
+)
+def test_what_is_dialled_before_a_number_does_not_hide_it(country: CountryCode, dialled: str) -> None:
+    assert NumberList(("03023125471", "2125550123"), country).covers(dialled)
