@@ -38,7 +38,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from appliance.recorder.signals import ONSET_FRAMES
+from appliance.recorder.signals import ONSET_FRAMES, STEP_FRAMES
 from appliance.recorder.stirring import STILL, Sound, Span, Stirring
 from appliance.recordings.container import EndReason
 from appliance.settings import RecorderSettings
@@ -52,6 +52,7 @@ _CUT_RING_FRAMES = 10 * RATE_HZ
 """So long after a ring that was cut short the first word may come."""
 TAIL_FRAMES = 5 * RATE_HZ
 """Of the silence after the last sound so much is recorded: somebody may speak too softly to be noticed."""
+_KEYS_APART_FRAMES = 5 * RATE_HZ
 _HUNG_UP_BEFORE_FRAMES = RATE_HZ
 """A dial tone that comes later than this after the last sound follows a hang-up that was not heard."""
 
@@ -90,6 +91,7 @@ class Observed:
     speech: somebody speaks, or something sounds, at their end.
     sound: how loud they are.
     explained: spans up to now in which what sounded was no speech.
+    tonal: what sounds is a tone.
     alive: no more than the line's noise, but more than that of a line that is not used.
     """
 
@@ -100,6 +102,7 @@ class Observed:
     cues: tuple[Cue, ...] = ()
     explained: tuple[Span, ...] = ()
     alive: bool = False
+    tonal: bool = False
 
     @property
     def end_frame(self) -> int:
@@ -250,6 +253,8 @@ class LineState:
         """Between the sounds of a call: the last one of more than a second."""
         self._audio_from = 0
         self._cut_frame: int | None = None
+        self._calls = False
+        """A ringback tone was heard: the dialling is over."""
         self._rang = self._dialled = self._engaged = False
         self._dialled_frame = self._click_frame = 0
         self._dial_tone_end: int | None = None
@@ -341,7 +346,8 @@ class LineState:
         if self.state is State.IN_CALL:
             self._hang_up(self._heard_before(at_frame))
         elif self.state is State.DIALLING:
-            self._last_frame, self._click_frame = min(self._last_frame, at_frame), 0
+            self._last_frame = min(self._last_frame, at_frame)
+            self._click_frame = self._noise_frame = 0
             self._give_up()
         self._stirring.clear()
         if self.state is State.IDLE:
@@ -351,6 +357,10 @@ class LineState:
         self._last_frame = max(self._last_frame, at_frame)
 
     def _call_announced(self, at_frame: int) -> None:
+        if self.state is State.DIALLING:
+            self._last_frame = min(self._last_frame, at_frame)
+            self._click_frame = self._noise_frame = 0
+            self._give_up()  # nobody tells that to a line that is taken
         if self.state is State.IDLE:
             self._enter(State.RINGING, at_frame)
             self._happenings.append(Rings(at_frame=at_frame))
@@ -366,9 +376,7 @@ class LineState:
         elif self.state is State.DIALLING and at_frame < self._dialled_frame:
             # It was there before what was dialled, and is certain only now.
             self.since_frame = max(min(at_frame, self.since_frame), self._free_frame)
-        elif self.state is State.DIALLING and (
-            self._dialled or self._engaged or self._has_been_quiet_before(at_frame)
-        ):
+        elif self.state is State.DIALLING and (self._dialled or self._engaged or self._has_been_quiet_before(at_frame)):
             self._give_up()
         if self.state is State.IDLE:
             self._pick_up(at_frame)
@@ -383,7 +391,11 @@ class LineState:
         if self.state is State.DIALLING:
             if not self._dialled:
                 self._stirring.clear()  # nobody answers before anything is dialled
-            self._dialled, self._dialled_frame = True, at_frame
+            # A key long after the last one, or after a ringback tone, may be for whoever has answered.
+            goes_on = not self._dialled or at_frame - self._dialled_frame < _KEYS_APART_FRAMES
+            if begins and goes_on and not self._calls:
+                self._dialled_frame = at_frame + STEP_FRAMES
+            self._dialled, self._calls = True, self._calls or not begins
             self._last_frame = now_frame
 
     def _engage(self, cue: Cue, now_frame: int) -> None:
@@ -408,21 +420,23 @@ class LineState:
                 self._wait(seen, TAIL_FRAMES, self._give_up)
             case State.IDLE | State.DIALLING | State.RINGING:
                 if self._stirring.is_somebody:
-                    dialled = self.state is State.DIALLING
-                    first_frame = self._stirring.first_word_frame if dialled else self._stirring.first_frame
-                    self._answer(first_frame, seen.end_frame)
+                    dialling = self.state is State.DIALLING
+                    first_frame = self._stirring.first_word_frame if dialling else self._stirring.first_frame
+                    # Nobody answers before the last digit is dialled.
+                    self._answer(max(first_frame, self._dialled_frame), seen.end_frame)
                 elif self.state is State.RINGING:
                     overdue = self._rules.ring_overdue if self._rang else _SILENT_RINGING_FRAMES
                     self._wait(seen, overdue, self._miss)
                 elif self.state is State.DIALLING:
-                    self._wait(seen, self._rules.attempt, self._give_up)
+                    self._wait(seen, self._rules.attempt if self._dialled else TAIL_FRAMES, self._give_up)
 
     def _wait(self, seen: Observed, longest: int, give_up: _Act) -> None:
         if self.state is State.DIALLING:
             ends = [min(end, seen.end_frame) for _begin, end in seen.explained]
             self._last_frame = max([self._last_frame, *ends, seen.sound.end_frame if seen.speech else 0])
-            if self._click_frame <= self._last_frame:
-                self._click_frame = seen.sound.end_frame
+            self._clicks(seen.sound)
+            if seen.alive:
+                self._noise_frame = seen.end_frame
         if seen.end_frame - self._last_frame >= longest and not self._stirring.may_be_somebody:
             give_up()
 
@@ -440,7 +454,8 @@ class LineState:
         self._audio_from = max(min(self._audio_from, first_frame), self._earliest_frame)
         self.state, self.since_frame = State.IN_CALL, off_hook
         self._last_frame = self._alive_frame = now_frame
-        self._noise_frame, self._silence, self._surely_frame = 0, (0, 0), 0
+        self._noise_frame = self._click_frame = self._surely_frame = 0
+        self._silence = 0, 0
         self._happenings.append(
             CallBegins(at_frame=off_hook, answered_frame=first_frame, audio_from=self._audio_from, route=route)
         )
@@ -448,14 +463,14 @@ class LineState:
     def _listen_in_call(self, seen: Observed) -> None:
         if seen.speech:
             self._alive_frame = seen.end_frame
-            if not seen.explained:
+            if seen.tonal or not seen.explained:
                 self._sounds(seen.sound)
-        elif not seen.explained and seen.end_frame - self._last_frame < TAIL_FRAMES:
-            self._sounds(seen.sound)  # the click of a hang-up
+        elif not seen.explained:
+            self._clicks(seen.sound)
         if seen.alive and seen.end_frame - self._last_frame < self._rules.longest_hold:
             self._alive_frame = self._noise_frame = seen.end_frame
         if seen.end_frame - self._alive_frame >= self._rules.hold_over:
-            hung_up = max(self._last_frame, self._noise_frame)
+            hung_up = max(self._last_frame, self._noise_frame, self._click_frame)
             self._end_call(hung_up, max(hung_up, self.certain_until(seen.end_frame)), EndReason.SILENCE)
             self._rest(self._free_frame)
 
@@ -463,6 +478,11 @@ class LineState:
         if sound.steps and sound.first_frame - self._last_frame > _HUNG_UP_BEFORE_FRAMES:
             self._silence = self._last_frame, sound.first_frame
         self._last_frame = max(self._last_frame, sound.end_frame)
+
+    def _clicks(self, sound: Sound) -> None:
+        """The first click after all else may be that of the hook."""
+        if self._click_frame <= self._last_frame:
+            self._click_frame = sound.end_frame
 
     def _heard_before(self, at_frame: int) -> int:
         """The end of what was heard in the call before that, even if it sounded before it was known."""
@@ -477,9 +497,7 @@ class LineState:
         self._rest(self._last_frame)
 
     def _give_up(self) -> None:
-        # The first click after all else may be the hook's.
-        if self._last_frame < self._click_frame < self._last_frame + TAIL_FRAMES:
-            self._last_frame = self._click_frame
+        self._last_frame = max(self._last_frame, self._click_frame, self._noise_frame)
         self._happenings.append(
             NotAnswered(at_frame=self._last_frame, since_frame=self.since_frame, dialled=self._dialled)
         )
@@ -507,17 +525,17 @@ class LineState:
     def _enter(self, state: State, at_frame: int) -> None:
         self.state = state
         self.since_frame = self._last_frame = at_frame
-        self._rang = self._dialled = self._engaged = False
+        self._rang = self._dialled = self._calls = self._engaged = False
         self._cut_frame = self._dial_tone_end = None
-        self._dialled_frame = self._click_frame = 0
+        self._dialled_frame = self._click_frame = self._noise_frame = 0
         self._stirring.clear()
 
     def _rest(self, from_frame: int) -> None:
         self.state = State.IDLE
         self._earliest_frame = max(self._earliest_frame, from_frame)
         self._free_frame = max(self._free_frame, from_frame)
-        self._cut_frame = self._dial_tone_end = None
-        self._dialled_frame = self._click_frame = 0
+        self._cut_frame = None
+        self._dialled_frame = 0
         self._stirring.clear()
 
     def _change_speech(self, at_frame: int, *, on: bool) -> None:

@@ -241,6 +241,7 @@ class LineWatch:
             sound=_sound(first_frame, heard),
             cues=tuple(self._cues(ear)),
             explained=ear.explained,
+            tonal=ear.tonal[1] == first_frame + frames,
             alive=self._noise.says_alive(heard, idle=self._state.state is State.IDLE),
         )
 

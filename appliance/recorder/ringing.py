@@ -62,7 +62,7 @@ _ABOVE_NOISE = 5.0
 """A ring 10 dB above the noise is eleven times as strong. Noise is five times its median in one window of a
 thousand, and not for 200 ms on end."""
 _ABOVE_HUM = 5.0
-_SHARE = 0.45
+_SHARE = 0.7
 """Of all between 8 Hz and 44 Hz: a thump is spread over it."""
 _SHARE_OF_ALL = 0.02
 _SHARE_OF_ALL_AS_MAINS = 0.1

@@ -64,7 +64,8 @@ class Stirring:
     def __init__(self) -> None:
         self._blocks: deque[_Block] = deque()
         self._run_since: int | None = None
-        """Since when every block is loud."""
+        """Since when every block is loud, if it was heard how that began."""
+        self._was_still = False
 
     @property
     def stirs(self) -> bool:
@@ -99,8 +100,9 @@ class Stirring:
         """Take in the next block, and what is known of the last ones by now."""
         if not sound.steps:
             self._run_since = None
-        elif self._run_since is None:
+        elif self._was_still:
             self._run_since = sound.first_frame
+        self._was_still = not sound.steps
         self._blocks.append(_Block(sound, end_frame, sound.steps))
         while self._blocks[0].block_end_frame < end_frame - _LONE_WORD_FRAMES:
             self._blocks.popleft()
