@@ -18,6 +18,7 @@ from appliance.terms import LinekeepError
 _COMMANDS = (
     "demo",
     "replay",
+    "line_check",
     "check",
     "journal",
     "evidence",

@@ -37,3 +37,9 @@ def period(text: str) -> str:
     except SettingsTrouble as trouble:
         raise argparse.ArgumentTypeError(str(trouble)) from trouble
     return text
+
+
+def seconds(text: str) -> float:
+    if not text.isdecimal() or not 1 <= int(text) <= 86_400:
+        raise argparse.ArgumentTypeError("write a whole number of seconds, from 1 to 86400")
+    return float(text)

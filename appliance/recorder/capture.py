@@ -115,11 +115,21 @@ class SoundDevice:
     Args:
         name: as ALSA knows it, for example "plughw:CARD=Device" or "line0".
         channels: how many to open.
+        find: gives the name to open, each time anew, for a card that ALSA calls by another name next time; raises
+            LineTrouble if there is none now.
         now_ns: the monotonic clock. Tests on a line that is played faster give a clock as fast.
     """
 
-    def __init__(self, name: str, channels: int, *, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        name: str,
+        channels: int,
+        *,
+        find: Callable[[], str] | None = None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self.name = name
+        self._find = find or (lambda: name)
         self.channels = channels
         self._now_ns = now_ns
         self._pcm: Any = None
@@ -133,13 +143,15 @@ class SoundDevice:
 
         Raises:
             DeviceMissing, DeviceBusy, DeviceUnsuitable: the device is closed again.
+            LineTrouble: as `find` does.
         """
         self._line_time = LineTime(self.channels)
+        found = self._find()
         try:
             self._pcm = alsaaudio.PCM(
                 type=alsaaudio.PCM_CAPTURE,
                 mode=alsaaudio.PCM_NONBLOCK,
-                device=self.name,
+                device=found,
                 rate=RATE_HZ,
                 channels=self.channels,
                 format=alsaaudio.PCM_FORMAT_S16_LE,

@@ -186,8 +186,13 @@ class LineHealth:
         power = float(self._second @ self._second) / RATE_HZ - mean**2
         if power > _FULL_SCALE**2 * 10 ** (self._loudest_dbfs / 10):
             return  # most of it lies below 200 Hz: not a voice but the ringing voltage, or a hum that is judged as such
+        some = self._second[::_SPARSE]
+        some = some - np.median(some)
+        squares = some * some
+        if float(squares @ squares) * some.size < _VOICE_KURTOSIS * float(squares.sum()) ** 2:
+            return  # a modem, or a tone
         clipped = full and int(np.count_nonzero(np.abs(self._second) >= _FULL)) >= _CLIPPED_SAMPLES
-        self._speech.add(self._second, min(self._spoken, RATE_HZ), power, clipped=clipped)
+        self._speech.add(some, min(self._spoken, RATE_HZ), power, clipped=clipped)
         if self._speech.seconds < self._rules.speech_s:
             return
         level_dbfs, best = self._speech.level_dbfs, BEST_SPEECH_DBFS
@@ -247,9 +252,8 @@ class _Speech:
         self._above = 1.0
         self._below = 1.0
 
-    def add(self, second: Reals, spoken: int, power: float, *, clipped: bool) -> None:
-        some = second[::_SPARSE]
-        some = some - np.median(some)
+    def add(self, some: Reals, spoken: int, power: float, *, clipped: bool) -> None:
+        """Weigh in a second. some: samples of it, counted from their median."""
         above = np.maximum(some, 0)
         above_power = float(above @ above)
         keep = self._keep
@@ -292,7 +296,10 @@ class _LeastNoise:
 Reals = npt.NDArray[np.float32]
 
 _SPARSE = 8
-"""A thousand samples of a second say how lopsided it is."""
+"""A thousand samples of a second say how lopsided it is, and whether it is a voice."""
+
+_VOICE_KURTOSIS = 3.0
+"""A sine has 1.5, two have 2.25, and so 3 at most if they fill half a second; syllables and pauses have 4 and more."""
 
 _SLOWER = 10
 """Hum is looked for at 800 Hz, in means of ten samples."""

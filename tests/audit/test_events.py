@@ -49,6 +49,8 @@ def test_an_act_is_subject_and_action_and_is_written_somewhere(act: Act) -> None
 def test_who_did_it_is_an_account_or_a_part_of_the_product() -> None:
     seen = 0
     for path, call in calls():
+        if path.parent.name == "recorder":
+            continue  # it writes no journal; what a consent was given by is another thing
         for keyword in call.keywords:
             if keyword.arg == "by":
                 seen += 1

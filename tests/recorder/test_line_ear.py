@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from appliance.recorder.signals import Pcm
 from appliance.recorder.tones import ToneChange
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
-from tests.simulators.line_tones import as_pcm, silence, sines, tone, white
+from tests.simulators.line_tones import as_pcm, ringing, silence, sines, tone, white
 
 GERMANY = COUNTRIES["de"]
 KEY_HZ = {"1": (697, 1209), "2": (697, 1336), "3": (697, 1477), "A": (697, 1633), "C": (852, 1633)}
@@ -31,7 +32,7 @@ def line(*parts: np.ndarray) -> Pcm:
 
 
 def heard(samples: Pcm, ear: LineEar, step: int = BLOCK_FRAMES) -> list[LineSound]:
-    return [sound for at in range(0, samples.size, step) for sound in ear.hear(samples[at : at + step])]
+    return [sound for at in range(0, samples.size, step) for sound in ear.hear(samples[at : at + step]).sounds]
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,89 @@ def test_keys_come_in_the_order_in_which_they_are_pressed(evening: Pcm) -> None:
     keys = [s for s in heard(evening, LineEar(GERMANY)) if isinstance(s, Key)]
     assert all(one.end_frame <= other.first_frame for one, other in pairwise(keys))
     assert all(0 < each.end_frame - each.first_frame < RATE_HZ // 5 for each in keys)
+
+
+def covered(spans: Sequence[tuple[int, int]], first: int, end: int) -> float:
+    """How much of it lies in these."""
+    flags = np.zeros(end - first, bool)
+    for begin, until in spans:
+        flags[max(begin - first, 0) : max(until - first, 0)] = True
+    return float(flags.mean())
+
+
+def explained(samples: Pcm, ear: LineEar, from_frame: int = 0) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    for at in range(0, samples.size, BLOCK_FRAMES):
+        told = ear.hear(samples[at : at + BLOCK_FRAMES]).explained
+        assert all(end <= from_frame + at + BLOCK_FRAMES + RATE_HZ // 5 for _begin, end in told)
+        spans += told
+    return spans
+
+
+def test_what_sounded_and_was_no_speech_is_explained_and_silence_is_not(evening: Pcm) -> None:
+    loud = np.flatnonzero(np.abs(evening) > 600)
+    spans = explained(evening, LineEar(GERMANY))
+    blocks = {int(at) // BLOCK_FRAMES for at in loud}
+    for block in blocks:
+        assert covered(spans, block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES) > 0.9
+    assert covered(spans, evening.size - 3 * RATE_HZ, evening.size) == 0
+
+
+@pytest.mark.parametrize("seconds", [1.0, 0.4])
+def test_a_ring_is_explained_from_its_beginning_on_also_a_cut_one(seconds: float) -> None:
+    samples = line(silence(3), ringing(25, (), seconds, -20, clipped=3), silence(3))
+    spans = explained(samples, LineEar(GERMANY))
+    assert covered(spans, 3 * RATE_HZ, 3 * RATE_HZ + round(seconds * RATE_HZ)) > 0.98
+
+
+def test_a_voice_is_not_explained(spoken: Pcm) -> None:
+    samples = np.concatenate((line(silence(2)), spoken, line(silence(2))))
+    spans = explained(samples, LineEar(GERMANY))
+    assert covered(spans, 2 * RATE_HZ, 2 * RATE_HZ + spoken.size) < 0.1
+
+
+def test_an_ear_that_begins_later_counts_as_the_line_does(evening: Pcm) -> None:
+    late = 1_000_000
+    here, there = LineEar(GERMANY), LineEar(GERMANY, from_frame=late)
+    for at in range(0, evening.size, BLOCK_FRAMES):
+        block = evening[at : at + BLOCK_FRAMES]
+        one, other = here.hear(block), there.hear(block)
+        assert [_frames(sound) for sound in other.sounds] == [_frames(sound) + late for sound in one.sounds]
+        assert [key.first_frame for key in other.dialled] == [key.first_frame + late for key in one.dialled]
+        assert [(a - late, b - late) for a, b in other.explained] == list(one.explained)
+        assert (other.tonal[0] - late, other.tonal[1] - late) == one.tonal
+
+
+def _frames(sound: LineSound) -> int:
+    return sound.first_frame if isinstance(sound, Key) else sound.at_frame
+
+
+def test_keys_of_a_caller_id_are_not_dialled_and_other_keys_are() -> None:
+    samples = line(silence(1), *(key(digit) for digit in "A123C"), silence(2), *(key(digit) for digit in "12"))
+    ear = LineEar(COUNTRIES["nl"])
+    dialled: list[Key] = []
+    for at in range(0, samples.size, BLOCK_FRAMES):
+        dialled += ear.hear(samples[at : at + BLOCK_FRAMES]).dialled
+    assert [each.digit for each in dialled] == ["1", "2"]
+
+
+def test_where_a_tone_sounds_is_known_before_it_is_known_which_one() -> None:
+    (dial,) = [each for each in GERMANY.tones if each.name == "dial"][:1]
+    samples = line(silence(2), tone(dial, 0.45, -18), silence(2))
+    ear = LineEar(GERMANY)
+    for at in range(0, samples.size, BLOCK_FRAMES):
+        heard_now = ear.hear(samples[at : at + BLOCK_FRAMES])
+    since, until = heard_now.tonal
+    assert abs(since - 2 * RATE_HZ) <= 2 * BLOCK_FRAMES
+    assert abs(until - round(2.45 * RATE_HZ)) <= 2 * BLOCK_FRAMES
+
+
+def test_a_key_after_a_caller_id_that_never_ended_is_dialled() -> None:
+    samples = line(silence(1), *(key(digit) for digit in "A12"), silence(5), key("2"), silence(1))
+    ear = LineEar(COUNTRIES["nl"])
+    dialled = [
+        each.digit
+        for at in range(0, samples.size, BLOCK_FRAMES)
+        for each in ear.hear(samples[at : at + BLOCK_FRAMES]).dialled
+    ]
+    assert dialled == ["2"]

@@ -10,6 +10,7 @@ from appliance.recorder.line_health import BEST_SPEECH_DBFS, Ailment, HealthRule
 from appliance.recorder.signals import Pcm, Signals
 from appliance.settings import COUNTRY_CODES, CountryCode
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
+from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
 from tests.simulators.line_tones import Sound, amplitude, as_pcm, hum, ringing, silence, tone, white
 from tests.simulators.voices import HUMANS, human, talking
 
@@ -73,6 +74,16 @@ def test_tones_and_ringing_of_any_level_are_no_ailment_of_the_line() -> None:
     for wanted in germany.tones:
         listener.hear(tone(wanted, 90, -3) + noise(90), exchange_sounds=True)
     listener.hear(ringing(25, (1, 4), 120, -4, clipped=10) + noise(120))
+    assert listener.told == []
+
+
+def test_a_modem_is_not_taken_for_loud_speech() -> None:
+    listener = Listener(HealthRules(speech_s=3))
+    for _ in range(6):
+        caller_id = fsk(call_setup(Caller(number=b"03023125471")), V23)
+        listener.hear(np.concatenate((noise(3), caller_id / np.abs(caller_id).max() / 4, noise(3.5))))
+    assert listener.told == []
+    listener.hear(line(20))
     assert listener.told == []
 
 

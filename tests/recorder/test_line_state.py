@@ -162,6 +162,10 @@ class Line:
         return self.state.state
 
     @property
+    def is_idle(self) -> bool:
+        return self.now is State.IDLE
+
+    @property
     def facts(self) -> list[Happening]:
         """Without the changes of speech."""
         return [one for one in self.happenings if not isinstance(one, SpeechChanges)]
@@ -335,7 +339,6 @@ def test_a_key_while_it_rings_is_nothing() -> None:
 
 
 def test_a_crackle_between_two_rings_is_not_the_answer() -> None:
-    # FAULT: `first_frame` of the stirring reaches back over a whole ring, which is then recorded.
     line = ringing()
     line.wait(0.9)
     line.click()
@@ -345,6 +348,15 @@ def test_a_crackle_between_two_rings_is_not_the_answer() -> None:
     line.talk(2)
     assert line.begun.answered_frame >= line.rings[-1][1]
     assert line.begun.audio_from >= line.rings[-1][1]
+
+
+@pytest.mark.parametrize("make", ["rings", "dials"])
+def test_a_line_that_crackles_holds_no_ringing_and_no_attempt_for_ever(make: str) -> None:
+    line = ringing() if make == "rings" else dialling()
+    for _ in range(15):
+        line.observe(sound=line.loud(lowest_dbfs=-60, steps=1))
+        line.wait(3.9)
+    assert line.now is State.IDLE
 
 
 # dialling
@@ -425,7 +437,6 @@ def test_a_ring_while_dialling_means_not_answered_and_put_down_before() -> None:
 
 
 def test_an_attempt_is_over_before_the_ring_that_ends_it() -> None:
-    # FAULT: the ring's own sound keeps the attempt alive (`_wait`), until the ring is known to be one.
     line = dialling()
     line.wait(5)
     line.ring()
@@ -458,7 +469,7 @@ def test_the_lines_own_noise_says_that_nobody_has_hung_up_but_not_for_ever() -> 
     line.wait(39, alive=True)
     assert line.now is State.IN_CALL
     line.wait(15, alive=True)
-    assert line.now is State.IDLE
+    assert line.is_idle
     assert last + RULES.longest_hold - BLOCK_FRAMES <= line.ended.at_frame <= last + RULES.longest_hold
 
 
@@ -470,12 +481,13 @@ def test_noise_that_falls_silent_was_the_hang_up() -> None:
     assert line.ended == CallEnds(at_frame=hung_up, audio_to=hung_up, why=EndReason.SILENCE)
 
 
-def test_busy_ends_a_call_where_it_began_and_nothing_of_it_belongs_to_a_call() -> None:
+def test_busy_ends_a_call_where_it_began_and_nothing_of_it_belongs_to_a_later_one() -> None:
     line = in_call()
     hung_up = line.at_frame
     line.tone(3, CueKind.BUSY, told_after_s=2)
     told = hung_up + frames(2.1)
-    assert line.ended == CallEnds(at_frame=hung_up, audio_to=hung_up, why=EndReason.HUNG_UP)
+    assert (line.ended.at_frame, line.ended.why) == (hung_up, EndReason.HUNG_UP)
+    assert line.ended.audio_to <= told
     line.talk(2)
     assert line.begun.audio_from >= told
 
@@ -489,6 +501,16 @@ def test_dial_tone_ends_a_call_and_somebody_may_dial() -> None:
     assert line.now is State.DIALLING
 
 
+@pytest.mark.parametrize("quiet_s", [0, 2, 6])
+def test_who_picks_up_after_a_call_does_so_where_the_dial_tone_began(quiet_s: int) -> None:
+    # FAULT: what surely belonged to the last call's audio (`_end_call`) also shifts when the next attempt began.
+    line = in_call()
+    line.wait(quiet_s)
+    picked_up = line.at_frame
+    line.tone(2, CueKind.DIAL_TONE, told_after_s=1.5)
+    assert line.facts[-1] == PicksUp(at_frame=picked_up)
+
+
 def test_dial_tone_long_after_the_last_sound_follows_a_hang_up_that_was_not_heard() -> None:
     line = in_call()
     last = line.at_frame
@@ -499,15 +521,14 @@ def test_dial_tone_long_after_the_last_sound_follows_a_hang_up_that_was_not_hear
 
 @pytest.mark.parametrize("quiet_s", [4, 6])
 def test_a_ring_in_a_call_means_that_it_was_over_at_its_last_sound(quiet_s: int) -> None:
-    # FAULT at 4 s: `_listen_in_call` takes the ring itself, which is explained, for the click of a hang-up.
     line = in_call()
     last = line.at_frame
     line.wait(quiet_s)
     line.ring()
-    assert line.facts[1:] == [
-        CallEnds(at_frame=last, audio_to=last, why=EndReason.HUNG_UP),
-        Rings(at_frame=last + frames(quiet_s)),
-    ]
+    ended, rings = line.facts[1:]
+    assert isinstance(ended, CallEnds)
+    assert (ended.at_frame, ended.why) == (last, EndReason.HUNG_UP)
+    assert rings == Rings(at_frame=last + frames(quiet_s))
 
 
 @pytest.mark.parametrize("kind", [CueKind.KEY, CueKind.RINGBACK, CueKind.CALLER, CueKind.TONE_ENDS])
@@ -532,7 +553,7 @@ def test_a_call_that_is_too_long_goes_on_with_the_very_next_frame() -> None:
 def test_a_busy_tone_that_began_before_the_last_cut_leaves_an_empty_part() -> None:
     line = in_call(56.5)
     line.tone(3, CueKind.BUSY, told_after_s=2)
-    assert line.ended.at_frame == line.ended.audio_to == line.begun.audio_from
+    assert line.ended.at_frame == line.begun.audio_from
 
 
 # any
@@ -700,7 +721,6 @@ def test_nothing_lies_in_the_future_and_nothing_ends_before_it_begins(steps: Ste
 @settings(deadline=None, max_examples=60)
 @given(STEPS)
 def test_calls_and_attempts_never_overlap(steps: Steps) -> None:
-    # FAULT: see the ring that ends an attempt. A call or an attempt that a ring ends is told to end after it began.
     over = since = 0
     for one in played(steps).facts:
         match one:
@@ -733,7 +753,6 @@ def test_the_audio_of_a_call_never_reaches_into_another_nor_over_what_was_lost_b
 @settings(deadline=None, max_examples=60)
 @given(STEPS)
 def test_nothing_of_ringing_is_recorded(steps: Steps) -> None:
-    # FAULT: the crackle between two rings.
     line = played(steps)
     for one, told_at in zip(line.happenings, line.told_at, strict=True):
         if isinstance(one, CallBegins) and one.route is Route.RANG:
@@ -743,7 +762,6 @@ def test_nothing_of_ringing_is_recorded(steps: Steps) -> None:
 @settings(deadline=None, max_examples=60)
 @given(STEPS)
 def test_what_surely_belongs_to_a_call_is_not_taken_away_from_it(steps: Steps) -> None:
-    # FAULT: `certain_until` is five seconds beyond the last sound, and a hang-up that is heard later lies before that.
     line, begins = played(steps), None
     for one, told_at in zip(line.happenings, line.told_at, strict=True):
         if isinstance(one, CallBegins):

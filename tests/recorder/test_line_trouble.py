@@ -48,9 +48,24 @@ def test_without_a_key_the_trouble_shows_and_the_call_begins_in_the_pre_roll_whe
     now = desk.now
     assert now.call is not None
     assert now.trouble == ""
-    # One block after the key, with all that the memory held: 2 s, the onset, that block.
-    assert now.started_at_ms == OPENED_MS + 6000 + 100 - 2300
-    assert heard_log.named("call_recording_begun")[0]["missed_seconds"] == pytest.approx(3.8)
+    # Memory reaches as far back as a call waits for its consent: nothing is missing.
+    assert now.started_at_ms == OPENED_MS
+    assert heard_log.named("call_recording_begun")[0]["missed_seconds"] == 0
+
+
+def test_a_key_that_comes_too_late_finds_what_memory_still_holds(
+    make_desk: MakeDesk, vault: FakeVault, heard_log: HeardLog, spoken: Pcm
+) -> None:
+    desk = make_desk(consent_within_s=5)
+    heard_log.wait_for("vault_away")
+    for _ in range(4):
+        desk.hear(spoken)
+    vault.come()
+    desk.wait_for_key()
+    desk.hear(spoken)
+    # 2.2 s of pre-roll, 5 s for the consent, 10 s for an announcement that ends late.
+    missed_s = 4 * spoken.size / RATE_HZ - 17.1
+    assert heard_log.named("call_recording_begun")[0]["missed_seconds"] == pytest.approx(missed_s, abs=0.5)
 
 
 def test_a_call_that_never_got_a_key_is_told_of_in_the_log(

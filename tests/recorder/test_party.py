@@ -6,118 +6,165 @@ import pytest
 
 from appliance.recorder.caller_id import CallerId
 from appliance.recorder.keys import Key
-from appliance.recorder.line_ear import LineSound
-from appliance.recorder.party import NOBODY_KNOWN, Direction, Party, PartyFinder
-from appliance.recorder.ringing import RingChange
-from appliance.recorder.tones import ToneChange
-from appliance.terms import RATE_HZ
+from appliance.recorder.line_state import Route
+from appliance.recorder.party import NOBODY_KNOWN, Party, PartyFinder
+from appliance.terms import RATE_HZ, Direction
 
 NUMBER = "03055504471"
 
 
-def ring(at_s: float) -> LineSound:
-    return RingChange(at_frame=round(at_s * RATE_HZ), on=False)
-
-
-def caller(at_s: float, number: str = NUMBER) -> LineSound:
+def caller(number: str = NUMBER, *, withheld: bool = False) -> CallerId:
     return CallerId(
-        at_frame=round(at_s * RATE_HZ),
+        at_frame=RATE_HZ,
         number=number,
         name="",
-        withheld=not number,
-        unavailable=False,
+        withheld=withheld,
+        unavailable=not number and not withheld,
         standard="v23",
         sent_at="",
     )
 
 
-def keys(at_s: float, digits: str, apart_s: float = 0.2) -> list[LineSound]:
+def keys(at_s: float, digits: str, apart_s: float = 0.2) -> list[Key]:
     frames = [round((at_s + nth * apart_s) * RATE_HZ) for nth in range(len(digits))]
-    return [Key(first_frame=at, end_frame=at + 400, digit=digit) for at, digit in zip(frames, digits, strict=True)]
+    return [Key(first_frame=at, end_frame=at + 320, digit=digit) for at, digit in zip(frames, digits, strict=True)]
 
 
-def dial_tone(at_s: float) -> LineSound:
-    return ToneChange(at_frame=round(at_s * RATE_HZ), name="dial", on=True)
+def at(seconds: float) -> int:
+    return round(seconds * RATE_HZ)
 
 
-def party(before: list[LineSound], in_call: list[LineSound] | None = None, *, began_s: float = 100.0) -> Party:
+def rang(*callers: CallerId) -> PartyFinder:
     finder = PartyFinder()
-    finder.hear(before)
-    finder.begin(round(began_s * RATE_HZ))
-    finder.hear(in_call or [])
-    return finder.party
+    finder.begin(Route.RANG)
+    for each in callers:
+        finder.hear_caller(each)
+    return finder
 
 
-def incoming(number: str = "") -> Party:
-    return Party(direction=Direction.IN, number=number)
+def picked_up() -> PartyFinder:
+    finder = PartyFinder()
+    finder.begin(Route.DIALLED)
+    return finder
+
+
+def unknown(answered_s: float = 100) -> PartyFinder:
+    finder = PartyFinder()
+    finder.answer(at(answered_s), Route.UNKNOWN)
+    return finder
+
+
+def incoming(number: str = "", *, withheld: bool = False) -> Party:
+    return Party(direction=Direction.IN, number=number, withheld=withheld)
 
 
 def outgoing(number: str) -> Party:
     return Party(direction=Direction.OUT, number=number)
 
 
-def test_a_ring_just_before_makes_it_incoming_and_the_caller_id_names_who_it_was() -> None:
-    assert party([ring(90), caller(92), ring(95)]) == incoming(NUMBER)
-    assert party([ring(95)]) == incoming()
-    assert party([ring(95), caller(96, number="")]) == incoming()
+def test_who_calls_is_who_the_exchange_says() -> None:
+    assert rang(caller()).party == incoming(NUMBER)
+    assert rang().party == incoming()
+    assert rang(caller("", withheld=True)).party == incoming(withheld=True)
+    assert rang(caller("")).party == incoming()
 
 
-def test_a_caller_id_is_enough_where_no_ring_can_be_heard() -> None:
-    assert party([caller(70)]) == incoming(NUMBER)
-    assert party([caller(30)]) == NOBODY_KNOWN
+def test_the_last_caller_id_before_the_answer_holds() -> None:
+    assert rang(caller("110"), caller()).party == incoming(NUMBER)
 
 
-def test_a_ring_long_ago_is_another_calls() -> None:
-    assert party([ring(80)]) == NOBODY_KNOWN
+@pytest.mark.parametrize("sung", [caller("110"), caller("", withheld=True)])
+def test_a_caller_id_that_is_sung_into_a_call_is_not_believed(sung: CallerId) -> None:
+    finder = rang(caller())
+    finder.answer(at(100), Route.RANG)
+    finder.hear_caller(sung)
+    assert finder.party == incoming(NUMBER)
+    other = unknown()
+    other.hear_caller(sung)
+    assert other.party == NOBODY_KNOWN
 
 
-def test_a_call_that_begins_with_its_own_ringing_is_incoming() -> None:
-    assert party([], [ring(101), caller(103), ring(106), ring(111)]) == incoming(NUMBER)
-    assert party([], [ring(120), caller(123)]) == incoming(NUMBER)
+def test_keys_in_an_incoming_call_are_for_whoever_was_called() -> None:
+    finder = rang()
+    finder.answer(at(100), Route.RANG)
+    finder.hear_keys(keys(100.5, "1234"))
+    assert finder.party == incoming()
 
 
-def test_a_caller_id_that_is_sung_into_a_call_is_not_believed() -> None:
-    assert party([], [caller(103)]) == incoming(NUMBER)
-    assert party([], [caller(105)]) == NOBODY_KNOWN
-    assert party([ring(95), caller(96)], [caller(130, "110")]) == incoming(NUMBER)
+def test_what_is_dialled_until_somebody_answers_is_the_number_and_no_key_after_it() -> None:
+    finder = picked_up()
+    finder.hear_keys(keys(90, "0305550"))
+    assert finder.party == outgoing("0305550")
+    finder.answer(at(100), Route.DIALLED)
+    finder.hear_keys(keys(100.1, "1"))
+    assert finder.party == outgoing("0305550")
 
 
-def test_keys_before_a_call_or_from_its_beginning_on_are_the_number_that_was_dialled() -> None:
-    assert party(keys(90, "0305550")) == outgoing("0305550")
-    assert party([dial_tone(95)], keys(100.5, NUMBER)) == outgoing(NUMBER)
+def test_who_has_only_picked_up_calls_nobody_yet() -> None:
+    assert picked_up().party == outgoing("")
 
 
-def test_keys_later_in_a_call_belong_to_no_number() -> None:
-    assert party([], keys(110, "1234")) == NOBODY_KNOWN
-    assert party([], [*keys(101, "0305550"), *keys(120, "1")]) == outgoing("0305550")
-    assert party([ring(95)], keys(101, "1")) == incoming()
+def test_slow_fingers_dial_one_number_as_long_as_less_than_five_seconds_lie_between() -> None:
+    finder = picked_up()
+    finder.hear_keys(keys(50, "110", apart_s=4.9))
+    assert finder.party == outgoing("110")
+
+
+def test_keys_between_picking_up_and_the_answer_are_one_number_however_slow() -> None:
+    finder = picked_up()
+    finder.hear_keys(keys(50, "030") + keys(57, "110"))
+    assert finder.party.number == "030110"
+
+
+def test_dial_tone_begins_a_number_anew() -> None:
+    finder = picked_up()
+    finder.hear_keys(keys(50, "030"))
+    finder.begin(Route.DIALLED)
+    finder.hear_keys(keys(52, "110"))
+    assert finder.party == outgoing("110")
+
+
+def test_where_no_dial_tone_was_heard_keys_of_the_first_three_seconds_are_the_number() -> None:
+    finder = unknown()
+    finder.hear_keys(keys(102.9, NUMBER, apart_s=0.5))
+    assert finder.party == outgoing(NUMBER)
+    late = unknown()
+    late.hear_keys(keys(103.2, "1234"))
+    assert late.party == NOBODY_KNOWN
+
+
+def test_keys_later_in_such_a_call_belong_to_no_number() -> None:
+    finder = unknown()
+    finder.hear_keys(keys(101, "0305550"))
+    finder.hear_keys(keys(120, "12"))
+    assert finder.party == outgoing("0305550")
 
 
 def test_a_single_key_is_no_number() -> None:
-    assert party([], keys(101, "1")) == NOBODY_KNOWN
+    finder = unknown()
+    finder.hear_keys(keys(101, "1"))
+    assert finder.party == NOBODY_KNOWN
 
 
-def test_whoever_begins_anew_has_dialled_the_second_number_only() -> None:
-    assert party([*keys(60, "0305550"), *keys(90, "110")]) == outgoing("110")
-    assert party([*keys(92, "030"), dial_tone(94), *keys(95, "110")]) == outgoing("110")
-
-
-def test_dial_tone_says_that_who_had_called_is_gone() -> None:
-    assert party([ring(89), caller(90), dial_tone(93), *keys(94, "110")]) == outgoing("110")
-
-
-@pytest.mark.parametrize("before", [[], [ring(95)], [caller(95)], keys(95, "110")])
-def test_without_a_call_there_is_nobody_and_after_one_it_is_forgotten(before: list[LineSound]) -> None:
+def test_keys_and_callers_before_a_call_that_neither_rang_nor_was_dialled_are_not_its() -> None:
     finder = PartyFinder()
-    finder.hear(before)
+    finder.hear_keys(keys(90, "0305550"))
+    finder.hear_caller(caller())
+    finder.answer(at(100), Route.UNKNOWN)
     assert finder.party == NOBODY_KNOWN
-    finder.begin(100 * RATE_HZ)
-    finder.forget()
-    finder.begin(101 * RATE_HZ)
-    assert finder.party == NOBODY_KNOWN
+
+
+@pytest.mark.parametrize("route", list(Route))
+def test_what_came_before_belongs_to_no_later_call(route: Route) -> None:
+    finder = rang(caller("110"))
+    finder.answer(at(50), Route.RANG)
+    finder.begin(route)
+    assert finder.party.number == ""
+    assert not finder.party.withheld
 
 
 def test_a_number_does_not_grow_without_end_and_is_in_no_log() -> None:
-    found = party(keys(60, "1" * 100))
-    assert found.number == "1" * 32
-    assert "1" not in repr(found)
+    finder = picked_up()
+    finder.hear_keys(keys(60, "1" * 100))
+    assert finder.party.number == "1" * 32
+    assert "1" not in repr(finder.party)

@@ -138,3 +138,65 @@ def test_before_the_first_20_ms_nothing_is_known() -> None:
     heard = Signals(ABOVE_FLOOR_DB).hear(np.full(100, 20000, np.int16))
     assert not heard.speech
     assert heard.floor_dbfs == PRIOR_DBFS
+
+
+def loud_frames(samples: Pcm, block_frames: int) -> list[int]:
+    """The first frame of each stretch that is louder than the noise, and how many steps there are, block by block."""
+    ear, found = Signals(ABOVE_FLOOR_DB), []
+    for at in range(0, len(samples), block_frames):
+        heard = ear.hear(samples[at : at + block_frames])
+        if heard.loud is not None:
+            first, end, steps = heard.loud
+            assert 0 < steps <= (end - first) // 160
+            found += [at + first] * steps
+    return found
+
+
+def test_what_is_louder_than_the_noise_is_told_to_20_ms_also_where_it_is_no_speech(noise: Noise) -> None:
+    background = noise(14, -60)
+    at = 12 * RATE_HZ + 160
+    background[at : at + 320] += tone(900, 0.04, -20)
+    heard = listen(background)
+    assert [index for index, block in enumerate(heard) if block.loud is not None] == [120]
+    assert heard[120].loud == (160, 480, 2)
+    assert not any(block.speech for block in heard[100:])
+
+
+def test_a_block_without_a_sound_has_none(noise: Noise) -> None:
+    assert all(block.loud is None for block in listen(noise(20, -60))[1:])
+
+
+def test_loud_counts_steps_and_spans_from_the_first_to_the_last(noise: Noise) -> None:
+    background = noise(14, -60)
+    at = 12 * RATE_HZ
+    for offset in (160, 640):
+        background[at + offset : at + offset + 160] += tone(900, 0.02, -20)
+    assert listen(background)[120].loud == (160, 800, 2)
+
+
+@pytest.mark.parametrize("block_frames", [160, 200, 333, 1600])
+def test_a_sound_lies_where_it_lies_whatever_the_blocks(noise: Noise, block_frames: int) -> None:
+    background = noise(14, -60)
+    at = 12 * RATE_HZ
+    background[at : at + 160] += tone(900, 0.02, -20)
+    assert loud_frames(background, block_frames) == [at]
+
+
+@pytest.mark.parametrize("block_frames", [1, 77])
+def test_a_block_that_fills_no_step_does_not_tell_the_last_one_again(noise: Noise, block_frames: int) -> None:
+    background = noise(1.5, -60)[:8_000]
+    background[4_000:4_160] += tone(900, 0.02, -20)
+    assert len(loud_frames(background, block_frames)) == 1
+
+
+def test_the_quietest_20_ms_are_known_also_while_somebody_speaks(noise: Noise) -> None:
+    background = noise(14, -60)
+    at = 12 * RATE_HZ
+    background[at : at + 640] += tone(900, 0.08, -20)
+    heard = listen(background)[120]
+    assert heard.lowest_dbfs == pytest.approx(-60, abs=1.5)
+    assert heard.level_dbfs == pytest.approx(-20, abs=0.5)
+
+
+def test_the_quietest_is_never_louder_than_the_loudest(spoken: Pcm) -> None:
+    assert all(block.lowest_dbfs <= block.level_dbfs for block in listen(spoken))

@@ -1,0 +1,263 @@
+"""What becomes of a call's audio while it waits for its consent, and after the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from appliance.boundary import verbs
+from appliance.recorder.signals import Pcm
+from appliance.settings import ConsentMode
+from appliance.terms import RATE_HZ, ConsentBy, Direction, LineNowState, NotKept, Order
+from tests.recorder.desk import LINE, OPENED_MS, Desk, MakeDesk
+from tests.recorder.fake_vault import FakeVault
+from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
+from tests.simulators.line_tones import as_pcm, ringing, silence, sines, white
+
+Noise = Callable[[float, float], Pcm]
+KEY_HZ = {"1": (697, 1209), "2": (697, 1336), "*": (941, 1209), "7": (852, 1209), "3": (697, 1477), "4": (770, 1209)}
+NUMBER = "03055504471"
+
+
+def keys(digits: str) -> Pcm:
+    parts = [part for digit in digits for part in (sines(KEY_HZ[digit], 0.1, -16), silence(0.15))]
+    sound = np.concatenate(parts)
+    return as_pcm(sound + white(len(sound), -65, np.random.default_rng(3)))
+
+
+def ring(number: str = NUMBER) -> Pcm:
+    """A ring, who calls, and another ring; then picked up."""
+    burst = ringing(25, (1.0, 4.0), 1.0, -30, clipped=3.0)
+    who = fsk(call_setup(Caller(number=number.encode())), V23) / 32768
+    sound = np.concatenate((silence(1), burst, silence(1), who, silence(1.5), burst, silence(1)))
+    return as_pcm(sound + white(len(sound), -65, np.random.default_rng(3)))
+
+
+@pytest.fixture
+def make_waiting_desk(make_desk: MakeDesk, vault: FakeVault) -> Callable[..., Desk]:
+    def make(consent: ConsentMode = "opt_in", **line: object) -> Desk:
+        vault.come()
+        desk = make_desk(consent=consent, **line)
+        desk.wait_for_key()
+        return desk
+
+    return make
+
+
+def told(desk: Desk, verb: type[verbs.Request]) -> list[verbs.Request]:
+    desk.vault.wait_for_beats(4)
+    return [request for request in desk.vault.told if type(request) is verb]
+
+
+def unrecorded(desk: Desk) -> verbs.NoteUnrecorded:
+    desk.vault.wait_until(lambda: told(desk, verbs.NoteUnrecorded))
+    (fact,) = told(desk, verbs.NoteUnrecorded)
+    assert isinstance(fact, verbs.NoteUnrecorded)
+    return fact
+
+
+def test_nothing_is_on_the_disk_before_the_key_and_everything_after_it(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk()
+    desk.hear(ring())
+    assert [desk.now.state] == [LineNowState.RINGING]
+    rang_frames = desk.at_frame
+    desk.hear(spoken)
+    assert desk.folder.growing_calls() == []
+    assert [desk.now.state] == [LineNowState.WAITING]
+    desk.hear(np.concatenate((noise(0.5, -65), keys("1"))))
+    (call,) = desk.folder.growing_calls()
+    assert (desk.now.state, desk.now.call) == (LineNowState.RECORDING, call)
+    desk.hear(noise(3, -65))
+    assert desk.finished() == [call]
+    with desk.open(call) as reader:
+        opening, closing = reader.opening, reader.closing
+    consent = opening.consent
+    assert consent is not None
+    assert consent.by is ConsentBy.KEY
+    pressed_ms = OPENED_MS + (rang_frames + spoken.size + RATE_HZ // 2) * 1000 // RATE_HZ
+    assert consent.at_ms == pytest.approx(pressed_ms, abs=200)
+    assert (closing.direction, closing.number) == (Direction.IN, NUMBER)
+    # The whole talk is in it, and nothing of the ringing.
+    began = (opening.started_at_ms - OPENED_MS) * RATE_HZ // 1000
+    assert rang_frames - 1.2 * RATE_HZ <= began <= rang_frames
+    assert closing.frames > spoken.size
+
+
+@pytest.mark.parametrize(
+    ("line", "then", "why"),
+    [
+        ({}, "2", NotKept.REFUSED),
+        ({}, "", NotKept.REFUSED),
+        ({"consent_within_s": 5}, "1", NotKept.TIMED_OUT),
+        ({"never_numbers": (NUMBER,)}, "1", NotKept.NUMBER_LISTED),
+        ({"never_numbers": ("0305*",)}, "1", NotKept.NUMBER_LISTED),
+        ({"consent": "announced", "consent_within_s": 5}, "1", NotKept.TIMED_OUT),
+    ],
+)
+def test_without_a_yes_in_time_only_the_fact_remains(
+    make_waiting_desk: Callable[..., Desk],
+    spoken: Pcm,
+    noise: Noise,
+    line: dict[str, object],
+    then: str,
+    why: NotKept,
+) -> None:
+    desk = make_waiting_desk(**line)
+    desk.hear(np.concatenate((ring(), spoken[: 8 * RATE_HZ])))
+    if then:
+        desk.hear(keys(then))
+    desk.hear(np.concatenate((spoken[: 4 * RATE_HZ], noise(3, -65))))
+    assert desk.folder.growing_calls() == []
+    assert not told(desk, verbs.BeginCall)
+    fact = unrecorded(desk)
+    assert (fact.why, fact.direction, fact.number, fact.line) == (why, "in", NUMBER, LINE)
+    assert fact.length_ms == pytest.approx(12_300, abs=1500)
+    assert not held(desk).any()
+
+
+def held(desk: Desk) -> Pcm:
+    """All that the worker's memory of the line still holds of what lies behind the last frames."""
+    kept: Pcm = desk.worker._pre_roll._kept
+    recent = desk.worker._pre_roll.between(0, desk.at_frame).size
+    place = desk.at_frame % kept.size
+    return np.roll(kept, -place)[: kept.size - recent]
+
+
+def test_while_a_refused_call_goes_on_its_audio_is_not_even_kept_in_memory(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm
+) -> None:
+    desk = make_waiting_desk()
+    desk.hear(np.concatenate((ring(), spoken, keys("2"), spoken)))
+    assert desk.now.state is LineNowState.NOT_RECORDED
+    assert not desk.worker._pre_roll._kept.any()
+
+
+def test_lost_frames_while_waiting_are_a_doubt(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk()
+    desk.hear(np.concatenate((ring(), spoken)))
+    desk.lose(100)
+    desk.hear(np.concatenate((keys("1"), spoken, noise(3, -65))))
+    assert unrecorded(desk).why is NotKept.DOUBT
+    assert desk.folder.growing_calls() == []
+
+
+def test_a_number_with_a_standing_consent_is_recorded_from_its_beginning(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm
+) -> None:
+    desk = make_waiting_desk(always_numbers=("0305550*",))
+    desk.hear(np.concatenate((ring(), spoken)))
+    assert desk.now.state is LineNowState.RECORDING
+
+
+def test_the_own_side_confirms_by_a_code_or_from_the_page(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk()
+    desk.hear(np.concatenate((ring(), spoken, keys("*71"), spoken[: 2 * RATE_HZ], noise(4, -65))))
+    (call,) = desk.finished()
+    with desk.open(call) as reader:
+        assert reader.opening.consent is not None
+        assert reader.opening.consent.by is ConsentBy.AGENT
+    desk.hear(np.concatenate((ring(), spoken)))
+    desk.vault.order(LINE, Order.CONFIRM, desk.now.started_at_ms)
+    desk.vault.wait_for_beats(4)
+    desk.hear(spoken[: 2 * RATE_HZ])
+    assert desk.now.state is LineNowState.RECORDING
+
+
+def test_what_is_said_in_a_pause_is_not_recorded_and_the_pause_is_listed(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk("duty")
+    desk.hear(np.concatenate((spoken, keys("*72"))))
+    paused = desk.at_frame
+    desk.hear(spoken)
+    assert desk.now.state is LineNowState.PAUSED
+    desk.hear(keys("*73"))
+    resumed = desk.at_frame
+    desk.hear(np.concatenate((spoken, noise(4, -65))))
+    (call,) = desk.finished()
+    with desk.open(call) as reader:
+        closing = reader.closing
+        began = (reader.opening.started_at_ms - OPENED_MS) * RATE_HZ // 1000
+    (gap,) = closing.gaps
+    assert gap.why == "paused"
+    # From the last key of the one code to the last key of the other.
+    assert began + gap.at_frame == pytest.approx(paused, abs=0.3 * RATE_HZ)
+    assert began + gap.at_frame + gap.frames == pytest.approx(resumed, abs=0.3 * RATE_HZ)
+    assert closing.frames > 3 * spoken.size
+    (report,) = told(desk, verbs.ReportGap)
+    assert isinstance(report, verbs.ReportGap)
+    assert (report.at_frame, report.frames, report.why) == (gap.at_frame, gap.frames, gap.why)
+
+
+def test_a_pause_that_was_asked_for_before_the_consent_is_not_recorded_either(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk()
+    desk.hear(np.concatenate((ring(), spoken[: 4 * RATE_HZ], keys("*72"))))
+    paused = desk.at_frame
+    desk.hear(np.concatenate((spoken, keys("*73"))))
+    resumed = desk.at_frame
+    desk.hear(np.concatenate((spoken[: 3 * RATE_HZ], keys("1"), spoken[: 3 * RATE_HZ], noise(4, -65))))
+    (call,) = desk.finished()
+    with desk.open(call) as reader:
+        (gap,) = reader.closing.gaps
+        began = (reader.opening.started_at_ms - OPENED_MS) * RATE_HZ // 1000
+    # From the first key of the one code to the last key of the other.
+    assert began + gap.at_frame == pytest.approx(paused - 0.75 * RATE_HZ, abs=0.2 * RATE_HZ)
+    assert began + gap.at_frame + gap.frames == pytest.approx(resumed, abs=0.3 * RATE_HZ)
+
+
+def test_a_call_that_ends_in_a_pause_lists_it_to_its_end(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk("duty")
+    desk.hear(np.concatenate((spoken, keys("*72"), spoken, noise(6, -65))))
+    (call,) = desk.finished()
+    with desk.open(call) as reader:
+        (gap,) = reader.closing.gaps
+        assert gap.at_frame + gap.frames == reader.closing.frames
+
+
+def test_a_call_that_is_to_be_forgotten_is_dropped_while_it_runs(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk("duty")
+    desk.hear(spoken)
+    (call,) = desk.folder.growing_calls()
+    desk.hear(np.concatenate((keys("*74"), spoken, noise(4, -65))))
+    (drop,) = told(desk, verbs.DropCall)
+    assert drop == verbs.DropCall(call=call, why=NotKept.FORGOTTEN)
+    assert not told(desk, verbs.FinishCall)
+    assert not told(desk, verbs.NoteUnrecorded)
+    assert desk.folder.growing_path(call).stat().st_size == 1024  # its opening, and no audio
+
+
+def test_nobody_answers_and_nothing_but_that_is_told(make_waiting_desk: Callable[..., Desk], noise: Noise) -> None:
+    desk = make_waiting_desk()
+    desk.hear(np.concatenate((ring(), noise(12, -65))))
+    fact = unrecorded(desk)
+    assert (fact.why, fact.number) == (NotKept.MISSED, NUMBER)
+    assert desk.now.state is LineNowState.IDLE
+
+
+def test_a_number_that_is_not_to_be_kept_is_not_told(make_waiting_desk: Callable[..., Desk], noise: Noise) -> None:
+    desk = make_waiting_desk(unrecorded_numbers=False)
+    desk.hear(np.concatenate((ring(), noise(12, -65))))
+    assert unrecorded(desk).number == ""
+
+
+def test_a_line_that_is_never_recorded_is_not_even_followed(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk("never")
+    desk.hear(np.concatenate((ring(), spoken, keys("1"), spoken, noise(4, -65))))
+    assert desk.folder.growing_calls() == []
+    assert not told(desk, verbs.NoteUnrecorded)
