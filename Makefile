@@ -35,7 +35,8 @@ bench-million: $(DEVELOP_READY) ## forget and start with a million calls; prints
 	@.venv/bin/python -m tests.bench.million
 
 soak: $(DEVELOP_READY) ## kill each daemon KILLS times during calls (long)
-	LINEKEEP_KILLS=$(KILLS) .venv/bin/python -m pytest tests/system/test_kill.py --timeout 7200
+	LINEKEEP_KILLS=$(KILLS) .venv/bin/python -m pytest tests/system/test_kill.py \
+	  tests/system/test_must_not_record.py --timeout 7200
 
 crash: $(DEVELOP_READY) ## cut the power RUNS times on a disk that loses what was not synced (long)
 	LINEKEEP_CRASH_RUNS=$(RUNS) .venv/bin/python -m pytest tests/crash/test_disk_crash.py -rP --timeout 7200
