@@ -12,7 +12,7 @@ import structlog
 
 from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
-from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
+from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals, wipe_freed_memory
 from appliance.recorder.capture import CaptureThread
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
@@ -51,6 +51,7 @@ def main(settings: Settings) -> int:
     forbid_core_dumps()
     if not lock_memory():
         log.info("memory_not_locked")  # a person's own machine; the image has no swap
+    wipe_freed_memory()
     check_known_answers()
     recorder = Recorder(settings, log)
     recorder.start()
