@@ -29,8 +29,7 @@ _DROPOUT_NS = 250_000_000
 # that two of those say nothing.
 
 _DRIFT = 1000
-# Of so many frames one may be drift: a crystal is up to 100 ppm off, and a clock that is being set runs up to 500 ppm
-# fast (adjtimex(2)).
+# Of so many frames one may be drift: two crystals, each up to 100 ppm off, with a good margin.
 
 
 class WhyLost(StrEnum):
@@ -99,7 +98,7 @@ class LineTime:
 
         Args:
             audio: int16, whole frames, interleaved.
-            now_ns: the monotonic clock when the card was asked for the next.
+            now_ns: a steady clock when the card was asked for the next.
             waiting_frames: what the card had heard by then beyond this audio; negative after an overrun.
         """
         if waiting_frames < 0:  # already overrun again: this audio has no known place, it is lost with the rest
