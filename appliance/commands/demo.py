@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo",
         help="the whole product on this machine, with a simulated line and a software TPM",
-        description="Runs the whole product on loopback. Prints one JSON object a line; the first, when ready, "
+        description="Runs the whole product on loopback. Prints one JSON object a line; the one called ready "
         "tells the address and the claim code. The line asks for consent by key; files are recorded without. A call "
         "ends with the busy tone or after 6 s of silence. Ctrl-C stops everything.",
     )
