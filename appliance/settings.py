@@ -130,7 +130,7 @@ class LineSettings(_Place, frozen=True, kw_only=True):
     hook, ring: GPIO inputs that sense them; without, a line is known by its sound alone.
     ground: why this line may be recorded, in the owner's words; without it, it is not.
     consent: what must be there before a call is kept. opt_in: a key, or the own side's word for a spoken yes;
-        announced: the announcement, heard to its end; duty: the ground is a legal duty that asks nobody;
+        announced: the announcement, heard to its end, or that word; duty: the ground is a legal duty that asks nobody;
         never: nothing is kept, whatever the ground, nor noted.
     yes_key, no_key: what the other side presses.
     consent_within_s: so long, from the answer on, a call waits in memory for its consent.

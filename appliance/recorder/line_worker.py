@@ -47,6 +47,7 @@ NO_GROUND = (
     "This line is not recorded, because the settings give no ground for it. "
     "Write down why it may be recorded, as 'ground' of this line."
 )
+NEVER = "This line is not recorded: its settings say that it never is."
 NO_ROOM = (
     "The disk is full up to its reserve, so nothing is recorded. What was recorded is safe; "
     "recording goes on by itself when calls have been erased or their time has come."
@@ -125,7 +126,7 @@ class LineWorker:
         self._disk_trouble = ""
         self._disk_again_frame = 0
         self._trouble = ""
-        self._show_trouble("" if self._ground else NO_GROUND)
+        self._show_trouble("" if self._ground else self._obstacle())
 
     # what the device brings
 
@@ -415,7 +416,7 @@ class LineWorker:
     def _obstacle(self) -> str:
         """Why this line cannot be recorded now, as a sentence; empty if it can."""
         if not self._ground:
-            return NO_GROUND
+            return NEVER if self._settings.consent == "never" else NO_GROUND
         if self._room.is_low():
             return NO_ROOM
         if self._call is not None:
