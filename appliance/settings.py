@@ -68,11 +68,38 @@ COUNTRY_CODES: tuple[CountryCode, ...] = get_args(CountryCode)
 """Those whose exchanges the recorder knows (recorder/countries.py)."""
 
 
-class DeviceSettings(_Section, frozen=True):
-    """An ALSA device by name, and how many channels to open."""
+class _Place(_Section, frozen=True):
+    """
+    alsa: a sound device, as ALSA calls it.
+    usb: or a sound card by the USB port in which it is plugged ("1-1.2"), or by its serial number; it is found again
+        after a reboot, and when it was unplugged. `linekeep line check --list` shows both.
+    """
 
-    alsa: Annotated[str, Meta(min_length=1, max_length=128)]
+    alsa: Annotated[str, Meta(max_length=128)] = ""
+    usb: Annotated[str, Meta(max_length=128)] = ""
+
+    @property
+    def device(self) -> str:
+        """The device's name in lists and logs; one place has one."""
+        return self.alsa or f"usb {self.usb}"
+
+
+class DeviceSettings(_Place, frozen=True):
+    """A sound device, and how many channels to open."""
+
     channels: Annotated[int, Meta(ge=1, le=16)] = 1
+
+
+class GpioSettings(_Section, frozen=True, kw_only=True):
+    """A wire of the line interface.
+
+    chip, line: as libgpiod numbers them ("gpioinfo").
+    active_low: low is off the hook, or is the ringing voltage.
+    """
+
+    chip: Annotated[str, Meta(pattern=r"\A/dev/gpiochip[0-9]{1,3}\Z")] = "/dev/gpiochip0"
+    line: Annotated[int, Meta(ge=0, le=1023)]
+    active_low: bool = False
 
 
 ConsentMode = Literal["opt_in", "announced", "duty", "never"]
@@ -96,10 +123,11 @@ class StarCodes(_Section, frozen=True):
     forget: _StarCode = "*74"
 
 
-class LineSettings(_Section, frozen=True):
+class LineSettings(_Place, frozen=True, kw_only=True):
     """
     name: the line's name.
-    alsa, channel: where it is heard.
+    alsa or usb, channel: where it is heard.
+    hook, ring: GPIO inputs that sense them; without, a line is known by its sound alone.
     ground: why this line may be recorded, in the owner's words; without it, it is not.
     consent: what must be there before a call is kept. opt_in: a key, or the own side's word for a spoken yes;
         announced: the announcement, heard to its end; duty: the ground is a legal duty that asks nobody;
@@ -115,8 +143,9 @@ class LineSettings(_Section, frozen=True):
     """
 
     name: str
-    alsa: str
     channel: Annotated[int, Meta(ge=0, le=15)] = 0
+    hook: GpioSettings | None = None
+    ring: GpioSettings | None = None
     ground: Annotated[str, Meta(max_length=120)] = ""
     consent: ConsentMode = "opt_in"
     yes_key: _KeyName = "1"
@@ -200,12 +229,39 @@ def read_settings(path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsTrouble(f"The settings file {path} is not valid TOML: {error}.") from error
     except msgspec.ValidationError as error:
-        raise SettingsTrouble(f"The settings file {path} is not right: {error}.") from error
+        raise SettingsTrouble(f"The settings file {path} is not right: {_in_plain_words(str(error))}.") from error
     try:
         _check(settings)
     except SettingsTrouble as trouble:
         raise SettingsTrouble(f"The settings file {path} is not right: {trouble}") from trouble
     return settings
+
+
+_MEANT = {
+    "country": f"one of {', '.join(COUNTRY_CODES)}",
+    "consent": f"one of {', '.join(get_args(ConsentMode))}",
+    "chip": "the path of a GPIO chip, such as /dev/gpiochip0",
+    "yes_key": "one key: 0 to 9, * or #",
+    "no_key": "one key: 0 to 9, * or #",
+    **dict.fromkeys(("confirm", "pause", "resume", "forget"), "* and one to five keys (*71), or empty"),
+    **dict.fromkeys(
+        ("never_numbers", "always_numbers"),
+        'digits, with ? for any one and * for the rest (0800*, *4711), or "withheld"',
+    ),
+}
+"""What may stand in a setting of which the library's own message shows a pattern, or nothing at all."""
+
+_PLACE = re.compile(r" - at `\$\.(?P<path>[^`]+)`\Z")
+
+
+def _in_plain_words(message: str) -> str:
+    place = _PLACE.search(message)
+    if place is None:
+        return message
+    setting = re.sub(r"\[[^]]*\]\Z", "", place["path"]).rpartition(".")[2]
+    if setting not in _MEANT or message.startswith("Expected `str`, got"):
+        return message
+    return f"{place['path'].replace('[...]', '')} must be {_MEANT[setting]}"
 
 
 def parse_period(text: str) -> int:
@@ -222,20 +278,87 @@ def _check(settings: Settings) -> None:
         _check_backup(Path(settings.vault.backup), settings.state)
     if len(os.fsencode(settings.vault_socket("recorder"))) > LONGEST_SOCKET_PATH:
         raise SettingsTrouble("run_dir is too long a path for sockets; use one of at most 80 bytes.")
-    channels = {device.alsa: device.channels for device in settings.recorder.devices}
-    if len(channels) != len(settings.recorder.devices):
-        raise SettingsTrouble("a device is listed twice in recorder.devices.")
-    names: set[LineName] = set()
-    places: set[tuple[str, int]] = set()
+    _check_places(settings.recorder)
+    _check_wires(settings.recorder.lines)
     for line in settings.recorder.lines:
-        if line.alsa not in channels:
+        _check_consent(line)
+        _check_codes(line)
+
+
+def _check_wires(lines: tuple[LineSettings, ...]) -> None:
+    wires: dict[tuple[str, int], str] = {}
+    for line in lines:
+        for what, wire in (("hook", line.hook), ("ring", line.ring)):
+            if wire is None:
+                continue
+            name = f"{what} of line '{line.name}'"
+            place = wire.chip, wire.line
+            if place in wires:
+                raise SettingsTrouble(
+                    f"the {wires[place]} and the {name} are both GPIO line {wire.line} of {wire.chip}."
+                )
+            wires[place] = name
+
+
+def _check_consent(line: LineSettings) -> None:
+    if line.consent == "announced" and not line.announcement:
+        raise SettingsTrouble(
+            f"line '{line.name}' has consent = \"announced\", but names no announcement to listen for."
+        )
+    if line.consent == "duty" and not line.ground.strip():
+        raise SettingsTrouble(
+            f"line '{line.name}' has consent = \"duty\", but no ground; write down which legal duty it is."
+        )
+    if line.yes_key == line.no_key:
+        raise SettingsTrouble(f"line '{line.name}' has the same yes_key and no_key, '{line.yes_key}'.")
+
+
+def _check_codes(line: LineSettings) -> None:
+    codes = [(name, getattr(line.codes, name)) for name in line.codes.__struct_fields__]
+    codes = [(name, code) for name, code in codes if code]
+    for key in ("yes_key", "no_key"):
+        if codes and getattr(line, key) == "*":
+            raise SettingsTrouble(
+                f"line '{line.name}' has {key} = \"*\", with which its codes begin; take another key, or no codes."
+            )
+    for name, code in codes:
+        for other, longer in codes:
+            if name != other and longer.startswith(code):
+                raise SettingsTrouble(
+                    f"line '{line.name}' has codes.{other} = \"{longer}\", which begins like codes.{name}; "
+                    "give each a code of its own."
+                )
+
+
+def _check_places(recorder: RecorderSettings) -> None:
+    channels: dict[str, int] = {}
+    for device in recorder.devices:
+        _check_place(device, "a device in recorder.devices")
+        if device.device in channels:
+            raise SettingsTrouble(f"device '{device.device}' is listed twice in recorder.devices.")
+        channels[device.device] = device.channels
+    names: dict[LineName, str] = {}
+    places: dict[tuple[str, int], str] = {}
+    for line in recorder.lines:
+        _check_place(line, f"line '{line.name}'")
+        if line.device not in channels:
             raise SettingsTrouble(f"line '{line.name}' names a device that recorder.devices does not list.")
-        if line.channel >= channels[line.alsa]:
+        if line.channel >= channels[line.device]:
             raise SettingsTrouble(f"line '{line.name}' is on channel {line.channel}, which its device has not.")
-        if line.line in names or (line.alsa, line.channel) in places:
-            raise SettingsTrouble(f"line '{line.name}' or its channel is listed twice.")
-        names.add(line.line)
-        places.add((line.alsa, line.channel))
+        if line.line in names:
+            raise SettingsTrouble(f"line '{line.name}' is listed twice.")
+        place = line.device, line.channel
+        if place in places:
+            raise SettingsTrouble(
+                f"lines '{places[place]}' and '{line.name}' are both on channel {line.channel} of '{line.device}', "
+                "which is listed twice; each line has a channel of its own."
+            )
+        names[line.line] = places[place] = line.name
+
+
+def _check_place(place: _Place, what: str) -> None:
+    if bool(place.alsa) == bool(place.usb):
+        raise SettingsTrouble(f"{what} must have either alsa or usb, and not both.")
 
 
 def _check_backup(backup: Path, state: Path) -> None:

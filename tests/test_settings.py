@@ -32,6 +32,18 @@ def test_two_lines_of_one_device_are_read(tmp_path: Path) -> None:
     assert [line.line for line in lines.recorder.lines] == ["a", "b"]
 
 
+def test_a_line_names_a_card_by_its_usb_port(tmp_path: Path) -> None:
+    text = BASE + (DEVICE + LINE).replace('alsa = "hw:1"', 'usb = "1-1.2"')
+    (line,) = read(tmp_path, text).recorder.lines
+    assert (line.usb, line.alsa, line.device) == ("1-1.2", "", "usb 1-1.2")
+
+
+def test_without_codes_the_star_may_mean_yes(tmp_path: Path) -> None:
+    codes = 'codes = { confirm = "", pause = "", resume = "", forget = "" }\n'
+    (line,) = read(tmp_path, BASE + DEVICE + LINE + 'yes_key = "*"\n' + codes).recorder.lines
+    assert line.yes_key == "*"
+
+
 NONSENSE = {
     "no toml": ("state_dir = ", "not valid TOML"),
     "empty": ("", "state_dir"),
@@ -58,6 +70,54 @@ NONSENSE = {
     "line twice": (BASE + DEVICE + LINE + LINE.replace("channel = 0", "channel = 1"), "twice"),
     "channel twice": (BASE + DEVICE + LINE + LINE.replace('"a"', '"b"'), "twice"),
     "device twice": (BASE + DEVICE + DEVICE, "twice"),
+    "device without a name": (BASE + DEVICE.replace('alsa = "hw:1"', 'alsa = ""'), "either alsa or usb"),
+    "device with two names": (BASE + DEVICE + 'usb = "1-1"\n', "either alsa or usb"),
+    "line without a place": (BASE + DEVICE + LINE.replace('alsa = "hw:1"', ""), "either alsa or usb"),
+    "card twice": (BASE + 2 * '[[recorder.devices]]\nusb = "1-1.2"\n', "'usb 1-1.2' is listed twice"),
+    "line on a card that is not listed": (BASE + DEVICE + LINE.replace("alsa", "usb"), "does not list"),
+    "unknown country": (
+        BASE + '[recorder]\ncountry = "xx"\n',
+        "recorder.country must be one of de, at, ch, fr, nl, uk",
+    ),
+    "country with capitals": (BASE + '[recorder]\ncountry = "DE"\n', "must be one of de"),
+    "country in numbers": (BASE + "[recorder]\ncountry = 49\n", "recorder.country"),
+    "threshold that nothing reaches": (BASE + "[recorder]\nspeech_above_floor_db = 41\n", "speech_above_floor_db"),
+    "threshold below the noise": (BASE + "[recorder]\nspeech_above_floor_db = -3\n", "speech_above_floor_db"),
+    "negative pre-roll": (BASE + "[recorder]\npre_roll_s = -1\n", "pre_roll_s"),
+    "no reserve": (BASE + "[recorder]\nreserve_mib = 0\n", "reserve_mib"),
+    "calls of a second": (BASE + "[recorder]\nlongest_call_s = 1\n", "longest_call_s"),
+    "no channels": (BASE + DEVICE.replace("channels = 2", "channels = 0"), "channels"),
+    "unknown consent": (BASE + DEVICE + LINE + 'consent = "maybe"\n', "must be one of opt_in, announced, duty, never"),
+    "consent at once": (BASE + DEVICE + LINE + "consent_within_s = 1\n", "consent_within_s"),
+    "announced without announcement": (BASE + DEVICE + LINE + 'consent = "announced"\n', "names no announcement"),
+    "duty without ground": (BASE + DEVICE + LINE + 'consent = "duty"\nground = " "\n', "but no ground"),
+    "yes is no": (BASE + DEVICE + LINE + 'yes_key = "2"\n', "same yes_key and no_key"),
+    "yes in two keys": (BASE + DEVICE + LINE + 'yes_key = "11"\n', "yes_key must be one key"),
+    "star as yes": (BASE + DEVICE + LINE + 'yes_key = "*"\n', 'yes_key = "*", with which its codes begin'),
+    "star as no": (BASE + DEVICE + LINE + 'no_key = "*"\n', "no_key"),
+    "equal codes": (BASE + DEVICE + LINE + 'codes = { pause = "*74" }\n', "begins like"),
+    "codes that begin alike": (BASE + DEVICE + LINE + 'codes = { pause = "*7" }\n', "begins like codes.pause"),
+    "code without a star": (BASE + DEVICE + LINE + 'codes = { pause = "72" }\n', "codes.pause must be * and"),
+    "number in letters": (BASE + DEVICE + LINE + 'never_numbers = ["mother"]\n', "never_numbers[0] must be digits"),
+    "number with a star amid": (
+        BASE + DEVICE + LINE + 'always_numbers = ["0*1"]\n',
+        "always_numbers[0] must be digits",
+    ),
+    "hook and ring on one wire": (
+        BASE + DEVICE + LINE + "hook = { line = 17 }\nring = { line = 17 }\n",
+        "GPIO line 17",
+    ),
+    "hooks of two lines on one wire": (
+        BASE
+        + DEVICE
+        + LINE
+        + "hook = { line = 17 }\n"
+        + LINE.replace('"a"', '"b"').replace("= 0", "= 1")
+        + "hook = { line = 17, active_low = true }\n",
+        "the hook of line 'a' and the hook of line 'b'",
+    ),
+    "chip that is none": (BASE + DEVICE + LINE + 'hook = { chip = "gpio", line = 1 }\n', "hook.chip must be the path"),
+    "hook without its line": (BASE + DEVICE + LINE + 'hook = { chip = "/dev/gpiochip0" }\n', "line"),
     "line name with a slash": (BASE + DEVICE + LINE.replace('"a"', '"../a"'), "cannot name a line"),
     "ground too long": (BASE + DEVICE + LINE + f'ground = "{"g" * 121}"\n', "ground"),
     "port 0": (BASE + "[webui]\nport = 0\n", "port"),

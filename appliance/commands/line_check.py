@@ -22,6 +22,8 @@ def add(commands: Commands) -> None:
     where = check.add_mutually_exclusive_group(required=True)
     where.add_argument("--config", type=Path, metavar="FILE", help="the lines of these settings")
     where.add_argument("--alsa", metavar="NAME", help="a sound device")
+    where.add_argument("--usb", metavar="PORT", help="a sound card by its USB port or serial number")
+    where.add_argument("--list", action="store_true", help="only print the sound cards with their USB ports")
     check.add_argument("--channels", type=int, choices=range(1, 17), default=1, metavar="N", help="of that device")
     check.add_argument(
         "--seconds", type=seconds, default=_SECONDS, metavar="S", help=f"else {_SECONDS}; Ctrl-C ends it"
@@ -32,8 +34,11 @@ def add(commands: Commands) -> None:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from appliance.commands.line_meters import check_lines, screen_for  # noqa: PLC0415 - no daemon must load it
+    from appliance.commands.line_meters import check_lines, list_cards, screen_for  # noqa: PLC0415 - no daemon must load it
 
+    if parsed.list:
+        list_cards()
+        return 0
     settings = _settings(parsed)
     if not settings.devices:
         raise SettingsTrouble("recorder.devices lists no sound device, so there is no line to check.")
@@ -47,4 +52,4 @@ def _settings(parsed: argparse.Namespace) -> RecorderSettings:
 
 
 def _device(parsed: argparse.Namespace) -> DeviceSettings:
-    return DeviceSettings(alsa=parsed.alsa, channels=parsed.channels)
+    return DeviceSettings(alsa=parsed.alsa or "", usb=parsed.usb or "", channels=parsed.channels)

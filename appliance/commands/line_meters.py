@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from appliance.clock import Clock
-from appliance.recorder.capture import Block, CaptureThread, Closed, DeviceBusy, Event, Lost, Opened, SoundDevice
+from appliance.recorder.capture import Block, CaptureThread, Closed, DeviceBusy, Event, Lost, Opened
 from appliance.recorder.countries import COUNTRIES
 from appliance.recorder.line_check import LineCheck, Told, Verdict
+from appliance.recorder.sound_cards import sound_cards, sound_device
 from appliance.settings import DeviceSettings, RecorderSettings
 from appliance.terms import LineTrouble
 
@@ -67,15 +68,27 @@ def check_lines(settings: RecorderSettings, screen: Screen, seconds: float) -> b
     return all(verdict.good for verdict in verdicts)
 
 
+def list_cards() -> None:
+    """Print the cards that are there, with what the settings may call them."""
+    cards = sound_cards()
+    for card in cards:
+        known = [f"usb port {card.port}" if card.port else "not usb"]
+        known += [f"serial {card.serial}"] if card.serial else []
+        known += [f"channels {card.channels}"] if card.channels else []
+        _say(f"{card.number}  {card.alsa:<24} {', '.join(known)}  {card.product}".rstrip())
+    if not cards:
+        _say("There is no sound card on this machine. Plug one in and ask again.")
+
+
 class _Device:
     """A sound device and a line for each of its channels, those included that the settings do not name."""
 
     def __init__(self, device: DeviceSettings, settings: RecorderSettings) -> None:
-        named = {line.channel: line.name for line in settings.lines if line.alsa == device.alsa}
+        named = {line.channel: line.name for line in settings.lines if line.device == device.device}
         names = [named.get(channel, f"channel{channel}") for channel in range(device.channels)]
         country, above_db = COUNTRIES[settings.country], settings.speech_above_floor_db
         self.lines = [LineCheck(name, country, above_db) for name in names]
-        self.capture = CaptureThread(SoundDevice(device.alsa, device.channels), Clock())
+        self.capture = CaptureThread(sound_device(device), Clock())
 
     def take_all(self) -> Iterator[Told]:
         """What is new by now. Raises LineTrouble."""

@@ -13,13 +13,15 @@ import structlog
 from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
 from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals, wipe_freed_memory
-from appliance.recorder.capture import CaptureThread, SoundDevice
+from appliance.recorder.capture import CaptureThread
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_plan import plan_of
 from appliance.recorder.line_worker import LineWorker, may_be_recorded
 from appliance.recorder.signals import Signals
+from appliance.recorder.sound_cards import sound_device
+from appliance.recorder.start_checks import check_lines
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.container import Consent, OpeningRecord, encode_opening
 from appliance.recordings.disk import RecordingMissing
@@ -43,6 +45,7 @@ def main(settings: Settings) -> int:
         StorageTrouble: the folder of growing recordings may not be used.
     """
     _check_grounds(settings.recorder.lines)
+    check_lines(settings.recorder)
     log = start_log("recorder")
     stop = stop_on_signals()
     forbid_core_dumps()
@@ -97,12 +100,12 @@ class Recorder:
         self._link.stop()
 
     def _worker(self, device: DeviceSettings) -> DeviceWorker:
-        lines = {line.channel: self._line(line) for line in self._settings.lines if line.alsa == device.alsa}
+        lines = {line.channel: self._line(line) for line in self._settings.lines if line.device == device.device}
 
         def new_capture() -> CaptureThread:
-            return CaptureThread(SoundDevice(device.alsa, device.channels), self._clock)
+            return CaptureThread(sound_device(device), self._clock)
 
-        return DeviceWorker(device.alsa, new_capture, lines, self._clock, self._log)
+        return DeviceWorker(device.device, new_capture, lines, self._clock, self._log)
 
     def _local_time(self, at_ms: int) -> datetime:
         return datetime.fromtimestamp(at_ms / 1000, self._timezone)

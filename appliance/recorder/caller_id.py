@@ -91,10 +91,9 @@ class CallerIdListener:
         self._keys = ""
         self._last_key_frame = 0
 
-    @property
-    def collects(self) -> bool:
-        """The keys heard last are the beginning of a caller ID."""
-        return bool(self._keys)
+    def collects(self, at_frame: int) -> bool:
+        """The keys before this frame are the beginning of a caller ID, and the next one may belong to it."""
+        return bool(self._keys) and at_frame - self._last_key_frame <= _KEY_GAP_FRAMES
 
     def hear(self, samples: Pcm) -> list[CallerId]:
         """Take in the next samples of the line; a caller is told 0.5 s of audio after the message at the latest."""

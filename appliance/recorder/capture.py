@@ -63,8 +63,9 @@ REOPEN_S = 1.0
 READ_TIMEOUT_S = 0.5
 """A request to stop is seen so soon at the latest."""
 
-_QUICK_NS = 5_000_000
-# Clock and card are read one after the other; if that took longer, we were kept from running in between.
+_QUICK_NS = 250_000
+# Clock and card are read one after the other, within two frames; if that took longer, we were kept from running in
+# between.
 
 
 class DeviceMissing(LineTrouble):
@@ -114,11 +115,21 @@ class SoundDevice:
     Args:
         name: as ALSA knows it, for example "plughw:CARD=Device" or "line0".
         channels: how many to open.
+        find: gives the name to open, each time anew, for a card that ALSA calls by another name next time; raises
+            LineTrouble if there is none now.
         now_ns: the monotonic clock. Tests on a line that is played faster give a clock as fast.
     """
 
-    def __init__(self, name: str, channels: int, *, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        name: str,
+        channels: int,
+        *,
+        find: Callable[[], str] | None = None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self.name = name
+        self._find = find or (lambda: name)
         self.channels = channels
         self._now_ns = now_ns
         self._pcm: Any = None
@@ -132,13 +143,15 @@ class SoundDevice:
 
         Raises:
             DeviceMissing, DeviceBusy, DeviceUnsuitable: the device is closed again.
+            LineTrouble: as `find` does.
         """
         self._line_time = LineTime(self.channels)
+        found = self._find()
         try:
             self._pcm = alsaaudio.PCM(
                 type=alsaaudio.PCM_CAPTURE,
                 mode=alsaaudio.PCM_NONBLOCK,
-                device=self.name,
+                device=found,
                 rate=RATE_HZ,
                 channels=self.channels,
                 format=alsaaudio.PCM_FORMAT_S16_LE,
@@ -207,13 +220,15 @@ class SoundDevice:
 
     def _clock_and_waiting_frames(self) -> tuple[int, int]:
         """Read clock and card as one: (ns, frames that wait in ALSA's buffer; negative after an overrun)."""
+        readings = []
         for _ in range(3):
             before_ns = self._now_ns()
             waiting_frames = int(self._pcm.avail())
-            after_ns = self._now_ns()
-            if after_ns - before_ns < _QUICK_NS:
+            took_ns = self._now_ns() - before_ns
+            readings.append((took_ns, before_ns + took_ns // 2, waiting_frames))
+            if took_ns < _QUICK_NS:
                 break
-        return (before_ns + after_ns) // 2, waiting_frames
+        return min(readings)[1:]
 
     def _refuse_unsuitable(self, got: dict[str, Any]) -> None:
         if (got["rate"], got["format_name"], got["channels"]) == (RATE_HZ, "S16_LE", self.channels):

@@ -23,7 +23,7 @@ from appliance.recorder.announcement import AnnouncementHeard
 from appliance.recorder.number_list import NumberList
 from appliance.recorder.party import Party
 from appliance.recorder.star_codes import PlainKey
-from appliance.settings import ConsentMode, LineSettings
+from appliance.settings import ConsentMode, CountryCode, LineSettings
 from appliance.terms import RATE_HZ, ConsentBy, NotKept
 
 
@@ -40,14 +40,14 @@ class ConsentRules:
     keep_fax: bool
 
 
-def consent_rules(line: LineSettings) -> ConsentRules:
+def consent_rules(line: LineSettings, country: CountryCode) -> ConsentRules:
     return ConsentRules(
         mode=line.consent,
         yes_key=line.yes_key,
         no_key=line.no_key,
         within=round(line.consent_within_s * RATE_HZ),
-        never=NumberList(line.never_numbers),
-        always=NumberList(line.always_numbers),
+        never=NumberList(line.never_numbers, country),
+        always=NumberList(line.always_numbers, country),
         keep_fax=line.keep_fax,
     )
 
@@ -77,7 +77,7 @@ class ConsentGate:
     def __init__(self, rules: ConsentRules) -> None:
         self._rules = rules
         self._decided: Decision | None = None
-        self._until_frame = 0
+        self._answered_frame = self._until_frame = 0
         self._heard_share = 0.0
 
     @property
@@ -99,7 +99,7 @@ class ConsentGate:
 
     def answer(self, at_frame: int, party: Party, *, private: bool) -> Decision | None:
         """The call begins here."""
-        self._until_frame = at_frame + self._rules.within
+        self._answered_frame, self._until_frame = at_frame, at_frame + self._rules.within
         if self._rules.never.covers(party.number, withheld=party.withheld):
             return self._refuse(at_frame, NotKept.NUMBER_LISTED)
         if private or self._rules.mode == "never":
@@ -115,11 +115,11 @@ class ConsentGate:
         return None
 
     def hear_key(self, key: PlainKey) -> Decision | None:
-        if not self.waits or self._rules.mode != "opt_in" or key.at_frame > self._until_frame:
+        if not self._asks_at(key.at_frame):
             return None
-        if key.digit == self._rules.yes_key:
-            return self._grant(key.at_frame, ConsentBy.KEY)
-        return self._refuse(key.at_frame, NotKept.REFUSED) if key.digit == self._rules.no_key else None
+        if key.digit == self._rules.no_key:
+            return self._refuse(key.at_frame, NotKept.REFUSED)
+        return self._grant(key.at_frame, ConsentBy.KEY) if key.digit == self._rules.yes_key else None
 
     def hear_announcement(self, heard: AnnouncementHeard) -> Decision | None:
         self._heard_share = max(self._heard_share, heard.share)
@@ -129,9 +129,7 @@ class ConsentGate:
 
     def confirm(self, at_frame: int) -> Decision | None:
         """The own side says that the other one has agreed."""
-        if self.waits and self._rules.mode == "opt_in" and at_frame <= self._until_frame:
-            return self._grant(at_frame, ConsentBy.AGENT)
-        return None
+        return self._grant(at_frame, ConsentBy.AGENT) if self._asks_at(at_frame) else None
 
     def forget(self, at_frame: int) -> Decision | None:
         return self._refuse(at_frame, NotKept.FORGOTTEN)
@@ -155,6 +153,10 @@ class ConsentGate:
             return None
         announced = self._rules.mode == "announced"
         return self._refuse(at_frame, NotKept.HALF_HEARD if announced else NotKept.REFUSED)
+
+    def _asks_at(self, frame: int) -> bool:
+        """Whether somebody could say yes or no then."""
+        return self.waits and self._rules.mode == "opt_in" and self._answered_frame <= frame <= self._until_frame
 
     def _grant(self, at_frame: int, by: ConsentBy) -> Granted | None:
         if not self.waits:

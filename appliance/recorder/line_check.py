@@ -60,7 +60,7 @@ class LineCheck:
         self._health = LineHealth(RULES)
         self._frames = 0
         self._lost_frames = 0
-        self._speech = False
+        self._speech = self._explained = False
         self._going_on: dict[str, str] = {}
         self._just_now: deque[tuple[int, str]] = deque()
         self._last_key_frame = -_SAME_ROW_FRAMES
@@ -75,7 +75,7 @@ class LineCheck:
     def heard_now(self) -> str:
         """What goes on, and what has just been, in words."""
         words = [*self._going_on.values(), *(said for _frame, said in self._just_now)]
-        if self._speech and not self._ear.exchange_sounds:
+        if self._speech and not self._explained:
             words.insert(0, "speech")
         return ", ".join([*words, *(ailment.replace("_", " ") for ailment in self._health.found)])
 
@@ -83,8 +83,10 @@ class LineCheck:
         """Take in the next block. Returns what is new in it: `t` (seconds), `what`, `line`, and what belongs to it."""
         heard = self._signals.hear(samples)
         before = self._health.found
-        news = [told for sound in self._ear.hear(samples) if (told := self._told(sound))]
-        self._health.hear(samples, heard, exchange_sounds=self._ear.exchange_sounds)
+        ear = self._ear.hear(samples)
+        self._explained = bool(ear.explained)
+        news = [told for sound in ear.sounds if (told := self._told(sound))]
+        self._health.hear(samples, heard, exchange_sounds=self._explained)
         self.level_dbfs, self._speech = heard.level_dbfs, heard.speech
         self._frames += samples.size
         while self._just_now and self._just_now[0][0] <= self._frames - _SHOWN_FRAMES:

@@ -74,11 +74,11 @@ class LineEar:
         dialled: list[Key] = []
         for pressed in self._keys.hear(samples):
             sounds.append(pressed)
-            collected = self._callers.collects
+            collected = self._callers.collects(pressed.end_frame)
             caller = self._callers.hear_key(pressed.digit, pressed.end_frame)
             if caller is not None:
                 sounds.append(caller)
-            if not collected and not self._callers.collects:
+            if not collected and not self._callers.collects(pressed.end_frame):
                 dialled.append(pressed)
         sounds += self._callers.hear(samples)
         sounds += self._tones.hear(samples)

@@ -32,7 +32,7 @@ def plan_of(line: LineSettings, settings: RecorderSettings) -> LinePlan:
     return LinePlan(
         rules=replace(rules_from(settings), ring_overdue=_ring_overdue(country)),
         country=country,
-        consent=consent_rules(line),
+        consent=consent_rules(line, settings.country),
         private=PrivateHours(line.private),
         codes=line.codes,
         announcement=read_announcement(Path(line.announcement)) if line.announcement else None,

@@ -55,7 +55,9 @@ _STILL_RINGS = 1 << 60
 _AROUND_RING = RATE_HZ // 4
 _RINGS_FOR_CERTAIN = RATE_HZ // 2
 """A ring is known to be one so long after it began."""
+_KEYS_REMEMBERED = 32
 _SPOKEN_BLOCKS = 100
+_SILENT = RATE_HZ
 _LONG_SILENT = 5 * RATE_HZ
 _CALLER_AFTER_RING = 6 * RATE_HZ
 _SHORT_TONE = 3 * RATE_HZ // 10
@@ -127,8 +129,12 @@ class LineWatch:
         self._ring: Span = (-_STILL_RINGS, -_STILL_RINGS)
         """The last burst of ringing, believed or not."""
         self._doubted: Span | None = None
+        self._keys: deque[Key] = deque(maxlen=_KEYS_REMEMBERED)
+        self._fax_frame: int | None = None
         self._spoken: deque[int] = deque(maxlen=_SPOKEN_BLOCKS)
         """Where the last blocks end in which somebody spoke."""
+        self._resumed_frame = -_STILL_RINGS
+        """Where that began after a silence."""
         self._gate: ConsentGate | None = None
         self._codes = CodeReader(plan.codes)
         self._listener: AnnouncementListener | None = None
@@ -169,15 +175,18 @@ class LineWatch:
         """Take in the next block; after a hole `lose` comes before it."""
         self.end_frame = first_frame + samples.size
         heard = self._signals.hear(samples)
-        ear = self._ear.hear(samples, seeks=heard.loud is not None and not self._state.in_call)
+        ear = self._ear.hear(samples, seeks=heard.loud is not None and self._may_be_no_speech(first_frame))
         if heard.speech and not ear.explained:
+            if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
+                self._resumed_frame = first_frame
             self._spoken.append(self.end_frame)
         seen = self._observed(first_frame, samples.size, heard, ear)
         events = list(self._follow(self._state.observe(seen)))
         for sound in ear.sounds:
             if isinstance(sound, CallerId):
                 self._finder.hear_caller(sound)
-        self._finder.hear_keys(ear.dialled)
+        if self._gate is None:
+            self._remember(ear)
         events += self._consent(ear, first_frame, samples, stirs=heard.loud is not None)
         return Watched(heard=heard, exchange_sounds=bool(ear.explained), sounds=ear.sounds, events=events)
 
@@ -214,6 +223,13 @@ class LineWatch:
 
     # what is heard
 
+    def _may_be_no_speech(self, first_frame: int) -> bool:
+        """In a call only what breaks a silence is doubted: it may have been put down, and it rings again."""
+        if not self._state.in_call or self._explained_frame >= first_frame:
+            return True
+        spoken = self._spoken[-1] if self._spoken else -_STILL_RINGS
+        return first_frame - spoken > _SILENT or first_frame - self._resumed_frame < _SILENT
+
     def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard) -> Observed:
         self._explained_frame = max([self._explained_frame, *(end for _first, end in ear.explained)])
         explained = first_frame - self._explained_frame <= _EXPLAINED_FRAMES
@@ -225,6 +241,7 @@ class LineWatch:
             sound=_sound(first_frame, heard),
             cues=tuple(self._cues(ear)),
             explained=ear.explained,
+            tonal=ear.tonal[1] == first_frame + frames,
             alive=self._noise.says_alive(heard, idle=self._state.state is State.IDLE),
         )
 
@@ -291,15 +308,23 @@ class LineWatch:
         bursts = {on for cadence in self._plan.country.ringing.cadences_s for on in cadence[::2]}
         return any(abs(frames / RATE_HZ - on) < _BURST_TOLERANCE * on + _BURST_MARGIN_S for on in bursts)
 
+    def _remember(self, ear: EarHeard) -> None:
+        """For the call that may have begun already."""
+        self._finder.hear_keys(ear.dialled)
+        self._keys.extend(ear.dialled)
+        for sound in ear.sounds:
+            if isinstance(sound, ToneChange) and sound.name == "fax" and sound.on:
+                self._fax_frame = sound.at_frame
+
     # what follows
 
     def _follow(self, happenings: Sequence[Happening]) -> Iterator[Event]:
         for happening in happenings:
             match happening:
                 case Rings():
-                    self._finder.begin(Route.RANG)
+                    self._begin_anew(Route.RANG)
                 case PicksUp():
-                    self._finder.begin(Route.DIALLED)
+                    self._begin_anew(Route.DIALLED)
                 case Missed():
                     yield self._unanswered(happening, NotKept.MISSED)
                 case NotAnswered():
@@ -327,12 +352,23 @@ class LineWatch:
             yield begins
 
     def _answered(self, begins: CallBegins) -> Iterator[Event]:
+        """Somebody is known to have answered a second ago: what was heard since counts too."""
+        doubted = self._doubted
+        if begins.route is Route.DIALLED and doubted is not None and begins.answered_frame > doubted[1]:
+            # It may have been put down, and rung: then who answers is not who was dialled.
+            self._begin_anew(Route.RANG)
+        self._doubted = None
         self._finder.answer(begins.answered_frame, begins.route)
         self._codes = CodeReader(self._plan.codes)
         self._gate = ConsentGate(self._plan.consent)
         self._known = self.party
         private = self._is_private(begins.at_frame)
         yield from _only(self._gate.answer(begins.answered_frame, self._known, private=private))
+        if self._fax_frame is not None:
+            yield from _only(self._gate.hear_fax(begins.answered_frame))
+        for key in self._keys:
+            if key.first_frame >= begins.answered_frame:
+                yield from self._take_key(self._gate, key)
 
     def _ended(self, ends: CallEnds) -> Iterator[Event]:
         gate = self._gate
@@ -348,7 +384,13 @@ class LineWatch:
         self._gate = self._listener = None
         yield from _only(gate.end(ends.at_frame))
         yield KeptCallEnds(ends=ends, not_kept=gate.refused.why if gate.refused else None, party=self.party)
-        self._finder.begin(Route.UNKNOWN)
+        self._begin_anew(Route.UNKNOWN)
+
+    def _begin_anew(self, route: Route) -> None:
+        """What was heard before belongs to no later call."""
+        self._finder.begin(route)
+        self._keys.clear()
+        self._fax_frame = None
 
     def _consent(self, ear: EarHeard, first_frame: int, samples: Pcm, *, stirs: bool) -> Iterator[Event]:
         heard = self._hear_announcement(first_frame, samples, stirs=stirs)
@@ -374,6 +416,7 @@ class LineWatch:
         taken = self._codes.take(key)
         match taken:
             case PlainKey():
+                self._finder.hear_keys([key])
                 yield from _only(gate.hear_key(taken))
             case TypedOrder():
                 yield from self._ordered(
@@ -412,6 +455,7 @@ class LineWatch:
 
 _TONE_CUES = {
     ("dial", True): CueKind.DIAL_TONE,
+    ("dial", False): CueKind.DIAL_TONE_ENDS,
     ("ringback", True): CueKind.RINGBACK,
     ("busy", True): CueKind.BUSY,
     ("congestion", True): CueKind.BUSY,

@@ -32,9 +32,10 @@ from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordere
 from appliance.recorder.party import NOBODY_KNOWN, Party
 from appliance.recorder.pre_roll import PreRoll
 from appliance.recorder.signals import Pcm, Signals
+from appliance.recorder.stirring import Span
 from appliance.recorder.vault_link import UnrecordedCall, VaultLink
 from appliance.recorder.wall_time import WallTime
-from appliance.recordings.container import Consent, EndReason
+from appliance.recordings.container import PAUSED, Consent, EndReason
 from appliance.recordings.folder import RecordingsFolder
 from appliance.settings import LineSettings
 from appliance.terms import RATE_HZ, LinekeepError, LineNowState, NotKept, Order
@@ -58,9 +59,8 @@ def may_be_recorded(line: LineSettings) -> bool:
     return bool(line.ground.strip()) and line.consent != "never"
 
 
-PAUSED = "paused"
-"""Why a gap is there that the own side asked for."""
-
+_OPEN = 1 << 60
+"""The end of a pause that goes on."""
 _WAITS_LONGER_FRAMES = 10 * RATE_HZ
 """Beyond the time for consent: an announcement that ends within it is known a little later."""
 
@@ -118,8 +118,10 @@ class LineWorker:
         self._shown: tuple[LineNowState, int] | None = None
         self._next_frame: int | None = None
         """While a call is on the line that may be kept or waits for that: its first frame that is in no recording."""
-        self._paused_from: int | None = None
-        """While the own side wants no recording: where what the vault has not been told of it begins, in the file."""
+        self._pauses: list[Span] = []
+        """In which the own side wanted no recording; until the recording has passed them. The last may be open."""
+        self._paused_in_file: Span | None = None
+        """The pause that the recording is in: where it began in the file, and its frames so far."""
         self._disk_trouble = ""
         self._disk_again_frame = 0
         self._trouble = ""
@@ -227,13 +229,14 @@ class LineWorker:
             self._show_no_call()
 
     def _take_order(self, ordered: Ordered) -> None:
-        if ordered.order is Order.PAUSE and self._paused_from is None and self._granted is not None:
-            self._record_until(ordered.from_frame)
-            self._paused_from = self._call.frames if self._call else 0
-        elif ordered.order is Order.RESUME and self._paused_from is not None:
-            self._record_until(ordered.at_frame)
-            self._report_pause()
-            self._paused_from = None
+        if ordered.order is Order.PAUSE and not self._is_paused:
+            self._pauses.append((ordered.from_frame, _OPEN))
+        elif ordered.order is Order.RESUME and self._is_paused:
+            self._pauses[-1] = self._pauses[-1][0], ordered.at_frame
+
+    @property
+    def _is_paused(self) -> bool:
+        return bool(self._pauses) and self._pauses[-1][1] == _OPEN
 
     def _record_what_is_certain(self) -> None:
         """What follows the last sound may be the silence after the call; it waits, as long as memory has room."""
@@ -287,12 +290,23 @@ class LineWorker:
         )
 
     def _feed(self, call: Call, end_frame: int) -> None:
-        first_frame = self._next_frame or 0
-        if self._paused_from is None:
-            call.add(self._pre_roll.between(first_frame, end_frame))
-        else:
-            call.add_gap(end_frame - first_frame, PAUSED)
-        self._next_frame = end_frame
+        at_frame = self._next_frame or 0
+        while at_frame < end_frame:
+            pause_from, pause_to = next((pause for pause in self._pauses if pause[1] > at_frame), (_OPEN, _OPEN))
+            to_frame = min(end_frame, pause_to if pause_from <= at_frame else pause_from)
+            if pause_from <= at_frame:
+                self._feed_pause(call, to_frame - at_frame, ends=to_frame == pause_to)
+            else:
+                call.add(self._pre_roll.between(at_frame, to_frame))
+            self._next_frame = at_frame = to_frame
+
+    def _feed_pause(self, call: Call, frames: int, *, ends: bool) -> None:
+        began, so_far = self._paused_in_file or (call.frames, 0)
+        self._paused_in_file = began, so_far + frames
+        call.add_gap(frames, PAUSED)
+        if ends:
+            self._report_pause()
+            del self._pauses[0]
 
     def _fill(self, frames: int, why: str) -> None:
         """Put silence into the running recording, and tell the vault at once."""
@@ -309,10 +323,9 @@ class LineWorker:
 
     def _report_pause(self) -> None:
         """Tell the vault of a pause that is over: it needs that only where the recording must be recovered."""
-        if self._call is not None and self._paused_from is not None:
-            frames = self._call.frames - self._paused_from
-            if frames > 0:
-                self._link.report_gap(self._call.call, self._paused_from, frames, PAUSED)
+        if self._call is not None and self._paused_in_file is not None:
+            self._link.report_gap(self._call.call, *self._paused_in_file, PAUSED)
+        self._paused_in_file = None
 
     def _tell_party(self) -> None:
         """Tell the vault who is at the other end of the recorded call, as soon as it is known, and when it changes."""
@@ -335,11 +348,10 @@ class LineWorker:
         self._pre_roll.forget_until(ends.audio_to)
         if ends.why is not EndReason.LONGEST:
             self._forget_call()
-        elif self._paused_from is not None:
-            self._paused_from = 0
 
     def _forget_call(self) -> None:
-        self._began = self._granted = self._next_frame = self._paused_from = None
+        self._began = self._granted = self._next_frame = None
+        self._pauses.clear()
         self._started_at_ms = 0
 
     def _tell_unrecorded(self, since_frame: int, at_frame: int, party: Party, why: NotKept) -> None:
@@ -429,7 +441,7 @@ class LineWorker:
             return LineNowState.WAITING
         if self._call is None:
             return LineNowState.NOT_RECORDED  # for now; the trouble says why
-        return LineNowState.RECORDING if self._paused_from is None else LineNowState.PAUSED
+        return LineNowState.PAUSED if self._is_paused else LineNowState.RECORDING
 
     def _show_trouble(self, trouble: str) -> None:
         if trouble != self._trouble:

@@ -9,8 +9,8 @@ Pure. Whether a call came in or went out is seen by `line_state`: it rang, or so
     a caller ID in the middle of a call                                is not believed: either side can sing one
     a key later in a call                                              is for whoever was called
 
-Keys are one number as long as less than 5 s lie between two of them, and as long as nobody has answered. Dial tone
-begins a number anew.
+All keys between picking up and the answer are one number, since the exchange takes them for one; where nobody heard
+somebody pick up, as long as less than 5 s lie between two of them. Dial tone begins a number anew.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ class PartyFinder:
         """It begins to ring, or somebody has picked up: what came before belongs to no later call."""
         self._route = route
         self._caller: CallerId | None = None
-        self._keys = ""
-        self._last_key: int | None = None
+        self._keys: list[Key] = []
         self._answered: int | None = None
 
     def answer(self, at_frame: int, route: Route) -> None:
         """A call has begun, and its first sound was at this frame. A number may still be under way."""
         self._answered = at_frame
+        self._keys = [key for key in self._keys if key.first_frame < at_frame]
         if route is Route.UNKNOWN:
             self.begin(route)
             self._answered = at_frame
@@ -85,19 +85,21 @@ class PartyFinder:
                 withheld=caller is not None and caller.withheld,
             )
         if self._route is Route.DIALLED or len(self._keys) >= _FEWEST_KEYS:
-            return Party(direction=Direction.OUT, number=self._keys)
+            return Party(direction=Direction.OUT, number="".join(key.digit for key in self._keys))
         return NOBODY_KNOWN
 
     def _take_key(self, key: Key) -> None:
         if self._route is Route.RANG or (self._route is Route.DIALLED and self._answered is not None):
             return
-        goes_on = self._last_key is not None and key.first_frame - self._last_key <= _KEYS_APART
-        answered = self._answered
-        if (
-            self._route is Route.UNKNOWN
-            and not goes_on
-            and (answered is None or key.first_frame - answered > _FIRST_KEY_AFTER)
-        ):
+        if self._route is Route.UNKNOWN and not self._goes_on(key):
             return
-        self._keys = (self._keys + key.digit)[:_MOST_KEYS]
-        self._last_key = key.end_frame
+        if len(self._keys) < _MOST_KEYS:
+            self._keys.append(key)
+
+    def _goes_on(self, key: Key) -> bool:
+        """Where nobody heard somebody pick up: whether it is the next key of a number, or its first one."""
+        if self._keys:
+            return key.first_frame - self._keys[-1].end_frame <= _KEYS_APART
+        # A star there is more likely a code of the own side.
+        soon = self._answered is not None and key.first_frame - self._answered <= _FIRST_KEY_AFTER
+        return soon and key.digit != "*"

@@ -10,8 +10,9 @@ Three ears for each frequency of the country, whichever hears it first:
   frequency only; hum and its overtones are even multiples of 25 Hz. Five of the eight multiples between 200 Hz
   and 600 Hz must stand out from what lies beside them; a voice, whose own multiples are 70 Hz and more apart,
   has three of them at the most.
-* Where the ring is as fast as the mains (50 Hz), nothing but its coming and going tells it from hum: a burst is
-  told only when it has ended, and was five times as strong as the hum before and as long as it should be.
+* Where the ring is as fast as the mains (50 Hz), nothing but its coming and going tells it, or its clicks, from hum: a
+  burst is told only when it has ended, and was five times as strong as the hum before and as long as it should be, or
+  came when it was due.
 
 Cadences and frequencies are in `countries`. What a ring means is left to whoever asks.
 """
@@ -22,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from appliance.recorder.bands import Matrix, Shapes, Windows
 from appliance.recorder.bursts import (
@@ -60,7 +62,7 @@ _ABOVE_NOISE = 5.0
 """A ring 10 dB above the noise is eleven times as strong. Noise is five times its median in one window of a
 thousand, and not for 200 ms on end."""
 _ABOVE_HUM = 5.0
-_SHARE = 0.45
+_SHARE = 0.7
 """Of all between 8 Hz and 44 Hz: a thump is spread over it."""
 _SHARE_OF_ALL = 0.02
 _SHARE_OF_ALL_AS_MAINS = 0.1
@@ -73,6 +75,8 @@ _TOLD_STEPS = 10
 
 _ODD_ORDERS = np.arange(9, 25, 2)
 """Of 25 Hz these are 225 Hz to 575 Hz."""
+_ODD_ORDERS_AS_MAINS = np.arange(5, 21, 2)
+"""Of 50 Hz 250 Hz to 950 Hz, where hum has multiples of its own, which neither come nor go."""
 _DETUNED = (1.0, 0.98, 1.02)
 """At 575 Hz a window of 160 ms sees 1 % off, so three combs see 3 %."""
 _STANDS_OUT = 5.0
@@ -109,13 +113,13 @@ class RingListener:
         lengths = [
             steps_in(length) for cadence in ringing.cadences_s for length in cadence[::2] if length >= _SHORTEST_S
         ]
+        pauses = [steps_in(pause) for cadence in ringing.cadences_s for pause in cadence[1::2]]
+        longest = most(max(lengths))
         self._tones = _Tones(own, as_mains, country.mains_hz)
-        self._clicks = _Clicks(own)
-        self._tone_ears = [
-            *(_Ear(_ABOVE_NOISE, most(max(lengths)), ()) for _ in own),
-            *(_Ear(_ABOVE_HUM, most(max(lengths)), lengths) for _ in as_mains),
-        ]
-        self._click_ears = [_Ear(0.0, most(max(lengths)), ()) for _ in own]
+        self._clicks = _Clicks(own, as_mains)
+        as_mains_ears = [[_Ear(_ABOVE_HUM, longest, lengths, pauses) for _ in as_mains] for _form in range(2)]
+        self._tone_ears = [*(_Ear(_ABOVE_NOISE, longest) for _ in own), *as_mains_ears[0]]
+        self._click_ears = [*(_Ear(0.0, longest) for _ in own), *as_mains_ears[1]]
         self._windows = Windows(_CLICK_STEPS, _BATCH_STEPS, _SLOWER)
         self._window = 0
         self._owner: _Ear | None = None
@@ -126,7 +130,10 @@ class RingListener:
         """A burst is on, or has probably begun. Clicks, which may pass for speech, show in their first 200 ms, the tone
         itself in its first half second; it stays true for up to half a second after the end."""
         ears = (*self._tone_ears, *self._click_ears)
-        return any(ear.likely for ear in ears) or self._clicks.heard_in(self._windows.newest)
+        clicks = self._clicks.heard_in(self._windows.newest)
+        return any(ear.likely for ear in ears) or any(
+            strength > ear.limit for ear, strength in zip(self._click_ears, clicks, strict=False)
+        )
 
     def hear(self, samples: Pcm) -> list[RingChange]:
         """Take in the next samples of the line.
@@ -167,12 +174,15 @@ class _Ear:
 
     above: so many times stronger than before a ring must be.
     fitting: lengths in steps, one of which a burst must have before it is told; empty if it is told at once.
+    pauses: in steps; a burst that comes after one of them may be shorter: somebody has picked up, or hung up.
     """
 
-    def __init__(self, above: float, longest: int, fitting: Sequence[float]) -> None:
+    def __init__(self, above: float, longest: int, fitting: Sequence[float] = (), pauses: Sequence[float] = ()) -> None:
         self._above = above
         self._longest = longest
         self._fitting = fitting
+        self._pauses = pauses
+        self._last_end: int | None = None
         self._bursts = Bursts()
         self._noise = _FIRST_NOISE
         self._batches = 0
@@ -183,8 +193,12 @@ class _Ear:
     def likely(self) -> bool:
         return (self._bursts.on and not self._spent) or self._bursts.begins
 
+    @property
+    def limit(self) -> float:
+        return self._above * self._noise
+
     def follow(self, window: int, levels: list[float], likely: list[bool]) -> Iterator[tuple[int, bool]]:
-        limit = self._above * self._noise
+        limit = self.limit
         on = [could_be and level > limit for level, could_be in zip(levels, likely, strict=True)]
         if self._bursts.on or True in on:
             for at, (sounds, level) in enumerate(zip(on, levels, strict=True), window):
@@ -215,12 +229,20 @@ class _Ear:
 
     def _ended(self, burst: Burst) -> Iterator[tuple[int, bool]]:
         length = burst.end - burst.begin
-        if self._fitting and burst.steady and any(fits(length, nominal) for nominal in self._fitting):
+        if self._fitting and burst.steady and (self._is_whole(length) or self._is_due(burst.begin, length)):
+            self._last_end = burst.end
             yield burst.begin, True
             yield burst.end, False
         elif self._told:
             yield burst.end, False
         self._told = self._spent = False
+
+    def _is_whole(self, length: int) -> bool:
+        return any(fits(length, nominal) for nominal in self._fitting)
+
+    def _is_due(self, begin: int, length: int) -> bool:
+        pause = begin - self._last_end if self._last_end is not None else 0
+        return _TOLD_STEPS <= length <= self._longest and any(fits(pause, nominal) for nominal in self._pauses)
 
     def _learn_noise(self, level: float) -> None:
         self._batches += 1
@@ -273,9 +295,10 @@ class _Tones:
 class _Clicks:
     """Rings of which only clicks get through: odd multiples of the frequency, and nothing between them."""
 
-    def __init__(self, own_hz: Sequence[float]) -> None:
-        self._shapes = [[_combs(hz * by) for by in _DETUNED] for hz in own_hz]
-        self._recent: Matrix = np.zeros((BACK_STEPS + AHEAD_STEPS, len(own_hz)), np.float32)
+    def __init__(self, own_hz: Sequence[float], as_mains_hz: Sequence[float]) -> None:
+        kinds = [*((hz, _ODD_ORDERS) for hz in own_hz), *((hz, _ODD_ORDERS_AS_MAINS) for hz in as_mains_hz)]
+        self._shapes = [[_combs(hz * by, orders) for by in _DETUNED] for hz, orders in kinds]
+        self._recent: Matrix = np.zeros((BACK_STEPS + AHEAD_STEPS, len(kinds)), np.float32)
         self._sounded = False
 
     def add(self, windows: Matrix) -> Heard:
@@ -292,9 +315,11 @@ class _Clicks:
         likely = (here > 0) & (here >= _PART * highest_around(energies))
         return here.T.tolist(), likely.T.tolist()
 
-    def heard_in(self, windows: Matrix) -> bool:
-        loud = np.vecdot(windows, windows) > _LEAST_CLICKS
-        return bool(loud.any()) and any(self._strength(windows, combs).any() for combs in self._shapes)
+    def heard_in(self, windows: Matrix) -> list[float]:
+        """How strong the clicks of each frequency are at most; none if all is too quiet."""
+        if not (np.vecdot(windows, windows) > _LEAST_CLICKS).any():
+            return []
+        return [float(self._strength(windows, combs).max(initial=0)) for combs in self._shapes]
 
     def _strength(self, windows: Matrix, combs: list[Matrix]) -> Matrix:
         strength = np.zeros(len(windows), np.float32)
@@ -313,10 +338,10 @@ class _Clicks:
         return strength
 
 
-def _combs(hz: float) -> Matrix:
+def _combs(hz: float, odd_orders: npt.NDArray[np.int_]) -> Matrix:
     """Cosines, then sines: beside the lowest odd multiple, at it, beside it, at the next ..."""
     frames = _CLICK_STEPS * _SLOW_STEP_FRAMES
-    orders = np.sort(np.concatenate((_ODD_ORDERS, _ODD_ORDERS + 0.5, [_ODD_ORDERS[0] - 0.5])))
+    orders = np.sort(np.concatenate((odd_orders, odd_orders + 0.5, [odd_orders[0] - 0.5])))
     phase = 2 * np.pi * hz * orders * np.arange(frames)[:, None] / _SLOW_RATE_HZ
     waves = np.concatenate((np.cos(phase), np.sin(phase)), axis=1) * np.hanning(frames)[:, None]
     combs: Matrix = (waves / np.sqrt(frames * 3 / 16)).astype(np.float32)

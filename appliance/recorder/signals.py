@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +124,8 @@ class Signals:
                 lowest_dbfs=_dbfs(lowest),
                 loud=_span(loud, -before),
             )
+        elif self._heard.loud is not None:
+            self._heard = replace(self._heard, loud=None)
         return self._heard
 
     def _whole_steps(self, samples: Pcm) -> Pcm:

@@ -19,6 +19,7 @@ Span = tuple[int, int]
 
 _ENOUGH_STEPS = 20
 """So many loud steps of 20 ms, of the last three seconds, are somebody who speaks: half a second of talk."""
+_CRACKLE_STEPS = 6
 _ENOUGH_WITHIN_FRAMES = 3 * RATE_HZ
 _WORD_STEPS = 3
 _LONE_WORD_FRAMES = 8 * RATE_HZ
@@ -63,7 +64,8 @@ class Stirring:
     def __init__(self) -> None:
         self._blocks: deque[_Block] = deque()
         self._run_since: int | None = None
-        """Since when every block is loud."""
+        """Since when every block is loud, if it was heard how that began."""
+        self._was_still = False
 
     @property
     def stirs(self) -> bool:
@@ -71,26 +73,36 @@ class Stirring:
         return any(block.steps for block in self._blocks)
 
     @property
+    def may_be_somebody(self) -> bool:
+        """More has sounded in the last seconds than a crackle."""
+        return sum(block.steps for block in self._recent()) >= _CRACKLE_STEPS
+
+    @property
     def is_somebody(self) -> bool:
         return sum(block.steps for block in self._recent() if block.swings) >= _ENOUGH_STEPS
 
     @property
     def first_frame(self) -> int:
+        """Where somebody, who is there, can first be heard, or the noise of the line in use."""
+        return self.first_word_frame if self._run_since is None else min(self.first_word_frame, self._run_since)
+
+    @property
+    def first_word_frame(self) -> int:
         """Where somebody, who is there, can first be heard."""
         recent = {id(block) for block in self._recent()}
-        first = next(
+        return next(
             block.sound.first_frame
             for block in self._blocks
             if block.swings and (block.steps >= _WORD_STEPS or (block.steps and id(block) in recent))
         )
-        return first if self._run_since is None else min(first, self._run_since)
 
     def add(self, sound: Sound, end_frame: int, explained: Iterable[Span]) -> None:
         """Take in the next block, and what is known of the last ones by now."""
         if not sound.steps:
             self._run_since = None
-        elif self._run_since is None:
+        elif self._was_still:
             self._run_since = sound.first_frame
+        self._was_still = not sound.steps
         self._blocks.append(_Block(sound, end_frame, sound.steps))
         while self._blocks[0].block_end_frame < end_frame - _LONE_WORD_FRAMES:
             self._blocks.popleft()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -105,9 +106,11 @@ def judge(line: RandomLine, told: Sequence[Told]) -> tuple[list[Judged], list[Mi
                 claimed[index].append(one)
     own = {id(one): [index for index, owners in claimed.items() if one in owners] for one in judged}
     claimed_missed: set[int] = set()
-    for one in judged:
+    next_begins = [one.call.begin[0] for one in judged[1:]] + [math.inf]
+    for one, before_s in zip(judged, next_begins, strict=True):
         if one.call.kind is Kind.MISSED:
-            claimed_missed |= _judge_missed(one, missed, [pairs[index] for index in own[id(one)]])
+            as_calls = [pairs[index] for index in own[id(one)]]
+            claimed_missed |= _judge_missed(one, missed, as_calls, before_s=before_s)
         else:
             merged = any(owner is not one for index in own[id(one)] for owner in claimed[index])
             _judge_call(one, [pairs[index] for index in own[id(one)]], merged=merged)
@@ -134,11 +137,12 @@ def _pairs(told: Sequence[Told]) -> Iterator[ToldCall]:
             begin = None
 
 
-def _judge_missed(one: Judged, missed: Sequence[Told], as_calls: Sequence[ToldCall]) -> set[int]:
+def _judge_missed(one: Judged, missed: Sequence[Told], as_calls: Sequence[ToldCall], *, before_s: float) -> set[int]:
+    """before_s: what is told later belongs to the next call."""
     call = one.call
     if as_calls:
         one.miss("split", "a missed call", f"a call {_brief(as_calls[0])}", as_calls[0].begin["t"])
-    told = _missed_in(call, missed)
+    told = _missed_in(call, missed, before_s)
     if not told:
         one.miss("lost", f"missed_call {call.number}", "nothing")
     elif len(told) > 1:
@@ -148,8 +152,8 @@ def _judge_missed(one: Judged, missed: Sequence[Told], as_calls: Sequence[ToldCa
     return set(told)
 
 
-def _missed_in(call: TrueCall, missed: Sequence[Told]) -> list[int]:
-    until = call.end[1] + _MISSED_TOLD_AFTER_S
+def _missed_in(call: TrueCall, missed: Sequence[Told], before_s: float) -> list[int]:
+    until = min(call.end[1] + _MISSED_TOLD_AFTER_S, before_s)
     return [index for index, each in enumerate(missed) if call.begin[0] - 3 <= each["t"] <= until]
 
 

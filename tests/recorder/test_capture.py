@@ -369,3 +369,13 @@ def test_a_fault_of_the_program_does_not_end_capture_in_silence(
     thread = start_thread(device)
     with pytest.raises(LineTrouble, match="broke off"):
         thread.next_event(1)
+
+
+def test_a_card_is_looked_for_at_each_opening_under_the_name_that_it_has_by_then(make_line: MakeLine) -> None:
+    make_line()
+    names = iter(["gone", "line0"])
+    device = SoundDevice("usb 1-1.2", 1, find=lambda: next(names))
+    with pytest.raises(DeviceMissing, match=r"usb 1-1\.2"):
+        device.open()
+    device.open()
+    device.close()

@@ -24,7 +24,7 @@ CALLER = Party(direction=Direction.IN, number="03023125471")
 
 def gate(**line: Any) -> ConsentGate:
     return ConsentGate(
-        consent_rules(LineSettings(name="front", alsa="line0", ground="x", consent_within_s=WITHIN_S, **line))
+        consent_rules(LineSettings(name="front", alsa="line0", ground="x", consent_within_s=WITHIN_S, **line), "de")
     )
 
 
@@ -114,20 +114,17 @@ def test_other_keys_say_nothing(digit: str) -> None:
 
 
 def test_where_yes_and_no_are_the_same_key_it_is_no() -> None:
-    # FAULT: the settings allow it, and the gate then takes the key for yes. Unclear means closed.
     made = waiting(yes_key="1", no_key="1")
     assert not isinstance(made.hear_key(key("1")), Granted)
 
 
 def test_a_key_that_was_pressed_before_the_answer_agrees_to_nothing() -> None:
-    # FAULT: the last key of a number, told in the block in which the call begins, would be a yes.
     made = waiting()
     assert made.hear_key(key("1", ANSWER - 1)) is None
     assert made.waits
 
 
 def test_an_own_word_from_before_the_answer_agrees_to_nothing() -> None:
-    # FAULT: as the key.
     made = waiting()
     assert made.confirm(ANSWER - 1) is None
 

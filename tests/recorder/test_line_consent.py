@@ -197,6 +197,24 @@ def test_what_is_said_in_a_pause_is_not_recorded_and_the_pause_is_listed(
     assert (report.at_frame, report.frames, report.why) == (gap.at_frame, gap.frames, gap.why)
 
 
+def test_a_pause_that_was_asked_for_before_the_consent_is_not_recorded_either(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk()
+    desk.hear(np.concatenate((ring(), spoken[: 4 * RATE_HZ], keys("*72"))))
+    paused = desk.at_frame
+    desk.hear(np.concatenate((spoken, keys("*73"))))
+    resumed = desk.at_frame
+    desk.hear(np.concatenate((spoken[: 3 * RATE_HZ], keys("1"), spoken[: 3 * RATE_HZ], noise(4, -65))))
+    (call,) = desk.finished()
+    with desk.open(call) as reader:
+        (gap,) = reader.closing.gaps
+        began = (reader.opening.started_at_ms - OPENED_MS) * RATE_HZ // 1000
+    # From the first key of the one code to the last key of the other.
+    assert began + gap.at_frame == pytest.approx(paused - 0.75 * RATE_HZ, abs=0.2 * RATE_HZ)
+    assert began + gap.at_frame + gap.frames == pytest.approx(resumed, abs=0.3 * RATE_HZ)
+
+
 def test_a_call_that_ends_in_a_pause_lists_it_to_its_end(
     make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
 ) -> None:

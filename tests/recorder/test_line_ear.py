@@ -150,7 +150,6 @@ def test_where_a_tone_sounds_is_known_before_it_is_known_which_one() -> None:
 
 
 def test_a_key_after_a_caller_id_that_never_ended_is_dialled() -> None:
-    # FAULT: `collects` still says that a caller ID is under way, however long ago its last key was.
     samples = line(silence(1), *(key(digit) for digit in "A12"), silence(5), key("2"), silence(1))
     ear = LineEar(COUNTRIES["nl"])
     dialled = [

@@ -42,7 +42,6 @@ def test_what_the_settings_say_is_what_the_line_does() -> None:
     assert plan.announcement is None
 
 
-# Red as long as appliance/recorder/announcement.py is a stand-in.
 @pytest.mark.parametrize("made", [None, b"", b"not a sound at all"])
 def test_an_announcement_that_is_no_sound_is_one_sentence(tmp_path: Path, made: bytes | None) -> None:
     path = tmp_path / "announcement.wav"

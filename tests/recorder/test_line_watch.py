@@ -32,7 +32,7 @@ GERMANY = COUNTRIES["de"]
 KEYS = Sender(tone_ms=120, level_dbm0=-10)
 
 
-@dataclass
+@dataclass(repr=False)
 class Tape:
     """A line grows sound by sound; the noise of the line comes last."""
 
@@ -98,7 +98,7 @@ def tape(spoken: Pcm) -> Tape:
     return Tape(spoken)
 
 
-@dataclass
+@dataclass(repr=False)
 class Heard:
     events: list[Event]
     watch: LineWatch
@@ -234,7 +234,6 @@ def test_in_private_hours_nothing_is_kept(tape: Tape) -> None:
 
 @pytest.mark.parametrize(("digit", "decision"), [("1", "granted key"), ("2", "refused refused")])
 def test_a_key_right_after_the_first_word_counts(tape: Tape, digit: str, decision: str) -> None:
-    # FAULT: keys between the first sound and its being known as somebody (a second or more) are heard by no gate.
     pressed = tape.rings().talk(0.4).wait(0.1).at
     heard = listen(tape.press(digit).talk(5).hangs_up())
     assert heard.told[:2] == ["begins rang", decision]
@@ -243,7 +242,6 @@ def test_a_key_right_after_the_first_word_counts(tape: Tape, digit: str, decisio
 
 
 def test_a_crackle_between_two_rings_is_not_the_answer(tape: Tape) -> None:
-    # FAULT: see test_line_state. What is recorded begins before the second ring.
     tape.wait(6).ring().wait(1.5)
     tape.play(sines((900,), 0.03, -16)).wait(0.05).play(sines((700,), 0.04, -16)).wait(2.4).ring().wait(1.5)
     answered = tape.at
@@ -322,8 +320,9 @@ def test_the_last_key_of_a_number_that_is_answered_at_once_is_no_yes(tape: Tape,
 
 
 def test_a_key_right_after_the_far_sides_first_word_is_no_part_of_the_number(tape: Tape) -> None:
-    # FAULT: as of an incoming call; here the key is taken for one that was dialled.
-    heard = listen(tape.dials().talk(0.4).wait(0.1).press("1").talk(5).hangs_up())
+    # Without a ringback tone a digit that follows within five seconds is dialled: it agrees to nothing.
+    tape.dials().tone("ringback", 6)
+    heard = listen(tape.talk(0.4).wait(0.1).press("1").talk(5).hangs_up())
     assert heard.only(KeptCallEnds).party == OUTGOING
 
 
@@ -340,12 +339,18 @@ def test_an_attempt_that_nobody_answers_is_no_call(tape: Tape) -> None:
 
 
 def test_an_attempt_that_was_put_down_is_over_before_it_rings(tape: Tape) -> None:
-    # FAULT: see test_line_state.
     tape.dials().wait(3)
     heard = listen(tape.rings().wait(15), consent="duty")
     assert heard.told == ["not_answered", "missed"]
     attempt, missed = (one for one in heard.events if isinstance(one, Unanswered))
     assert attempt.at_frame <= missed.since_frame
+
+
+def test_a_standing_consent_of_who_was_dialled_does_not_hold_for_who_calls_soon_after(tape: Tape) -> None:
+    # FAULT: a single burst, and no caller ID, is not believed while dialling: who answers is taken for the one called.
+    tape.dials().wait(2).ring().wait(1.5).talk(4)
+    heard = listen(tape.hangs_up(), always_numbers=(DIALLED,))
+    assert "granted duty" not in heard.told
 
 
 def test_who_picks_up_and_dials_nothing_is_not_told(tape: Tape) -> None:
@@ -387,7 +392,6 @@ def test_a_fax_is_kept_where_it_is_wanted(tape: Tape) -> None:
 @pytest.mark.parametrize("incoming", [True, False])
 @pytest.mark.parametrize("burst_s", [0.6, 1.5])
 def test_a_fax_machine_that_answers_is_not_recorded(tape: Tape, incoming: bool, burst_s: float) -> None:
-    # FAULT: the tone with which it answers is told before there is a gate, and so is never held against the call.
     tape = tape.rings() if incoming else tape.dials()
     tape.play(sines((2100,), 3, -18)).wait(0.1)
     for _ in range(8):
@@ -444,7 +448,6 @@ def test_of_a_call_that_waits_or_is_refused_there_are_no_parts(tape: Tape) -> No
 
 
 def test_a_silent_hang_up_and_the_next_call_that_rings_soon_after_it(tape: Tape) -> None:
-    # FAULT: the ring itself, until it is known as one, is the last sound of the call: its silence is recorded.
     tape.rings().talk(4)
     over = tape.at
     tape.rings("03023125000").talk(4).hangs_up()
@@ -454,6 +457,17 @@ def test_a_silent_hang_up_and_the_next_call_that_rings_soon_after_it(tape: Tape)
     first, second = (one for one in heard.events if isinstance(one, KeptCallEnds))
     assert near(first.ends.at_frame, over)
     assert (first.party.number, second.party.number) == (NUMBER, "03023125000")
+
+
+def test_a_yes_does_not_hold_for_who_rings_after_a_silent_hang_up(tape: Tape) -> None:
+    # FAULT: in a call the ear no longer explains a ring (`seeks`), which so counts as speech, is not believed, and
+    # the next caller is recorded by the last one's yes.
+    tape.rings().talk(4).press("1").talk(2).rings("03023125000").talk(4).hangs_up()
+    heard = listen(tape, watch_of(settings=RecorderSettings(hold_over_s=30)))
+    assert heard.told == [
+        *("begins rang", "granted key", "ends kept"),
+        *("begins rang", "refused refused", "ends refused"),
+    ]
 
 
 def test_a_silent_hang_up_and_somebody_who_dials_soon_after_it(tape: Tape) -> None:
@@ -496,6 +510,9 @@ class Pretended:
             return [AnnouncementHeard(at_frame=3 * RATE_HZ, share=self.share, whole=self.share == 1.0)]
         return []
 
+    def hear_out(self) -> list[AnnouncementHeard]:
+        return []
+
 
 @pytest.mark.parametrize(
     ("share", "told"),
@@ -511,7 +528,7 @@ def test_an_announcement_counts_only_whole_and_where_it_is_placed(
     monkeypatch.setattr("appliance.recorder.line_watch.AnnouncementListener", Pretended)
     settings = RecorderSettings(hold_over_s=8)
     line = LineSettings(name="front", alsa="line0", ground="x", consent="announced", consent_within_s=9)
-    announcement = Announcement(name="hello", samples=np.zeros(3 * RATE_HZ, np.int16))
+    announcement = Announcement.of("hello", tape.spoken[: 3 * RATE_HZ])
     plan = replace(plan_of(line, settings), announcement=announcement)
     watch = LineWatch(Signals(12), plan, lambda _frame: False)
     said = tape.wait(6.05).at
@@ -571,7 +588,6 @@ def test_a_listed_number_that_is_known_only_in_the_call_forbids_what_is_kept_of_
 
 
 def test_a_code_at_the_beginning_of_a_call_is_no_number(tape: Tape) -> None:
-    # FAULT: where nobody knows how the call came about, its first keys are the number, a star code's too.
     heard = listen(tape.wait(6).talk(2).press("*71").talk(5).hangs_up())
     assert heard.told == ["begins unknown", "confirm", "granted agent", "ends kept"]
     assert heard.only(KeptCallEnds).party == Party()

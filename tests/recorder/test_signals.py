@@ -184,7 +184,6 @@ def test_a_sound_lies_where_it_lies_whatever_the_blocks(noise: Noise, block_fram
 
 @pytest.mark.parametrize("block_frames", [1, 77])
 def test_a_block_that_fills_no_step_does_not_tell_the_last_one_again(noise: Noise, block_frames: int) -> None:
-    # FAULT: `hear` returns the last `Heard` again, with its `loud` (signals.py).
     background = noise(1.5, -60)[:8_000]
     background[4_000:4_160] += tone(900, 0.02, -20)
     assert len(loud_frames(background, block_frames)) == 1

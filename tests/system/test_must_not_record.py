@@ -63,10 +63,6 @@ _CRASHES = {0: signal.SIGABRT, 2: signal.SIGSEGV}
 """In place of kill -9: what would leave a core."""
 
 UNKEPT = [kind for kind in KINDS if kind.name not in KEPT]
-NOT_BUILT = pytest.mark.xfail(reason="private hours are not built: `PrivateHours.covers` says False", strict=True)
-UNKEPT_PARAMETERS = [
-    pytest.param(kind, id=kind.name, marks=[NOT_BUILT] if kind.name == "private-hours" else []) for kind in UNKEPT
-]
 WAITS_TO_THE_END = "hung-up"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into processes that forbid it")
 
@@ -254,7 +250,7 @@ def test_a_recorder_that_takes_a_no_for_a_yes_is_caught(scene: Scene) -> None:
 # what must not be recorded
 
 
-@pytest.mark.parametrize("kind", UNKEPT_PARAMETERS)
+@pytest.mark.parametrize("kind", UNKEPT, ids=lambda kind: kind.name)
 def test_of_a_call_that_must_not_be_kept_only_the_reason_remains(product: Box, kind: Kind) -> None:
     assert kind.name not in product.recorded().values()
     assert product.why_not_kept(kind.name) == ([kind.why] if kind.why else [])
