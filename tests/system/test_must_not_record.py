@@ -5,7 +5,9 @@ while the calls wait, after the decision and when all is over, and after every k
 hunt finds the marks where they are played, in the recorder's memory while a call waits, and behind a recorder that
 makes two mistakes. LINEKEEP_KILLS says how often is killed (`make soak` takes more); the moments are seeded.
 
-Swap is read where a machine has it and lets root read it; else that memory is locked is all that is shown.
+Swap is not read: what is shown is that all memory is locked and none of it swapped out. What packets of Opus without
+their container would look like nobody can search for; that audio is encoded at all only once there is a ground shows in
+`tests/recorder/test_line_consent.py`.
 """
 
 from __future__ import annotations
