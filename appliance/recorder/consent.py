@@ -40,6 +40,7 @@ class ConsentRules:
     no_key: str
     within: int
     never: NumberList
+    lists_never: bool
     always: NumberList
     keep_fax: bool
 
@@ -51,6 +52,7 @@ def consent_rules(line: LineSettings, country: CountryCode) -> ConsentRules:
         no_key=line.no_key,
         within=round(line.consent_within_s * RATE_HZ),
         never=NumberList(line.never_numbers, country),
+        lists_never=bool(line.never_numbers),
         always=NumberList(line.always_numbers, country),
         keep_fax=line.keep_fax,
     )
@@ -117,6 +119,15 @@ class ConsentGate:
         if self._rules.never.covers(party.number, withheld=party.withheld):
             return self._refuse(at_frame, NotKept.NUMBER_LISTED)
         return None
+
+    def join_late(self, at_frame: int) -> Decision | None:
+        """The call may have been on the line before anybody listened: a no may be behind, and the number unheard.
+
+        What is recorded by duty goes on, unless there are numbers that must not be.
+        """
+        if self._rules.mode == "duty" and not self._rules.lists_never:
+            return None
+        return self._refuse(at_frame, NotKept.DOUBT)
 
     def hear_key(self, key: PlainKey) -> Decision | None:
         if self._rules.mode != "opt_in" or not self._is_in_time(key.at_frame):

@@ -116,9 +116,12 @@ class LineWatch:
     Args:
         signals: the line's ear for speech, which outlasts the device.
         is_private: whether the line is private at the time of this frame.
+        joins_late: a call may be on the line already; a file begins where it begins.
     """
 
-    def __init__(self, signals: Signals, plan: LinePlan, is_private: Callable[[int], bool]) -> None:
+    def __init__(
+        self, signals: Signals, plan: LinePlan, is_private: Callable[[int], bool], *, joins_late: bool = False
+    ) -> None:
         self._signals = signals
         self._plan = plan
         self._is_private = is_private
@@ -140,6 +143,9 @@ class LineWatch:
         self._listener: AnnouncementListener | None = None
         self._listener_frame = 0
         self._known = Party()
+        self._joins_late = self._joined_late = joins_late
+        """Nobody has heard yet that the line was free."""
+        self._quiet_frames = 0
         self._explained_frame = -_EXPLAINED_FRAMES - 1
         self.end_frame = 0
 
@@ -180,6 +186,7 @@ class LineWatch:
             if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
                 self._resumed_frame = first_frame
             self._spoken.append(self.end_frame)
+        self._look_whether_free(samples.size, speaks=heard.speech)
         seen = self._observed(first_frame, samples.size, heard, ear)
         events = list(self._follow(self._state.observe(seen)))
         for sound in ear.sounds:
@@ -209,6 +216,8 @@ class LineWatch:
     def lose(self, first_frame: int, frames: int) -> list[Event]:
         """Nobody has the audio of these frames."""
         self.end_frame = first_frame + frames
+        if frames > self._plan.rules.longest_gap:
+            self._joined_late, self._quiet_frames = self._joins_late, 0
         self._ear = LineEar(self._plan.country, from_frame=self.end_frame)
         self._doubted, self._listener = None, None
         self._ring = (-_STILL_RINGS, -_STILL_RINGS)
@@ -222,6 +231,12 @@ class LineWatch:
         return list(self._follow(self._state.break_off(at_frame, why)))
 
     # what is heard
+
+    def _look_whether_free(self, frames: int, *, speaks: bool) -> None:
+        """After so long a silence no call goes on that nobody heard begin; nor where it rings, or is dialled."""
+        self._quiet_frames = 0 if speaks else self._quiet_frames + frames
+        if self._quiet_frames >= self._plan.rules.hold_over or self._state.state in (State.RINGING, State.DIALLING):
+            self._joined_late = False
 
     def _may_be_no_speech(self, first_frame: int) -> bool:
         """In a call only what breaks a silence is doubted: it may have been put down, and it rings again."""
@@ -364,6 +379,8 @@ class LineWatch:
         self._known = self.party
         private = self._is_private(begins.at_frame)
         yield from _only(self._gate.answer(begins.answered_frame, self._known, private=private))
+        if self._joined_late and begins.route is Route.UNKNOWN:
+            yield from _only(self._gate.join_late(begins.answered_frame))
         if self._fax_frame is not None:
             yield from _only(self._gate.hear_fax(begins.answered_frame))
         for key in self._keys:

@@ -181,13 +181,14 @@ class LineWorker:
 
     def _hear_no_more(self, trouble: str) -> None:
         self._watch = self._new_watch()
+        self._health.forget_audio()
         self._pre_roll.forget(0)
         self._show_state()
         self._board.show_no_level(self._line)
         self._show_trouble(trouble or self._obstacle())
 
     def _new_watch(self) -> LineWatch:
-        return LineWatch(self._signals, self._plan, self._is_private)
+        return LineWatch(self._signals, self._plan, self._is_private, joins_late=True)
 
     def _is_private(self, frame: int) -> bool:
         return self._plan.private.covers(self._local_time(self._wall_time.at_ms(frame)))

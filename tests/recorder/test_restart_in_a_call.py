@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from appliance.recorder.signals import Pcm
 from appliance.terms import RATE_HZ
@@ -11,12 +10,7 @@ from tests.recorder.desk import MakeDesk
 from tests.recorder.fake_vault import FakeVault
 from tests.recorder.test_line_consent import NUMBER, Noise, keys
 
-HOLE = pytest.mark.xfail(
-    reason="a call that was on the line before the recorder could hear it is no doubt yet", strict=True
-)
 
-
-@HOLE
 def test_a_call_that_may_have_been_refused_before_is_not_kept_for_a_key_pressed_later(
     make_desk: MakeDesk, vault: FakeVault, spoken: Pcm, noise: Noise
 ) -> None:
@@ -28,7 +22,6 @@ def test_a_call_that_may_have_been_refused_before_is_not_kept_for_a_key_pressed_
     assert desk.finished() == []
 
 
-@HOLE
 def test_a_call_whose_number_nobody_heard_may_be_one_that_is_never_recorded(
     make_desk: MakeDesk, vault: FakeVault, spoken: Pcm, noise: Noise
 ) -> None:
