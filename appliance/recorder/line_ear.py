@@ -13,8 +13,7 @@ from appliance.recorder.caller_id import CallerId, CallerIdListener
 from appliance.recorder.countries import Country
 from appliance.recorder.keys import Key, KeyListener
 from appliance.recorder.ringing import RingChange, RingListener
-from appliance.recorder.signals import Pcm
-from appliance.recorder.stirring import Span
+from appliance.recorder.signals import Pcm, Span
 from appliance.recorder.tones import ToneChange, ToneListener
 from appliance.terms import RATE_HZ
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from appliance.recorder.announcement import Announcement, read_announcement
 from appliance.recorder.consent import ConsentRules, consent_rules
 from appliance.recorder.countries import COUNTRIES, Country
-from appliance.recorder.line_state import LineRules, rules_from
+from appliance.recorder.line_facts import LineRules, rules_from
 from appliance.recorder.private_hours import PrivateHours
 from appliance.settings import LineSettings, RecorderSettings, StarCodes
 from appliance.terms import RATE_HZ

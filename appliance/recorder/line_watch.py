@@ -19,15 +19,12 @@ from appliance.recorder.consent import ConsentGate, Decision
 from appliance.recorder.hook_sense import HookDoubt
 from appliance.recorder.keys import Key
 from appliance.recorder.line_ear import EarHeard, LineEar, LineSound
-from appliance.recorder.line_noise import LineNoise
-from appliance.recorder.line_plan import LinePlan
-from appliance.recorder.line_state import (
+from appliance.recorder.line_facts import (
     CallBegins,
     CallEnds,
     Cue,
     CueKind,
     Happening,
-    LineState,
     Missed,
     NotAnswered,
     Observed,
@@ -35,13 +32,15 @@ from appliance.recorder.line_state import (
     Rings,
     Route,
     SpeechChanges,
-    State,
 )
+from appliance.recorder.line_noise import LineNoise
+from appliance.recorder.line_plan import LinePlan
+from appliance.recorder.line_state import LineState, State
 from appliance.recorder.party import Party, PartyFinder
 from appliance.recorder.ringing import RingChange
-from appliance.recorder.signals import Heard, Pcm, Signals
+from appliance.recorder.signals import Heard, Pcm, Signals, Span
 from appliance.recorder.star_codes import CodeReader, PlainKey, TypedOrder
-from appliance.recorder.stirring import Sound, Span
+from appliance.recorder.stirring import Sound
 from appliance.recorder.tones import ToneChange
 from appliance.recordings.container import EndReason
 from appliance.terms import RATE_HZ, NotKept, Order

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from appliance.recorder.caller_id import CallerId
 from appliance.recorder.keys import Key
-from appliance.recorder.line_state import Route
+from appliance.recorder.line_facts import Route
 from appliance.terms import RATE_HZ, Direction
 
 _FIRST_KEY_AFTER = 3 * RATE_HZ

@@ -19,8 +19,8 @@ from appliance.recorder.caller_id import CallerId
 from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.keys import Key
 from appliance.recorder.line_ear import LineSound
+from appliance.recorder.line_facts import CallBegins, Cue, SpeechChanges
 from appliance.recorder.line_plan import plan_of
-from appliance.recorder.line_state import CallBegins, Cue, SpeechChanges
 from appliance.recorder.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
 from appliance.recorder.party import Party
 from appliance.recorder.ringing import RingChange

@@ -25,6 +25,9 @@ from appliance.terms import RATE_HZ
 Pcm = npt.NDArray[np.int16]
 """Samples of one channel, shape (frames,), 8 kHz."""
 
+Span = tuple[int, int]
+"""First frame, and the frame after the last."""
+
 STEP_FRAMES = 160
 """20 ms: the step in which energy is measured."""
 

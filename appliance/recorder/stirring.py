@@ -12,10 +12,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from appliance.recorder.signals import Span
 from appliance.terms import RATE_HZ
-
-Span = tuple[int, int]
-"""First frame, and the frame after the last."""
 
 _ENOUGH_STEPS = 20
 """So many loud steps of 20 ms, of the last three seconds, are somebody who speaks: half a second of talk."""

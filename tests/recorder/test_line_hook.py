@@ -11,8 +11,8 @@ import pytest
 
 from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.countries import COUNTRIES
+from appliance.recorder.line_facts import CallBegins, SpeechChanges
 from appliance.recorder.line_plan import plan_of
-from appliance.recorder.line_state import CallBegins, SpeechChanges
 from appliance.recorder.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Unanswered
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import SILENT_OFF_HOOK, SPEAKS_ON_HOOK

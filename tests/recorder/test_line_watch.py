@@ -12,8 +12,9 @@ import pytest
 from appliance.recorder.announcement import Announcement, AnnouncementHeard
 from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.countries import COUNTRIES
+from appliance.recorder.line_facts import CallBegins, Route, SpeechChanges
 from appliance.recorder.line_plan import plan_of
-from appliance.recorder.line_state import CallBegins, Route, SpeechChanges, State
+from appliance.recorder.line_state import State
 from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordered, Unanswered
 from appliance.recorder.party import Party
 from appliance.recorder.signals import Pcm, Signals

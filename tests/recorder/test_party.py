@@ -6,7 +6,7 @@ import pytest
 
 from appliance.recorder.caller_id import CallerId
 from appliance.recorder.keys import Key
-from appliance.recorder.line_state import Route
+from appliance.recorder.line_facts import Route
 from appliance.recorder.party import NOBODY_KNOWN, Party, PartyFinder
 from appliance.terms import RATE_HZ, Direction
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from appliance.recorder.countries import COUNTRIES
+from appliance.recorder.line_facts import Cue, CueKind
 from appliance.recorder.line_plan import plan_of
-from appliance.recorder.line_state import Cue, CueKind
 from appliance.recorder.line_watch import LineWatch
 from appliance.recorder.replay import END_OF_FILE, HeardLine, replay
 from appliance.recorder.signals import Pcm, Signals
