@@ -40,7 +40,8 @@ day: $(DEVELOP_READY) ## a day of a signal that counts, on eight lines, HOURS at
 	@.venv/bin/python -m tests.bench.day --hours $(HOURS) --speed $(SPEED)
 
 soak: $(DEVELOP_READY) ## kill each daemon KILLS times during calls (long)
-	LINEKEEP_KILLS=$(KILLS) .venv/bin/python -m pytest tests/system/test_kill.py --timeout 7200
+	LINEKEEP_KILLS=$(KILLS) .venv/bin/python -m pytest tests/system/test_kill.py \
+	  tests/system/test_must_not_record.py --timeout 7200
 
 crash: $(DEVELOP_READY) ## cut the power RUNS times on a disk that loses what was not synced (long)
 	LINEKEEP_CRASH_RUNS=$(RUNS) .venv/bin/python -m pytest tests/crash/test_disk_crash.py -rP --timeout 7200

@@ -6,11 +6,13 @@ kept ends everything. Unclear means closed.
     at the answer     number never recorded, line private now        nothing is kept
                       number with a standing consent, line on duty   kept
                       else                                           waits, audio in memory only
-    while it waits    opt_in: key for yes; own side's code or button kept
+    while it waits    own side's code or button for a spoken yes     kept
+                      opt_in: key for yes                            kept
                       announced: heard to its end                    kept
                       key for no, time over, call over, audio lost   nothing is kept
-    at any time       number turns out to be listed, a fax machine   nothing is kept, and what is recorded is forgotten
-                      own side says forget
+    in its first minute   a fax machine                              nothing is kept, and what is recorded is forgotten
+    at any time       number turns out to be listed                  the same
+                      own side says forget                           the same
 
 Whoever presses the key for yes is not known on a two-wire line. What the key proves is that it was pressed.
 """
@@ -26,6 +28,8 @@ from appliance.recorder.star_codes import PlainKey
 from appliance.settings import ConsentMode, CountryCode, LineSettings
 from appliance.terms import RATE_HZ, ConsentBy, NotKept
 
+_FAX_WITHIN_FRAMES = 60 * RATE_HZ
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentRules:
@@ -36,6 +40,7 @@ class ConsentRules:
     no_key: str
     within: int
     never: NumberList
+    lists_never: bool
     always: NumberList
     keep_fax: bool
 
@@ -47,6 +52,7 @@ def consent_rules(line: LineSettings, country: CountryCode) -> ConsentRules:
         no_key=line.no_key,
         within=round(line.consent_within_s * RATE_HZ),
         never=NumberList(line.never_numbers, country),
+        lists_never=bool(line.never_numbers),
         always=NumberList(line.always_numbers, country),
         keep_fax=line.keep_fax,
     )
@@ -114,8 +120,17 @@ class ConsentGate:
             return self._refuse(at_frame, NotKept.NUMBER_LISTED)
         return None
 
+    def join_late(self, at_frame: int) -> Decision | None:
+        """The call may have been on the line before anybody listened: a no may be behind, and the number unheard.
+
+        What is recorded by duty goes on, unless there are numbers that must not be.
+        """
+        if self._rules.mode == "duty" and not self._rules.lists_never:
+            return None
+        return self._refuse(at_frame, NotKept.DOUBT)
+
     def hear_key(self, key: PlainKey) -> Decision | None:
-        if not self._asks_at(key.at_frame):
+        if self._rules.mode != "opt_in" or not self._is_in_time(key.at_frame):
             return None
         if key.digit == self._rules.no_key:
             return self._refuse(key.at_frame, NotKept.REFUSED)
@@ -129,13 +144,16 @@ class ConsentGate:
 
     def confirm(self, at_frame: int) -> Decision | None:
         """The own side says that the other one has agreed."""
-        return self._grant(at_frame, ConsentBy.AGENT) if self._asks_at(at_frame) else None
+        return self._grant(at_frame, ConsentBy.AGENT) if self._is_in_time(at_frame) else None
 
     def forget(self, at_frame: int) -> Decision | None:
         return self._refuse(at_frame, NotKept.FORGOTTEN)
 
     def hear_fax(self, at_frame: int) -> Decision | None:
-        return None if self._rules.keep_fax else self._refuse(at_frame, NotKept.FAX)
+        """Machines show themselves soon. Later a whistle must not be able to destroy what is kept."""
+        if self._rules.keep_fax or (self.is_open and at_frame > self._answered_frame + _FAX_WITHIN_FRAMES):
+            return None
+        return self._refuse(at_frame, NotKept.FAX)
 
     def lose(self, at_frame: int) -> Decision | None:
         """Frames are missing: a refusal may have been among them."""
@@ -154,9 +172,9 @@ class ConsentGate:
         announced = self._rules.mode == "announced"
         return self._refuse(at_frame, NotKept.HALF_HEARD if announced else NotKept.REFUSED)
 
-    def _asks_at(self, frame: int) -> bool:
-        """Whether somebody could say yes or no then."""
-        return self.waits and self._rules.mode == "opt_in" and self._answered_frame <= frame <= self._until_frame
+    def _is_in_time(self, frame: int) -> bool:
+        """Whether the call waits, and waited then."""
+        return self.waits and self._answered_frame <= frame <= self._until_frame
 
     def _grant(self, at_frame: int, by: ConsentBy) -> Granted | None:
         if not self.waits:

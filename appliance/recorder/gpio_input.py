@@ -38,6 +38,7 @@ class GpioInput:
 
     Args:
         new_sense: what its edges mean, made anew at each opening from whether it is active then.
+        what: is sensed by it, for people.
         now_ns: the monotonic clock, which is that of the kernel's edges.
     """
 
@@ -46,10 +47,12 @@ class GpioInput:
         settings: GpioSettings,
         new_sense: Callable[[bool], HookDebouncer | RingDebouncer],
         *,
+        what: str = "hook",
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._settings = settings
         self._new_sense = new_sense
+        self._what = what
         self._now_ns = now_ns
         self._request: gpiod.LineRequest | None = None
         self._sense = new_sense(False)
@@ -72,17 +75,21 @@ class GpioInput:
             self.active_at_opening = self._is_active(self._request)
         except (OSError, ValueError) as error:
             self.close()
-            raise _trouble(self._settings, error) from error
+            raise _trouble(self._settings, self._what, error) from error
         self._seen = 0
         self._sense = self._new_sense(self.active_at_opening)
 
     def read(self, timeout_s: float) -> list[HookEvent]:
-        """Wait for what happens next; nothing may have. Raises GpioMissing; then close, and open again."""
+        """Wait for what happens next, but no longer than this.
+
+        Raises:
+            GpioMissing: then close, and open again.
+        """
         if self._request is None:
             return []
         try:
             events = []
-            if self._request.wait_edge_events(_LOOK_S if self._sense.waits else timeout_s):
+            if self._request.wait_edge_events(min(_LOOK_S, timeout_s) if self._sense.waits else timeout_s):
                 events = self._request.read_edge_events()
             told = []
             for event in events:
@@ -93,7 +100,7 @@ class GpioInput:
             if not events:
                 told += self._sense.until(self._now_ns() - _LATE_NS)
         except OSError as error:
-            raise _trouble(self._settings, error) from error
+            raise _trouble(self._settings, self._what, error) from error
         return told
 
     def close(self) -> None:
@@ -117,22 +124,22 @@ def hook_input(settings: GpioSettings) -> GpioInput:
 
 def ring_input(settings: GpioSettings) -> GpioInput:
     """The ringing voltage: active is each half-wave."""
-    return GpioInput(settings, lambda _active: RingDebouncer())
+    return GpioInput(settings, lambda _active: RingDebouncer(), what="ringing voltage")
 
 
-def _trouble(settings: GpioSettings, error: OSError | ValueError) -> GpioMissing:
+def _trouble(settings: GpioSettings, sensed: str, error: OSError | ValueError) -> GpioMissing:
     what = f"line {settings.line} of {settings.chip}"
     if not Path(settings.chip).exists():
         return GpioMissing(
-            f"There is no GPIO chip {settings.chip}, so the hook is not sensed. Calls are recorded by what is heard; "
-            "correct 'chip' in the settings ('gpiodetect' lists them)."
+            f"There is no GPIO chip {settings.chip}, so the {sensed} is not sensed. "
+            "Calls are recorded by what is heard; correct 'chip' in the settings ('gpiodetect' lists them)."
         )
     if isinstance(error, OSError) and error.errno == errno.EBUSY:
         return GpioMissing(
-            f"Another program uses GPIO {what}, so the hook is not sensed. Calls are recorded by what is heard; "
+            f"Another program uses GPIO {what}, so the {sensed} is not sensed. Calls are recorded by what is heard; "
             "end that program, or correct the settings ('gpioinfo' shows who it is)."
         )
     return GpioMissing(
-        f"GPIO {what} cannot be read ({error}), so the hook is not sensed. Calls are recorded by what is heard; "
+        f"GPIO {what} cannot be read ({error}), so the {sensed} is not sensed. Calls are recorded by what is heard; "
         "correct the settings, and check the rights of this user (group 'gpio')."
     )

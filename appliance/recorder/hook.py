@@ -9,7 +9,7 @@ rules lie within), or a pulse of a rotary dial, whose breaks last about 60 ms: o
 hung up. A call that ends is so known 0.8 s later, and dated right.
 
 Ring: an opto-coupler passes each half-wave of the ringing voltage (16 Hz to 68 Hz), so that there is no level to wait
-for. Three pulses in a row are a ring; a spark is one. It ends with the last pulse.
+for. Three pulses in a row are a ring; a spark is one, and so is a contact that bounces. It ends with the last pulse.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _MS = 1_000_000
 
 FLASH_NS = (80 * _MS, 800 * _MS)
 _PULSES = 3
+_PULSE_NS = 6 * _MS
+"""Sooner no other half-wave follows, at 68 Hz."""
 _PULSES_APART_NS = 80 * _MS
 _RING_OVER_NS = 150 * _MS
 
@@ -113,7 +115,7 @@ class RingDebouncer:
     def edge(self, at_ns: int, active: bool) -> list[HookEvent]:
         """The opto-coupler changed."""
         told = self.until(at_ns)
-        if not active:
+        if not active or (self._pulses and at_ns - self._last_ns < _PULSE_NS):
             return told
         if self._pulses and at_ns - self._last_ns > _PULSES_APART_NS and not self._on:
             self._pulses = 0

@@ -144,6 +144,11 @@ class LineHealth:
             self._look_at_seconds(samples)
         return self._gravest
 
+    def forget_audio(self) -> None:
+        """The device is closed: nothing that was said stays here."""
+        self._second.fill(0)
+        self._filled = 0
+
     def _look_at_seconds(self, samples: Pcm) -> None:
         """Fill this second, look at it, and go on with what is left; a long block is several seconds."""
         while samples.size >= (missing := RATE_HZ - self._filled):

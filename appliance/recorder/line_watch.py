@@ -7,7 +7,7 @@ audio is left to others.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -16,6 +16,7 @@ import numpy as np
 from appliance.recorder.announcement import AnnouncementHeard, AnnouncementListener
 from appliance.recorder.caller_id import CallerId
 from appliance.recorder.consent import ConsentGate, Decision
+from appliance.recorder.hook_sense import HookDoubt
 from appliance.recorder.keys import Key
 from appliance.recorder.line_ear import EarHeard, LineEar, LineSound
 from appliance.recorder.line_noise import LineNoise
@@ -92,7 +93,15 @@ class Unanswered:
     party: Party
 
 
-Event = CallBegins | SpeechChanges | AnnouncementHeard | Decision | Ordered | KeptCallEnds | Unanswered
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookMoves:
+    """What the hook input says; off: somebody has picked up."""
+
+    at_frame: int
+    off: bool
+
+
+Event = HookMoves | CallBegins | SpeechChanges | AnnouncementHeard | Decision | Ordered | KeptCallEnds | Unanswered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +125,12 @@ class LineWatch:
     Args:
         signals: the line's ear for speech, which outlasts the device.
         is_private: whether the line is private at the time of this frame.
+        joins_late: a call may be on the line already; a file begins where it begins.
     """
 
-    def __init__(self, signals: Signals, plan: LinePlan, is_private: Callable[[int], bool]) -> None:
+    def __init__(
+        self, signals: Signals, plan: LinePlan, is_private: Callable[[int], bool], *, joins_late: bool = False
+    ) -> None:
         self._signals = signals
         self._plan = plan
         self._is_private = is_private
@@ -140,6 +152,9 @@ class LineWatch:
         self._listener: AnnouncementListener | None = None
         self._listener_frame = 0
         self._known = Party()
+        self._joins_late = self._joined_late = joins_late
+        """Nobody has heard yet that the line was free."""
+        self._quiet_frames = 0
         self._explained_frame = -_EXPLAINED_FRAMES - 1
         self.end_frame = 0
 
@@ -171,8 +186,17 @@ class LineWatch:
         """Up to where audio surely belongs to the running call."""
         return self._state.certain_until(end_frame)
 
-    def hear(self, first_frame: int, samples: Pcm) -> Watched:
-        """Take in the next block; after a hole `lose` comes before it."""
+    @property
+    def hook_doubt(self) -> HookDoubt | None:
+        """In which way the hook and what is heard contradict each other now."""
+        return self._state.hook.doubt
+
+    def hear(self, first_frame: int, samples: Pcm, sensed: Sequence[Cue] = ()) -> Watched:
+        """Take in the next block; after a hole `lose` comes before it.
+
+        Args:
+            sensed: what the wires of the line have told until its end, if it has any: hook, ringing voltage.
+        """
         self.end_frame = first_frame + samples.size
         heard = self._signals.hear(samples)
         ear = self._ear.hear(samples, seeks=heard.loud is not None and self._may_be_no_speech(first_frame))
@@ -180,8 +204,10 @@ class LineWatch:
             if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
                 self._resumed_frame = first_frame
             self._spoken.append(self.end_frame)
-        seen = self._observed(first_frame, samples.size, heard, ear)
-        events = list(self._follow(self._state.observe(seen)))
+        self._look_whether_free(samples.size, speaks=heard.speech)
+        seen = self._observed(first_frame, samples.size, heard, ear, sensed)
+        events: list[Event] = [_hook_moves(cue) for cue in sensed if cue.kind in _HOOK_MOVES]
+        events += self._follow(self._state.observe(seen))
         for sound in ear.sounds:
             if isinstance(sound, CallerId):
                 self._finder.hear_caller(sound)
@@ -209,6 +235,8 @@ class LineWatch:
     def lose(self, first_frame: int, frames: int) -> list[Event]:
         """Nobody has the audio of these frames."""
         self.end_frame = first_frame + frames
+        if frames > self._plan.rules.longest_gap:
+            self._joined_late, self._quiet_frames = self._joins_late, 0
         self._ear = LineEar(self._plan.country, from_frame=self.end_frame)
         self._doubted, self._listener = None, None
         self._ring = (-_STILL_RINGS, -_STILL_RINGS)
@@ -223,6 +251,12 @@ class LineWatch:
 
     # what is heard
 
+    def _look_whether_free(self, frames: int, *, speaks: bool) -> None:
+        """After so long a silence no call goes on that nobody heard begin; nor where it rings, or is dialled."""
+        self._quiet_frames = 0 if speaks else self._quiet_frames + frames
+        if self._quiet_frames >= self._plan.rules.hold_over or self._state.state in (State.RINGING, State.DIALLING):
+            self._joined_late = False
+
     def _may_be_no_speech(self, first_frame: int) -> bool:
         """In a call only what breaks a silence is doubted: it may have been put down, and it rings again."""
         if not self._state.in_call or self._explained_frame >= first_frame:
@@ -230,7 +264,7 @@ class LineWatch:
         spoken = self._spoken[-1] if self._spoken else -_STILL_RINGS
         return first_frame - spoken > _SILENT or first_frame - self._resumed_frame < _SILENT
 
-    def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard) -> Observed:
+    def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard, sensed: Iterable[Cue]) -> Observed:
         self._explained_frame = max([self._explained_frame, *(end for _first, end in ear.explained)])
         explained = first_frame - self._explained_frame <= _EXPLAINED_FRAMES
         return Observed(
@@ -239,11 +273,33 @@ class LineWatch:
             # A tone of the exchange begins no call; in one it may be what keeps it alive until somebody answers.
             speech=heard.speech and (self._state.in_call or not explained),
             sound=_sound(first_frame, heard),
-            cues=tuple(self._cues(ear)),
+            cues=(*self._sensed(sensed), *self._cues(ear)),
             explained=ear.explained,
             tonal=ear.tonal[1] == first_frame + frames,
             alive=self._noise.says_alive(heard, idle=self._state.state is State.IDLE),
         )
+
+    def _sensed(self, cues: Iterable[Cue]) -> Iterator[Cue]:
+        """On a line that is taken only a whole burst of ringing voltage is believed: a hook that moves makes sparks."""
+        for cue in cues:
+            if cue.kind is CueKind.RING:
+                self._ring = cue.at_frame, _STILL_RINGS
+                if not self._is_taken(cue.at_frame):
+                    yield cue
+            elif cue.kind is CueKind.RING_ENDS:
+                began = self._ring[0]
+                self._ring = began, cue.at_frame
+                whole = self._is_whole(cue.at_frame - began)
+                if whole and self._is_taken(began):
+                    yield replace(cue, kind=CueKind.RING, at_frame=began)
+                yield cue if whole else replace(cue, kind=CueKind.RING_CUT)
+            else:
+                yield cue
+
+    def _is_taken(self, ring_frame: int) -> bool:
+        """Somebody has picked up before this ring."""
+        taken = self._state.state in (State.DIALLING, State.IN_CALL)
+        return taken and not self._state.rang_before_lift(ring_frame)
 
     def _cues(self, ear: EarHeard) -> Iterator[Cue]:
         for sound in ear.sounds:
@@ -271,18 +327,22 @@ class LineWatch:
 
     def _ring_cues(self, ring: RingChange) -> Iterator[Cue]:
         """On a line that is taken only whole bursts are believed, and not one alone, unless it has long been silent."""
-        taken = self._state.state in (State.DIALLING, State.IN_CALL)
         if ring.on:
             self._ring = ring.at_frame, _STILL_RINGS
-            if not taken:
+            if not self._is_taken(ring.at_frame):
                 yield Cue(kind=CueKind.RING, at_frame=ring.at_frame)
             return
+        taken = self._state.state in (State.DIALLING, State.IN_CALL)
         began = self._ring[0]
         self._ring = began, ring.at_frame
         whole = self._is_whole(ring.at_frame - began)
         if not taken:
             yield Cue(kind=CueKind.RING_ENDS if whole else CueKind.RING_CUT, at_frame=ring.at_frame)
-        elif whole and not any(began + _RINGS_FOR_CERTAIN < spoken < ring.at_frame for spoken in self._spoken):
+        elif (
+            whole
+            and not self._state.hook.is_off
+            and not any(began + _RINGS_FOR_CERTAIN < spoken < ring.at_frame for spoken in self._spoken)
+        ):
             before, self._doubted = self._doubted, (began, ring.at_frame)
             silent = self._state.in_call and not any(began - _LONG_SILENT < spoken <= began for spoken in self._spoken)
             if silent or (before is not None and self._is_pause(began - before[1])):
@@ -364,6 +424,8 @@ class LineWatch:
         self._known = self.party
         private = self._is_private(begins.at_frame)
         yield from _only(self._gate.answer(begins.answered_frame, self._known, private=private))
+        if self._joined_late and begins.route is Route.UNKNOWN:
+            yield from _only(self._gate.join_late(begins.answered_frame))
         if self._fax_frame is not None:
             yield from _only(self._gate.hear_fax(begins.answered_frame))
         for key in self._keys:
@@ -463,6 +525,13 @@ _TONE_CUES = {
     ("busy", False): CueKind.TONE_ENDS,
     ("congestion", False): CueKind.TONE_ENDS,
 }
+
+
+_HOOK_MOVES = {CueKind.OFF_HOOK: True, CueKind.FOUND_OFF_HOOK: True, CueKind.ON_HOOK: False}
+
+
+def _hook_moves(cue: Cue) -> HookMoves:
+    return HookMoves(at_frame=cue.at_frame, off=_HOOK_MOVES[cue.kind])
 
 
 def _sound(first_frame: int, heard: Heard) -> Sound:

@@ -24,11 +24,13 @@ from appliance.recorder.announcement import AnnouncementHeard
 from appliance.recorder.call import MOST_GAPS, Call, CallStart
 from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.disk_room import DiskRoom
+from appliance.recorder.hook_sense import HookDoubt
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_health import LineHealth
 from appliance.recorder.line_plan import LinePlan
 from appliance.recorder.line_state import CallBegins, SpeechChanges, State
-from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordered, Unanswered
+from appliance.recorder.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
+from appliance.recorder.line_wires import LineWires
 from appliance.recorder.party import NOBODY_KNOWN, Party
 from appliance.recorder.pre_roll import PreRoll
 from appliance.recorder.signals import Pcm, Signals
@@ -47,10 +49,22 @@ NO_GROUND = (
     "This line is not recorded, because the settings give no ground for it. "
     "Write down why it may be recorded, as 'ground' of this line."
 )
+NEVER = "This line is not recorded: its settings say that it never is."
 NO_ROOM = (
     "The disk is full up to its reserve, so nothing is recorded. What was recorded is safe; "
     "recording goes on by itself when calls have been erased or their time has come."
 )
+SPEAKS_ON_HOOK = (
+    "Somebody speaks on this line, but its hook input says that the handset is down, so nothing of it is recorded. "
+    "Correct the wire of the hook, or 'active_low'; without 'hook' in the settings calls are known by what is heard."
+)
+SILENT_OFF_HOOK = (
+    "The hook input says that the handset has been lifted for a minute, but nothing at all is heard. "
+    "Look whether the handset lies on its hook; if it does, correct the wire of the hook or 'active_low', "
+    "and if it does not, the wire of the sound."
+)
+_DOUBTS = {None: "", HookDoubt.SPEAKS_ON_HOOK: SPEAKS_ON_HOOK, HookDoubt.SILENT_OFF_HOOK: SILENT_OFF_HOOK}
+
 NO_KEY_YET = "A call waits for its key from the vault. It is recorded as soon as the key comes."
 
 
@@ -75,6 +89,7 @@ class LineWorker:
         local_time: of a moment, in milliseconds since 1970 UTC, where the line is.
         folder: where growing recordings lie.
         software: what the opening record names as the writer.
+        wires: what senses its hook and its ringing voltage.
     """
 
     def __init__(
@@ -90,6 +105,7 @@ class LineWorker:
         board: LineBoard,
         software: str,
         log: structlog.stdlib.BoundLogger,
+        wires: LineWires | None = None,
     ) -> None:
         self._settings = line
         self._line = line.line
@@ -103,6 +119,7 @@ class LineWorker:
         self._board = board
         self._software = software
         self._log = log
+        self._wires = wires or LineWires()
         self._wall_time = WallTime(0)
         self._watch = self._new_watch()
         self._health = LineHealth()
@@ -125,7 +142,7 @@ class LineWorker:
         self._disk_trouble = ""
         self._disk_again_frame = 0
         self._trouble = ""
-        self._show_trouble("" if self._ground else NO_GROUND)
+        self._show_trouble("" if self._ground else self._obstacle())
 
     # what the device brings
 
@@ -141,7 +158,8 @@ class LineWorker:
             self._board.show_level(self._line, self._signals.hear(samples).level_dbfs)
             return
         self._pre_roll.add(first_frame, samples)
-        watched = self._watch.hear(first_frame, samples)
+        sensed = self._wires.read(first_frame + samples.size)
+        watched = self._watch.hear(first_frame, samples, sensed)
         self._board.show_level(self._line, watched.heard.level_dbfs)
         self._follow(watched.events)
         for order in self._link.take_orders(self._line, self._started_at_ms):
@@ -152,7 +170,8 @@ class LineWorker:
         self._tell_party()
         self._show_state()
         ailment = self._health.hear(samples, watched.heard, exchange_sounds=watched.exchange_sounds)
-        self._show_trouble(self._obstacle() or ailment)
+        doubt = _DOUBTS[self._watch.hook_doubt]
+        self._show_trouble(self._obstacle() or doubt or ailment or self._wires.trouble)
 
     def lose(self, first_frame: int, frames: int, why: str) -> None:
         """Nobody has the audio of these frames."""
@@ -180,13 +199,15 @@ class LineWorker:
 
     def _hear_no_more(self, trouble: str) -> None:
         self._watch = self._new_watch()
+        self._health.forget_audio()
+        self._wires.close()
         self._pre_roll.forget(0)
         self._show_state()
         self._board.show_no_level(self._line)
         self._show_trouble(trouble or self._obstacle())
 
     def _new_watch(self) -> LineWatch:
-        return LineWatch(self._signals, self._plan, self._is_private)
+        return LineWatch(self._signals, self._plan, self._is_private, joins_late=True)
 
     def _is_private(self, frame: int) -> bool:
         return self._plan.private.covers(self._local_time(self._wall_time.at_ms(frame)))
@@ -211,7 +232,7 @@ class LineWorker:
                 case Unanswered():
                     self._tell_unrecorded(event.since_frame, event.at_frame, event.party, event.why)
                     self._pre_roll.forget_until(event.at_frame)
-                case SpeechChanges() | AnnouncementHeard():
+                case HookMoves() | SpeechChanges() | AnnouncementHeard():
                     pass
                 case _:
                     assert_never(event)
@@ -415,7 +436,7 @@ class LineWorker:
     def _obstacle(self) -> str:
         """Why this line cannot be recorded now, as a sentence; empty if it can."""
         if not self._ground:
-            return NO_GROUND
+            return NEVER if self._settings.consent == "never" else NO_GROUND
         if self._room.is_low():
             return NO_ROOM
         if self._call is not None:

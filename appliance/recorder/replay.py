@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -20,8 +20,8 @@ from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.keys import Key
 from appliance.recorder.line_ear import LineSound
 from appliance.recorder.line_plan import plan_of
-from appliance.recorder.line_state import CallBegins, SpeechChanges
-from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordered, Unanswered
+from appliance.recorder.line_state import CallBegins, Cue, SpeechChanges
+from appliance.recorder.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
 from appliance.recorder.party import Party
 from appliance.recorder.ringing import RingChange
 from appliance.recorder.signals import Pcm, Signals
@@ -49,7 +49,7 @@ def replay(path: Path, settings: RecorderSettings) -> Iterator[Told]:
         SettingsTrouble: the file, or an announcement of the settings, cannot be read, or is no sound.
     """
     sound = read_sound_file(path)
-    lines = [_Line(f"line{channel + 1}", _watch(channel, settings)) for channel in range(sound.shape[1])]
+    lines = [HeardLine(f"line{channel + 1}", _watch(channel, settings)) for channel in range(sound.shape[1])]
     order = _Order()
     for first_frame in range(0, len(sound), BLOCK_FRAMES):
         block = sound[first_frame : first_frame + BLOCK_FRAMES]
@@ -70,8 +70,8 @@ def _watch(channel: int, settings: RecorderSettings) -> LineWatch:
     return LineWatch(Signals(settings.speech_above_floor_db), plan_of(line, settings), lambda _frame: False)
 
 
-class _Line:
-    """One channel."""
+class HeardLine:
+    """One channel, or one line with wires."""
 
     def __init__(self, name: str, watch: LineWatch) -> None:
         self._name = name
@@ -84,8 +84,8 @@ class _Line:
         since = self._watch.since_frame
         return math.inf if since is None else _seconds(since)
 
-    def hear(self, first_frame: int, samples: Pcm) -> Iterator[Told]:
-        watched = self._watch.hear(first_frame, samples)
+    def hear(self, first_frame: int, samples: Pcm, sensed: Sequence[Cue] = ()) -> Iterator[Told]:
+        watched = self._watch.hear(first_frame, samples, sensed)
         yield from (told for sound in watched.sounds if (told := self._heard(sound)))
         for event in watched.events:
             yield from self._told(event)
@@ -136,6 +136,8 @@ class _Line:
                 yield told | {"what": "announcement", "name": self._watch.announcement, "heard": round(event.share, 2)}
             case Ordered():
                 yield told | {"what": "order", "order": event.order.value}
+            case HookMoves():
+                yield told | {"what": "hook", "state": _state(on=not event.off)}
             case SpeechChanges():
                 yield told | {"what": "speech", "state": _state(on=event.on)}
             case _:

@@ -23,7 +23,7 @@ _CRACKLE_STEPS = 6
 _ENOUGH_WITHIN_FRAMES = 3 * RATE_HZ
 _WORD_STEPS = 3
 _LONE_WORD_FRAMES = 8 * RATE_HZ
-"""So long before somebody is heard to speak a lone word, or within three seconds a click of the hook, was theirs."""
+"""So long before somebody is heard to speak a lone word was theirs, and within three seconds before it a click."""
 _SWING_DB = 9.0
 """White and pink noise swing by 3 dB to 5 dB from one 20 ms to another, voices in noise 10 dB below them by 10 dB."""
 _AROUND_BLOCKS = 4
@@ -89,12 +89,10 @@ class Stirring:
     @property
     def first_word_frame(self) -> int:
         """Where somebody, who is there, can first be heard."""
-        recent = {id(block) for block in self._recent()}
-        return next(
-            block.sound.first_frame
-            for block in self._blocks
-            if block.swings and (block.steps >= _WORD_STEPS or (block.steps and id(block) in recent))
-        )
+        voiced = [block for block in self._blocks if block.swings and block.steps]
+        word = next((block for block in voiced if block.steps >= _WORD_STEPS), voiced[-1])
+        since = word.sound.first_frame - _ENOUGH_WITHIN_FRAMES
+        return next(block.sound.first_frame for block in voiced if block.block_end_frame > since)
 
     def add(self, sound: Sound, end_frame: int, explained: Iterable[Span]) -> None:
         """Take in the next block, and what is known of the last ones by now."""

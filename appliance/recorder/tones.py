@@ -11,7 +11,7 @@ a quarter of its energy there, so bursts keep their length. What is steady for t
 same again after the right quiet pause, is compared with the cadences of the country (ITU-T E.180
 supplement 2), each length within 15 %.
 
-Fax: CNG, 1100 Hz within 38 Hz, 0.5 s every 3 s, and CED, 2100 Hz within 15 Hz for 2.6 s and more
+Fax: CNG, 1100 Hz within 38 Hz, 0.5 s every 3 s, and CED, 2100 Hz within 15 Hz for 2.6 s and more, told after 1 s
 (ITU-T T.30); modems answer on 2100 Hz too (ITU-T V.25), some with a reversed phase every 450 ms.
 """
 

@@ -34,7 +34,15 @@ class WallTime:
 
     def at_ms(self, frame: int) -> int:
         """UTC when this frame was heard, milliseconds since 1970."""
-        return max(min(self._least_ms, self._least_before_ms) + _ms(frame), 0)
+        return max(self._zero_ms + _ms(frame), 0)
+
+    def frame_at(self, ms: int) -> int:
+        """Which frame was heard then; 0 if it was before the first."""
+        return max((ms - self._zero_ms) * RATE_HZ // 1000, 0)
+
+    @property
+    def _zero_ms(self) -> int:
+        return min(self._least_ms, self._least_before_ms)
 
 
 def _ms(frames: int) -> int:

@@ -15,6 +15,7 @@ from appliance.clock import Clock
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_plan import plan_of
+from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import LineWorker
 from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.vault_link import VaultLink
@@ -93,6 +94,7 @@ def make_desk(
         *,
         folder_exists: bool = True,
         consent: ConsentMode = "duty",
+        wires: LineWires | None = None,
         **line: Any,
     ) -> Desk:
         folder = RecordingsFolder(tmp_path / "recordings")
@@ -114,6 +116,7 @@ def make_desk(
             board=board,
             software="linekeep test",
             log=heard_log.logger,
+            wires=wires,
         )
         worker.open(WallTime(OPENED_MS))
         return Desk(worker=worker, folder=folder, board=board, vault=vault, link=link)

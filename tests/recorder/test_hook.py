@@ -107,17 +107,23 @@ def test_sparks_are_no_ring() -> None:
     assert follow(edges, 4000, RingDebouncer()) == []
 
 
+def test_a_contact_that_bounces_makes_no_ring() -> None:
+    assert follow(bounced(1000, True) + bounced(9000, False), 12_000, RingDebouncer()) == []
+
+
 class RecordedLine:
     """A requested GPIO line that plays recorded edges: (number, milliseconds, rising)."""
 
     def __init__(self, edges: list[tuple[int, float, bool]]) -> None:
         self._edges = edges
+        self.waited_s: list[float] = []
         self.released = False
 
     def get_value(self, _line: int) -> gpiod.line.Value:
         return gpiod.line.Value.INACTIVE
 
-    def wait_edge_events(self, _timeout: float) -> bool:
+    def wait_edge_events(self, timeout_s: float) -> bool:
+        self.waited_s.append(timeout_s)
         return bool(self._edges)
 
     def read_edge_events(self) -> list[gpiod.EdgeEvent]:
@@ -152,6 +158,17 @@ def test_recorded_edges_come_through_as_changes(monkeypatch: pytest.MonkeyPatch)
     assert hook.read(1) + hook.read(1) == [lifted(1000), hung_up(9000)]
     hook.close()
     assert line.released
+
+
+def test_who_does_not_want_to_wait_never_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = RecordedLine([(1, 1000, True)])
+    monkeypatch.setattr(gpiod, "request_lines", lambda _chip, **_options: line)
+    hook = gpio_input.GpioInput(
+        GpioSettings(line=17), lambda active: HookDebouncer(off_hook=active), now_ns=lambda: 1010 * MS
+    )
+    hook.open()
+    assert hook.read(0) + hook.read(0) == []
+    assert line.waited_s == [0, 0]
 
 
 def test_edges_that_the_kernel_dropped_leave_no_wrong_state(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from appliance.recorder.countries import COUNTRIES
-from appliance.recorder.replay import END_OF_FILE, replay
-from appliance.recorder.signals import Pcm
+from appliance.recorder.line_plan import plan_of
+from appliance.recorder.line_state import Cue, CueKind
+from appliance.recorder.line_watch import LineWatch
+from appliance.recorder.replay import END_OF_FILE, HeardLine, replay
+from appliance.recorder.signals import Pcm, Signals
 from appliance.settings import LineSettings, RecorderSettings
 from appliance.sound_file import write_wav
-from appliance.terms import RATE_HZ, SettingsTrouble
+from appliance.terms import BLOCK_FRAMES, RATE_HZ, SettingsTrouble
 from tests.simulators import conversation
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
 from tests.simulators.line_tones import as_pcm, silence, sines, tone, white
@@ -167,6 +170,14 @@ def test_what_exchange_and_people_send_is_told_in_the_order_of_time(tmp_path: Pa
     assert off["t"] - on["t"] == pytest.approx(4, abs=0.6)
     times = [happening["t"] for happening in happenings]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize(("kind", "state"), [(CueKind.OFF_HOOK, "off"), (CueKind.ON_HOOK, "on")])
+def test_there_is_a_word_for_a_hook_that_moves_though_no_file_has_one(kind: CueKind, state: str) -> None:
+    plan = plan_of(LineSettings(name="line", alsa="file"), SETTINGS)
+    line = HeardLine("line1", LineWatch(Signals(12), plan, lambda _frame: False))
+    told = list(line.hear(0, np.zeros(BLOCK_FRAMES, np.int16), [Cue(kind=kind, at_frame=400, sensed=True)]))
+    assert told == [{"t": 0.05, "what": "hook", "line": "line1", "state": state}]
 
 
 def test_a_caller_whose_message_ends_with_the_file_is_told(tmp_path: Path) -> None:
