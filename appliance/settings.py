@@ -65,7 +65,7 @@ class VaultSettings(_Section, frozen=True):
 
 CountryCode = Literal["de", "at", "ch", "fr", "nl", "uk", "us"]
 COUNTRY_CODES: tuple[CountryCode, ...] = get_args(CountryCode)
-"""Those whose exchanges the recorder knows (recorder/countries.py)."""
+"""Those whose exchanges the recorder knows (recorder/ear/countries.py)."""
 
 
 class _Place(_Section, frozen=True):
@@ -110,7 +110,7 @@ _NumberPattern = Annotated[str, Meta(pattern=r"\A(withheld|\+?[0-9?]{1,32}\*?|\*
 
 
 class StarCodes(_Section, frozen=True):
-    """What the own side types on the telephone; empty: there is no such code. See `appliance/recorder/star_codes.py`.
+    """What the own side types on the telephone; empty: no such code. See `recorder/line/star_codes.py`.
 
     confirm: the spoken yes was heard.
     pause, resume: what is said between them is not recorded.

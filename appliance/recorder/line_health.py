@@ -34,7 +34,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from appliance.recorder.signals import Heard, Pcm
+from appliance.recorder.ear.signals import Heard, Pcm
 from appliance.terms import RATE_HZ
 
 BEST_SPEECH_DBFS = -24.0

@@ -20,21 +20,21 @@ from typing import assert_never
 import structlog
 
 from appliance.boundary.verbs import IssuedCall
-from appliance.recorder.announcement import AnnouncementHeard
 from appliance.recorder.call import MOST_GAPS, Call, CallStart
-from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.disk_room import DiskRoom
-from appliance.recorder.hook_sense import HookDoubt
+from appliance.recorder.ear.announcement import AnnouncementHeard
+from appliance.recorder.ear.signals import Pcm, Signals, Span
+from appliance.recorder.line.consent import Granted, Refused
+from appliance.recorder.line.hook_sense import HookDoubt
+from appliance.recorder.line.line_facts import CallBegins, SpeechChanges
+from appliance.recorder.line.line_plan import LinePlan
+from appliance.recorder.line.line_state import State
+from appliance.recorder.line.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
+from appliance.recorder.line.party import NOBODY_KNOWN, Party
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_facts import CallBegins, SpeechChanges
 from appliance.recorder.line_health import LineHealth
-from appliance.recorder.line_plan import LinePlan
-from appliance.recorder.line_state import State
-from appliance.recorder.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
 from appliance.recorder.line_wires import LineWires
-from appliance.recorder.party import NOBODY_KNOWN, Party
 from appliance.recorder.pre_roll import PreRoll
-from appliance.recorder.signals import Pcm, Signals, Span
 from appliance.recorder.vault_link import UnrecordedCall, VaultLink
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import PAUSED, Consent, EndReason

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from appliance.recorder.announcement import Announcement, AnnouncementHeard, AnnouncementListener
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.announcement import Announcement, AnnouncementHeard, AnnouncementListener
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators import announcements, telephony, voices
 from tests.simulators.key_tones import Sound, babble, hum, sampled, scaled, white

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.recorder.announcement import AnnouncementHeard
-from appliance.recorder.consent import ConsentGate, Decision, Granted, Refused, consent_rules
-from appliance.recorder.party import NOBODY_KNOWN, Party
-from appliance.recorder.star_codes import PlainKey
+from appliance.recorder.ear.announcement import AnnouncementHeard
+from appliance.recorder.line.consent import ConsentGate, Decision, Granted, Refused, consent_rules
+from appliance.recorder.line.party import NOBODY_KNOWN, Party
+from appliance.recorder.line.star_codes import PlainKey
 from appliance.settings import LineSettings
 from appliance.terms import RATE_HZ, ConsentBy, Direction, NotKept
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.recordings.container import EndReason
 from appliance.terms import RATE_HZ
 from tests.simulators.counted_day import Checker, Day, Plan, live

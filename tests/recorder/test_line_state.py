@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.recorder.hook_sense import HookDoubt
-from appliance.recorder.line_facts import (
+from appliance.recorder.line.hook_sense import HookDoubt
+from appliance.recorder.line.line_facts import (
     CallBegins,
     CallEnds,
     Cue,
@@ -26,8 +26,8 @@ from appliance.recorder.line_facts import (
     SpeechChanges,
     rules_from,
 )
-from appliance.recorder.line_state import TAIL_FRAMES, LineState, State
-from appliance.recorder.stirring import STILL, Sound
+from appliance.recorder.line.line_state import TAIL_FRAMES, LineState, State
+from appliance.recorder.line.stirring import STILL, Sound
 from appliance.recordings.container import EndReason
 from appliance.settings import RecorderSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ

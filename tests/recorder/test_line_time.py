@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from appliance.recorder.line_time import Block, LineTime, Lost, WhyLost
+from appliance.recorder.device.line_time import Block, LineTime, Lost, WhyLost
 
 DRIFT = 1.0002
 """The card's seconds are 0.02 % shorter than the clock's: 17 s a day, twice what the worst crystal does."""

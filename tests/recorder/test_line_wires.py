@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.recorder.line_facts import Cue, CueKind
+from appliance.recorder.line.line_facts import Cue, CueKind
 from appliance.recorder.line_wires import LineWires
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.wires import BLOCK_NS, BOOTED_NS, BlockClock, PlayedWire, bounced, flash, ring_wire, ringing

@@ -11,7 +11,7 @@ import tempfile
 import numpy as np
 
 from appliance import cli
-from appliance.recorder.consent import ConsentGate, Granted
+from appliance.recorder.line.consent import ConsentGate, Granted
 from appliance.recorder.pre_roll import PreRoll
 from appliance.terms import ConsentBy
 

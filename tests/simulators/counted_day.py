@@ -24,14 +24,14 @@ import numpy.typing as npt
 
 from appliance.boundary import verbs
 from appliance.clock import Clock
-from appliance.recorder import capture
-from appliance.recorder.capture import CaptureThread, SoundDevice
+from appliance.recorder.device import capture
+from appliance.recorder.device.capture import CaptureThread, SoundDevice
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
+from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.line.line_plan import plan_of
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_plan import plan_of
 from appliance.recorder.line_worker import LineWorker
-from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.container import EndReason
 from appliance.recordings.folder import RecordingsFolder

@@ -18,8 +18,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.line_worker import LineWorker
-from appliance.recorder.signals import Pcm
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import EndReason
 from appliance.terms import RATE_HZ

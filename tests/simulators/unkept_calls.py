@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.sound_file import write_wav
 from appliance.terms import RATE_HZ, NotKept
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk

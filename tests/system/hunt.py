@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from tests.simulators.unkept_calls import KINDS, MAGIC, MARK_FRAMES, place_of
 
 _FLOATS = {"float32": 1.0, "float64": 1.0, "float32 of full scale": 32768.0, "float64 of full scale": 32768.0}

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from appliance.recorder.caller_id import CallerId, CallerIdListener
-from appliance.recorder.countries import Country
-from appliance.recorder.keys import Key, KeyListener
-from appliance.recorder.ringing import RingChange, RingListener
-from appliance.recorder.signals import Pcm, Span
-from appliance.recorder.tones import ToneChange, ToneListener
+from appliance.recorder.ear.caller_id import CallerId, CallerIdListener
+from appliance.recorder.ear.countries import Country
+from appliance.recorder.ear.keys import Key, KeyListener
+from appliance.recorder.ear.ringing import RingChange, RingListener
+from appliance.recorder.ear.signals import Pcm, Span
+from appliance.recorder.ear.tones import ToneChange, ToneListener
 from appliance.terms import RATE_HZ
 
 LineSound = CallerId | Key | RingChange | ToneChange

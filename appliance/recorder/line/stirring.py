@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from appliance.recorder.signals import Span
+from appliance.recorder.ear.signals import Span
 from appliance.terms import RATE_HZ
 
 _ENOUGH_STEPS = 20

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from appliance.recorder.fsk_bits import (
+from appliance.recorder.ear.fsk_bits import (
     BIT_FRAMES,
     LEAD_BITS,
     SLACK_BITS,
@@ -42,7 +42,7 @@ from appliance.recorder.fsk_bits import (
     one_sided_rough,
     read_bits,
 )
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 
 _STEP_FRAMES = 160

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from appliance.recorder.announcement import Announcement, read_announcement
-from appliance.recorder.consent import ConsentRules, consent_rules
-from appliance.recorder.countries import COUNTRIES, Country
-from appliance.recorder.line_facts import LineRules, rules_from
-from appliance.recorder.private_hours import PrivateHours
+from appliance.recorder.ear.announcement import Announcement, read_announcement
+from appliance.recorder.ear.countries import COUNTRIES, Country
+from appliance.recorder.line.consent import ConsentRules, consent_rules
+from appliance.recorder.line.line_facts import LineRules, rules_from
+from appliance.recorder.line.private_hours import PrivateHours
 from appliance.settings import LineSettings, RecorderSettings, StarCodes
 from appliance.terms import RATE_HZ
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from appliance.recorder.signals import ONSET_FRAMES, Span
-from appliance.recorder.stirring import STILL, Sound
+from appliance.recorder.ear.signals import ONSET_FRAMES, Span
+from appliance.recorder.line.stirring import STILL, Sound
 from appliance.recordings.container import EndReason
 from appliance.settings import RecorderSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from appliance.recorder.bands import Band, Matrix, Windows, shapes_of, without
-from appliance.recorder.bursts import (
+from appliance.recorder.ear.bands import Band, Matrix, Windows, shapes_of, without
+from appliance.recorder.ear.bursts import (
     AHEAD_STEPS,
     BACK_STEPS,
     BEGIN_STEPS,
@@ -35,9 +35,9 @@ from appliance.recorder.bursts import (
     most,
     steps_in,
 )
-from appliance.recorder.countries import Country, Tone
-from appliance.recorder.signals import STEP_FRAMES, Pcm
-from appliance.recorder.tone_cadences import Change, Ear, NotesFollower, Sought, ToneFollower, ToneName
+from appliance.recorder.ear.countries import Country, Tone
+from appliance.recorder.ear.signals import STEP_FRAMES, Pcm
+from appliance.recorder.ear.tone_cadences import Change, Ear, NotesFollower, Sought, ToneFollower, ToneName
 
 Flags = npt.NDArray[np.bool_]
 

@@ -7,7 +7,7 @@ proves nothing: a far side that mutes itself is as quiet as an idle line.
 
 from __future__ import annotations
 
-from appliance.recorder.signals import Heard
+from appliance.recorder.ear.signals import Heard
 
 _ABOVE_IDLE_DB = 6.0
 _LOWEST_DBFS = -80.0

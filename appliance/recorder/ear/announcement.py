@@ -24,7 +24,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from appliance.recorder.likeness import (
+from appliance.recorder.ear.likeness import (
     BLOCK_COLUMNS,
     COLUMN_FRAMES,
     BandEar,
@@ -33,7 +33,7 @@ from appliance.recorder.likeness import (
     columns_of,
     powers,
 )
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.sound_file import read_sound_file
 from appliance.terms import RATE_HZ, SettingsTrouble
 

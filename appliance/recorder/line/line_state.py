@@ -59,8 +59,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 
-from appliance.recorder.hook_sense import HookSense
-from appliance.recorder.line_facts import (
+from appliance.recorder.ear.signals import STEP_FRAMES
+from appliance.recorder.line.hook_sense import HookSense
+from appliance.recorder.line.line_facts import (
     CallBegins,
     CallEnds,
     Cue,
@@ -75,8 +76,7 @@ from appliance.recorder.line_facts import (
     Route,
     SpeechChanges,
 )
-from appliance.recorder.signals import STEP_FRAMES
-from appliance.recorder.stirring import Sound, Stirring
+from appliance.recorder.line.stirring import Sound, Stirring
 from appliance.recordings.container import EndReason
 from appliance.terms import RATE_HZ
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from appliance.recorder.caller_id import CallerId
-from appliance.recorder.keys import Key
-from appliance.recorder.line_facts import Route
+from appliance.recorder.ear.caller_id import CallerId
+from appliance.recorder.ear.keys import Key
+from appliance.recorder.line.line_facts import Route
 from appliance.terms import RATE_HZ, Direction
 
 _FIRST_KEY_AFTER = 3 * RATE_HZ

@@ -17,7 +17,7 @@ from pathlib import Path
 import gpiod
 from gpiod.line import Clock, Direction, Edge, Value
 
-from appliance.recorder.hook import HookDebouncer, HookEvent, RingDebouncer
+from appliance.recorder.line.hook import HookDebouncer, HookEvent, RingDebouncer
 from appliance.settings import GpioSettings
 from appliance.terms import LineTrouble
 

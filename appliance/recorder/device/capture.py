@@ -29,7 +29,7 @@ from typing import Any
 import alsaaudio
 
 from appliance.clock import Clock
-from appliance.recorder.line_time import Block, LineTime, Lost, WhyLost
+from appliance.recorder.device.line_time import Block, LineTime, Lost, WhyLost
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, LineTrouble
 
 __all__ = [

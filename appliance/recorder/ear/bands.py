@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from appliance.recorder.signals import STEP_FRAMES, Pcm
+from appliance.recorder.ear.signals import STEP_FRAMES, Pcm
 from appliance.terms import RATE_HZ
 
 Matrix = npt.NDArray[np.floating[Any]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.recorder.keys import Key
+from appliance.recorder.ear.keys import Key
 from appliance.settings import StarCodes
 from appliance.terms import RATE_HZ, Order
 

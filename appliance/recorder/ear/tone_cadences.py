@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from appliance.recorder.bursts import END_STEPS, Burst, Bursts, fits, least, most, same_level, steady
+from appliance.recorder.ear.bursts import END_STEPS, Burst, Bursts, fits, least, most, same_level, steady
 
 ToneName = Literal["dial", "ringback", "busy", "congestion", "sit", "fax"]
 Change = tuple[int, ToneName, bool]

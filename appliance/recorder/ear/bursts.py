@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from appliance.recorder.bands import Matrix
-from appliance.recorder.signals import STEP_FRAMES
+from appliance.recorder.ear.bands import Matrix
+from appliance.recorder.ear.signals import STEP_FRAMES
 from appliance.terms import RATE_HZ
 
 BEGIN_STEPS = 5

@@ -26,8 +26,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from appliance.recorder.fsk import FskMessage, FskReceiver
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.fsk import FskMessage, FskReceiver
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 
 Standard = Literal["v23", "bell202", "dtmf"]

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from appliance.recorder.bands import Matrix, Shapes, Windows
-from appliance.recorder.bursts import (
+from appliance.recorder.ear.bands import Matrix, Shapes, Windows
+from appliance.recorder.ear.bursts import (
     AHEAD_STEPS,
     BACK_STEPS,
     Burst,
@@ -37,8 +37,8 @@ from appliance.recorder.bursts import (
     steady,
     steps_in,
 )
-from appliance.recorder.countries import Country
-from appliance.recorder.signals import STEP_FRAMES, Pcm
+from appliance.recorder.ear.countries import Country
+from appliance.recorder.ear.signals import STEP_FRAMES, Pcm
 from appliance.terms import RATE_HZ
 
 _SLOWER = 4

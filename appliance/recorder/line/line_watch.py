@@ -13,13 +13,16 @@ from typing import assert_never
 
 import numpy as np
 
-from appliance.recorder.announcement import AnnouncementHeard, AnnouncementListener
-from appliance.recorder.caller_id import CallerId
-from appliance.recorder.consent import ConsentGate, Decision
-from appliance.recorder.hook_sense import HookDoubt
-from appliance.recorder.keys import Key
-from appliance.recorder.line_ear import EarHeard, LineEar, LineSound
-from appliance.recorder.line_facts import (
+from appliance.recorder.ear.announcement import AnnouncementHeard, AnnouncementListener
+from appliance.recorder.ear.caller_id import CallerId
+from appliance.recorder.ear.keys import Key
+from appliance.recorder.ear.line_ear import EarHeard, LineEar, LineSound
+from appliance.recorder.ear.ringing import RingChange
+from appliance.recorder.ear.signals import Heard, Pcm, Signals, Span
+from appliance.recorder.ear.tones import ToneChange
+from appliance.recorder.line.consent import ConsentGate, Decision
+from appliance.recorder.line.hook_sense import HookDoubt
+from appliance.recorder.line.line_facts import (
     CallBegins,
     CallEnds,
     Cue,
@@ -33,15 +36,12 @@ from appliance.recorder.line_facts import (
     Route,
     SpeechChanges,
 )
-from appliance.recorder.line_noise import LineNoise
-from appliance.recorder.line_plan import LinePlan
-from appliance.recorder.line_state import LineState, State
-from appliance.recorder.party import Party, PartyFinder
-from appliance.recorder.ringing import RingChange
-from appliance.recorder.signals import Heard, Pcm, Signals, Span
-from appliance.recorder.star_codes import CodeReader, PlainKey, TypedOrder
-from appliance.recorder.stirring import Sound
-from appliance.recorder.tones import ToneChange
+from appliance.recorder.line.line_noise import LineNoise
+from appliance.recorder.line.line_plan import LinePlan
+from appliance.recorder.line.line_state import LineState, State
+from appliance.recorder.line.party import Party, PartyFinder
+from appliance.recorder.line.star_codes import CodeReader, PlainKey, TypedOrder
+from appliance.recorder.line.stirring import Sound
 from appliance.recordings.container import EndReason
 from appliance.terms import RATE_HZ, NotKept, Order
 

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.recorder.announcement import AnnouncementHeard
-from appliance.recorder.number_list import NumberList
-from appliance.recorder.party import Party
-from appliance.recorder.star_codes import PlainKey
+from appliance.recorder.ear.announcement import AnnouncementHeard
+from appliance.recorder.line.number_list import NumberList
+from appliance.recorder.line.party import Party
+from appliance.recorder.line.star_codes import PlainKey
 from appliance.settings import ConsentMode, CountryCode, LineSettings
 from appliance.terms import RATE_HZ, ConsentBy, NotKept
 

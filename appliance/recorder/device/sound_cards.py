@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from appliance.recorder.capture import SoundDevice
+from appliance.recorder.device.capture import SoundDevice
 from appliance.settings import DeviceSettings
 from appliance.terms import LineTrouble
 
