@@ -221,6 +221,25 @@ def test_what_sounds_like_ringing_in_a_call_ends_it_only_without_a_hook(line: Li
     assert len(listen(line, hook=False, hold_over_s=30).all(CallBegins)) == 2
 
 
+def test_who_lifts_before_the_first_ring_is_known_to_be_one_has_answered_it(line: Line) -> None:
+    line.ring(0.2).lift().ring(0.4).wait(1).talk(4).put_down().wait(3)
+    assert listen(line).told == ["begins rang", "granted", "ends hung_up"]
+
+
+def test_what_sounds_like_one_ring_while_somebody_dials_is_none(line: Line) -> None:
+    line.lift().wait(0.5).tone("dial", 1.5).press("0302315001").wait(2).ring().wait(1.5).talk(4).put_down()
+    heard = listen(line.wait(3))
+    assert heard.told == ["begins dialled", "granted", "ends hung_up"]
+    assert heard.only(KeptCallEnds).party.number == "0302315001"
+
+
+def test_sparks_on_the_ring_input_end_no_call(line: Line) -> None:
+    line.ring(sensed=True).wait(1.5).lift().talk(4)
+    for _ in range(3):
+        line.ring(0.4, heard=False, sensed=True).talk(2)
+    assert listen(line.put_down().wait(3), ring=True).told == ["begins rang", "granted", "ends hung_up"]
+
+
 def test_busy_ends_a_call_where_it_begins_though_the_handset_is_still_lifted(line: Line) -> None:
     line.ring().wait(1.5).lift().talk(4)
     busy_s = line.at_s

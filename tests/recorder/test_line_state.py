@@ -698,6 +698,14 @@ def test_silence_ends_no_call_while_the_hook_is_off_and_all_of_it_is_the_call() 
     assert line.names.count("CallBegins") == 1
 
 
+def test_what_was_certain_before_the_hook_was_known_stays_in_the_call() -> None:
+    line = in_call()
+    certain = line.state.certain_until(line.at_frame)
+    line.cue(CueKind.FOUND_OFF_HOOK)
+    line.cue(CueKind.ON_HOOK, back_s=0.5)
+    assert line.ended.at_frame < line.ended.audio_to == certain
+
+
 def test_silence_ends_no_attempt_while_the_hook_is_off() -> None:
     line = lifted()
     line.press(4)
@@ -785,7 +793,9 @@ def test_when_the_hook_is_lost_an_attempt_is_given_up_as_without_it() -> None:
     line.press(4)
     line.wait(30)
     line.cue(CueKind.HOOK_UNKNOWN)
-    line.wait(20)
+    line.wait(19)
+    assert line.now is State.DIALLING
+    line.wait(1)
     assert line.names == ["PicksUp", "NotAnswered"]
 
 
@@ -812,7 +822,7 @@ def test_somebody_who_speaks_for_more_than_two_seconds_with_the_hook_on_is_told_
 def test_single_words_far_apart_and_rings_with_the_hook_on_are_no_contradiction() -> None:
     line = hooked()
     for _ in range(6):
-        line.talk(0.6)
+        line.talk(1.2)
         line.wait(9)
     for _ in range(6):
         line.ring()

@@ -75,6 +75,16 @@ def test_edges_wait_for_sound_that_is_still_in_a_queue() -> None:
     assert at_block == 22
 
 
+def test_a_first_block_that_was_late_does_not_shift_what_follows() -> None:
+    fetched = Fetched()
+    wires = LineWires(hook=PlayedWire(bounced(5, True), fetched), now_ns=fetched)
+    told: list[Cue] = []
+    for block in range(70):
+        fetched.ns = BOOTED_NS + max(block + 1, 15) * BLOCK_NS
+        told += wires.read((block + 1) * BLOCK_FRAMES)
+    assert near(told[-1].at_frame, 5)
+
+
 def test_a_wire_that_is_lost_is_one_sentence_and_an_unknown_hook_and_is_tried_again_now_and_then() -> None:
     clock = BlockClock()
     hook = PlayedWire([(-5, True)], lambda: clock.ns)

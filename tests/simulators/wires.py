@@ -49,8 +49,8 @@ class PlayedWire:
         self.active_at_opening = False
 
     def open(self) -> None:
-        self._must_be_there()
         self.opened += 1
+        self._must_be_there()
         list(self._passed())
         self.active_at_opening = self._active
         self._sense = self._new_sense(self.active_at_opening)

@@ -248,12 +248,10 @@ class LineState:
             self._last_frame = max(at_frame, self.since_frame)
             self._click_frame = self._noise_frame = 0
             self._give_up()
-        elif self.state is State.IDLE:
-            self._stirring.clear()
 
     def _lose_hook(self, at_frame: int) -> None:
-        if self.hook.is_off and self.state in (State.IN_CALL, State.DIALLING):
-            self._last_frame = self._alive_frame = max(self._last_frame, at_frame)
+        if self.hook.is_off and self.state is State.DIALLING:
+            self._last_frame = max(self._last_frame, at_frame)
         self.hook.move(off=None)
 
     def _ring(self, cue: Cue, now_frame: int) -> None:
