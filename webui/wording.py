@@ -43,6 +43,8 @@ _GAP_REASONS = {
     "dropout": mark("the sound device left something out"),
     "unplugged": mark("the sound device was unplugged"),
     "paused": mark("recording was paused"),
+    "no_key": mark("there was no key in time"),
+    "disk": mark("the disk refused"),
 }
 
 _NOT_KEPT = {

@@ -73,6 +73,8 @@ def may_be_recorded(line: LineSettings) -> bool:
     return bool(line.ground.strip()) and line.consent != "never"
 
 
+NO_KEY, DISK = "no_key", "disk"
+"""Why a gap is there when the vault gave no key, or the disk refused, for longer than memory holds."""
 _OPEN = 1 << 60
 """The end of a pause that goes on."""
 _WAITS_LONGER_FRAMES = 10 * RATE_HZ
@@ -139,6 +141,8 @@ class LineWorker:
         """In which the own side wanted no recording; until the recording has passed them. The last may be open."""
         self._paused_in_file: Span | None = None
         """The pause that the recording is in: where it began in the file, and its frames so far."""
+        self._missing_why = NO_KEY
+        """Why frames at the beginning of the next recording may be missing."""
         self._disk_trouble = ""
         self._disk_again_frame = 0
         self._trouble = ""
@@ -182,9 +186,8 @@ class LineWorker:
             self._record_until(first_frame)
             self._fill(frames, why)
         self._pre_roll.forget(end_frame)
+        self._missing_why = why
         self._follow(self._watch.lose(first_frame, frames))
-        if self._next_frame is not None:
-            self._next_frame = max(self._next_frame, end_frame)
 
     def close(self, why: EndReason, trouble: str) -> None:
         """The device is closed. A running call ends whole; `trouble` is shown until it is open again."""
@@ -271,6 +274,7 @@ class LineWorker:
             return
         if self._room.is_low():
             self._finish(EndReason.DISK_FULL)
+            self._missing_why = DISK
             return
         try:
             call = self._call or self._begin(end_frame)
@@ -280,23 +284,29 @@ class LineWorker:
             self._give_up(trouble)
 
     def _begin(self, end_frame: int) -> Call | None:
-        """Begin the recording as far back as the pre-roll reaches, if nothing is in the way. Raises as Call."""
+        """Begin the recording, if nothing is in the way. What memory does not hold any more is a gap at its beginning,
+        or, if that is too much, in no recording at all. Raises as Call."""
         wanted_frame = self._next_frame or 0
-        first_frame = max(wanted_frame, self._pre_roll.first_frame)
-        if first_frame >= end_frame or self._pre_roll.end_frame < self._disk_again_frame:
+        held_frame = max(wanted_frame, self._pre_roll.first_frame)
+        if held_frame >= end_frame or self._pre_roll.end_frame < self._disk_again_frame:
             return None
         issued = self._link.take_key(self._line)
         if issued is None:
+            self._missing_why = NO_KEY
             return None
+        missing = held_frame - wanted_frame
+        first_frame = wanted_frame if missing <= self._plan.rules.longest_gap else held_frame
         started_at_ms = self._wall_time.at_ms(first_frame)
         call = Call(self._folder.growing_path(issued.call), self._start_of(issued, started_at_ms))
-        missed_s = round((first_frame - wanted_frame) / RATE_HZ, 1)
+        missed_s = round(missing / RATE_HZ, 1)
         self._call, self._next_frame, self._disk_trouble = call, first_frame, ""
         self._board.show_call(self._line, call.call, self._started_at_ms)
         self._link.begin_call(call.call, self._line, started_at_ms)
         self._told_party = NOBODY_KNOWN
         self._log.info("call_recording_begun", call=call.call, line=self._line, missed_seconds=missed_s)
-        return call
+        if first_frame < held_frame:
+            self._fill(missing, self._missing_why)
+        return self._call
 
     def _start_of(self, issued: IssuedCall, started_at_ms: int) -> CallStart:
         if self._granted is None:
@@ -405,6 +415,7 @@ class LineWorker:
         self._log.error("recording_refused", line=self._line, why=str(trouble))
         self._disk_trouble = str(trouble)
         self._disk_again_frame = self._pre_roll.end_frame + _DISK_AGAIN_FRAMES
+        self._missing_why = DISK
         self._let_go()
 
     def _let_go(self) -> None:
@@ -443,7 +454,8 @@ class LineWorker:
             return ""
         if self._pre_roll.end_frame < self._disk_again_frame:
             return self._disk_trouble
-        waits = NO_KEY_YET if self._granted is not None else ""
+        pending = self._granted is not None and (self._next_frame or 0) < self._pre_roll.end_frame
+        waits = NO_KEY_YET if pending else ""
         return self._link.why_no_key(self._line) or waits
 
     def _show_state(self) -> None:
