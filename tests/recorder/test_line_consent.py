@@ -9,7 +9,8 @@ import pytest
 
 from appliance.boundary import verbs
 from appliance.recorder.ear.signals import Pcm
-from appliance.settings import ConsentMode
+from appliance.recordings.container import Gap
+from appliance.settings import ConsentMode, RecorderSettings
 from appliance.terms import RATE_HZ, ConsentBy, Direction, LineNowState, NotKept, Order
 from tests.recorder.desk import LINE, OPENED_MS, Desk, MakeDesk
 from tests.recorder.fake_vault import FakeVault
@@ -261,3 +262,19 @@ def test_a_line_that_is_never_recorded_is_not_even_followed(
     desk.hear(np.concatenate((ring(), spoken, keys("1"), spoken, noise(4, -65))))
     assert desk.folder.growing_calls() == []
     assert not told(desk, verbs.NoteUnrecorded)
+
+
+def test_what_is_lost_between_two_parts_of_a_call_is_a_gap_at_the_beginning_of_the_second(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk("duty", settings=RecorderSettings(hold_over_s=2, longest_call_s=60))
+    desk.hear(np.tile(spoken, 8)[: 60 * RATE_HZ])
+    (first,) = desk.finished()
+    assert desk.now.call is None
+    desk.lose(1234)
+    desk.hear(np.concatenate((spoken, noise(4, -65))))
+    _, second = desk.finished()
+    with desk.open(first) as reader:
+        assert (reader.closing.frames, reader.closing.gaps) == (60 * RATE_HZ, ())
+    with desk.open(second) as reader:
+        assert reader.closing.gaps == (Gap(at_frame=0, frames=1234, why="overrun"),)
