@@ -7,12 +7,14 @@ PORT ?= 8443
 KILLS ?= 50
 RUNS ?= 2000
 OPERATIONS ?= 5000
+HOURS ?= 24
+SPEED ?= 42
 
 RUN_READY := .venv/.run-ready
 DEVELOP_READY := .venv/.develop-ready
 GERMAN := webui/translations/de/LC_MESSAGES/messages
 
-.PHONY: help run test lint bench bench-million soak crash attack lock clean
+.PHONY: help run test lint bench bench-million day soak crash attack lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -34,8 +36,12 @@ bench: $(DEVELOP_READY) ## measure speed and memory; prints JSON
 bench-million: $(DEVELOP_READY) ## forget and start with a million calls; prints JSON (long, 12 GB)
 	@.venv/bin/python -m tests.bench.million
 
+day: $(DEVELOP_READY) ## a day of a signal that counts, on eight lines, HOURS at SPEED times life; prints JSON (long)
+	@.venv/bin/python -m tests.bench.day --hours $(HOURS) --speed $(SPEED)
+
 soak: $(DEVELOP_READY) ## kill each daemon KILLS times during calls (long)
-	LINEKEEP_KILLS=$(KILLS) .venv/bin/python -m pytest tests/system/test_kill.py --timeout 7200
+	LINEKEEP_KILLS=$(KILLS) .venv/bin/python -m pytest tests/system/test_kill.py \
+	  tests/system/test_must_not_record.py --timeout 7200
 
 crash: $(DEVELOP_READY) ## cut the power RUNS times on a disk that loses what was not synced (long)
 	LINEKEEP_CRASH_RUNS=$(RUNS) .venv/bin/python -m pytest tests/crash/test_disk_crash.py -rP --timeout 7200

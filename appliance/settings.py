@@ -65,7 +65,7 @@ class VaultSettings(_Section, frozen=True):
 
 CountryCode = Literal["de", "at", "ch", "fr", "nl", "uk", "us"]
 COUNTRY_CODES: tuple[CountryCode, ...] = get_args(CountryCode)
-"""Those whose exchanges the recorder knows (recorder/countries.py)."""
+"""Those whose exchanges the recorder knows (recorder/ear/countries.py)."""
 
 
 class _Place(_Section, frozen=True):
@@ -110,7 +110,7 @@ _NumberPattern = Annotated[str, Meta(pattern=r"\A(withheld|\+?[0-9?]{1,32}\*?|\*
 
 
 class StarCodes(_Section, frozen=True):
-    """What the own side types on the telephone; empty: there is no such code. See `appliance/recorder/star_codes.py`.
+    """What the own side types on the telephone; empty: no such code. See `recorder/line/star_codes.py`.
 
     confirm: the spoken yes was heard.
     pause, resume: what is said between them is not recorded.
@@ -130,14 +130,14 @@ class LineSettings(_Place, frozen=True, kw_only=True):
     hook, ring: GPIO inputs that sense them; without, a line is known by its sound alone.
     ground: why this line may be recorded, in the owner's words; without it, it is not.
     consent: what must be there before a call is kept. opt_in: a key, or the own side's word for a spoken yes;
-        announced: the announcement, heard to its end; duty: the ground is a legal duty that asks nobody;
-        never: nothing is kept, whatever the ground.
+        announced: the announcement, heard to its end, or that word; duty: the ground is a legal duty that asks nobody;
+        never: nothing is kept, whatever the ground, nor noted.
     yes_key, no_key: what the other side presses.
     consent_within_s: so long, from the answer on, a call waits in memory for its consent.
     announcement: a sound file with the announcement as it is played; empty: none.
     never_numbers, always_numbers: digits as they are sent or dialled, ? for one of them, * for the rest at the end or
         the beginning; "withheld" for who withholds his. Always: who has agreed once and for all; never wins.
-    private: when nothing is kept: "mo-fr 18:00-08:00", "sa-su", "12:30-13:15".
+    private: nothing is kept of a call that begins then: "mo-fr 18:00-08:00", "sa-su", "12:30-13:15".
     keep_fax: record calls in which a fax machine is heard.
     unrecorded_numbers: keep the number of a call of which nothing else is kept.
     """
@@ -167,8 +167,8 @@ class LineSettings(_Place, frozen=True, kw_only=True):
 class RecorderSettings(_Section, frozen=True):
     """
     country: whose exchange sends ringing, tones and caller ID.
-    pre_roll_s: what is kept from before the first sound; until then it is in memory only.
-    hold_over_s: so long a silence belongs to the call.
+    pre_roll_s: so much from before a call's first sound is recorded with it, but nothing of its ringing.
+    hold_over_s: so long a silence belongs to the call; longer only if the line's noise says that it goes on.
     speech_above_floor_db: so much louder than the line's own noise is speech.
     longest_call_s: after that the recording ends, and the next one begins.
     reserve_mib: free disk below which no recording begins or goes on, so that forgetting still has room.
@@ -188,7 +188,7 @@ class WebuiSettings(_Section, frozen=True):
     """
     address, port: where the TLS front listens.
     names: the host names and addresses for which the box's certificate is made.
-    timezone: in which times are shown.
+    timezone: in which times are shown, and the private hours of lines are meant.
     """
 
     address: str = "0.0.0.0"  # noqa: S104 - the front is the one part that listens on the company's network

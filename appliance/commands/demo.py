@@ -12,9 +12,9 @@ def add(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo",
         help="the whole product on this machine, with a simulated line and a software TPM",
-        description="Runs the whole product on loopback. Prints one JSON object a line; the first, when ready, "
-        "tells the address and the claim code. A recording begins 2 s before the first sound and ends after 6 s "
-        "of silence. Ctrl-C stops everything.",
+        description="Runs the whole product on loopback. Prints one JSON object a line; the one called ready "
+        "tells the address and the claim code. The line asks for consent by key; files are recorded without. A call "
+        "ends with the busy tone or after 6 s of silence. Ctrl-C stops everything.",
     )
     demo.add_argument("--state", type=Path, required=True, metavar="DIR", help="where everything lasting is kept")
     demo.add_argument("--port", type=port, default=8443, metavar="N", help="of the page on localhost (8443)")
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="what is heard on the line: WAV files, one call after the other; each channel is a line of its own. "
+        help="what is heard on the line: sound files, one call after the other; each channel is a line of its own. "
         "Without it: a synthesised call, again and again",
     )
     demo.add_argument("--repeat", action="store_true", help="play the files again and again, not once")

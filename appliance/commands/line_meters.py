@@ -17,10 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from appliance.clock import Clock
-from appliance.recorder.capture import Block, CaptureThread, Closed, DeviceBusy, Event, Lost, Opened
-from appliance.recorder.countries import COUNTRIES
+from appliance.recorder.device.capture import Block, CaptureThread, Closed, DeviceBusy, Event, Lost, Opened
+from appliance.recorder.device.sound_cards import sound_cards, sound_device
+from appliance.recorder.ear.countries import COUNTRIES
 from appliance.recorder.line_check import LineCheck, Told, Verdict
-from appliance.recorder.sound_cards import sound_cards, sound_device
 from appliance.settings import DeviceSettings, RecorderSettings
 from appliance.terms import LineTrouble
 

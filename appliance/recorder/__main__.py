@@ -12,16 +12,16 @@ import structlog
 
 from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
-from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
-from appliance.recorder.capture import CaptureThread
+from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals, wipe_freed_memory
+from appliance.recorder.device.capture import CaptureThread
+from appliance.recorder.device.sound_cards import sound_device
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
+from appliance.recorder.ear.signals import Signals
+from appliance.recorder.line.line_plan import plan_of
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_plan import plan_of
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import LineWorker, may_be_recorded
-from appliance.recorder.signals import Signals
-from appliance.recorder.sound_cards import sound_device
 from appliance.recorder.start_checks import check_lines
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.container import Consent, OpeningRecord, encode_opening
@@ -52,6 +52,7 @@ def main(settings: Settings) -> int:
     forbid_core_dumps()
     if not lock_memory():
         log.info("memory_not_locked")  # a person's own machine; the image has no swap
+    wipe_freed_memory()
     check_known_answers()
     recorder = Recorder(settings, log)
     recorder.start()
@@ -129,7 +130,7 @@ class Recorder:
 def _wires(line: LineSettings) -> LineWires:
     if line.hook is None and line.ring is None:
         return LineWires()
-    from appliance.recorder.gpio_input import hook_input, ring_input  # noqa: PLC0415 - most boxes have no such wire
+    from appliance.recorder.device.gpio_input import hook_input, ring_input  # noqa: PLC0415 - most boxes have no such wire
 
     return LineWires(
         hook=hook_input(line.hook) if line.hook else None, ring=ring_input(line.ring) if line.ring else None

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from appliance.boundary.verbs import IssuedCall
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.peaks import Peaks
-from appliance.recorder.signals import Pcm
 from appliance.recordings.container import MAX_PEAK_COLUMNS, ClosingRecord, Consent, EndReason, Gap, OpeningRecord
 from appliance.recordings.encoder import OpusPages
 from appliance.recordings.writer import RecordingWriter

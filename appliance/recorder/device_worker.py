@@ -17,7 +17,7 @@ import numpy as np
 import structlog
 
 from appliance.clock import Clock
-from appliance.recorder.capture import Block, Closed, Event, Lost, Opened
+from appliance.recorder.device.capture import Block, Closed, Event, Lost, Opened
 from appliance.recorder.line_worker import LineWorker
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import EndReason

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from appliance.boundary.verbs import LineNow
-from appliance.recorder.signals import SILENCE
+from appliance.recorder.ear.signals import SILENCE
 from appliance.terms import CallId, LineName, LineNowState
 
 _MAX_TROUBLE_CHARACTERS = 400

@@ -13,14 +13,14 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from appliance.recorder.caller_id import CallerId
-from appliance.recorder.countries import Country
-from appliance.recorder.keys import Key
-from appliance.recorder.line_ear import LineEar, LineSound
+from appliance.recorder.ear.caller_id import CallerId
+from appliance.recorder.ear.countries import Country
+from appliance.recorder.ear.keys import Key
+from appliance.recorder.ear.line_ear import LineEar, LineSound
+from appliance.recorder.ear.ringing import RingChange
+from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.ear.tones import ToneChange
 from appliance.recorder.line_health import HealthRules, LineHealth
-from appliance.recorder.ringing import RingChange
-from appliance.recorder.signals import Pcm, Signals
-from appliance.recorder.tones import ToneChange
 from appliance.terms import RATE_HZ
 
 RULES = HealthRules(dead_after_s=3, speech_s=3, steady_s=3)

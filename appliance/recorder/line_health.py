@@ -34,7 +34,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from appliance.recorder.signals import Heard, Pcm
+from appliance.recorder.ear.signals import Heard, Pcm
 from appliance.terms import RATE_HZ
 
 BEST_SPEECH_DBFS = -24.0
@@ -143,6 +143,11 @@ class LineHealth:
         else:
             self._look_at_seconds(samples)
         return self._gravest
+
+    def forget_audio(self) -> None:
+        """The device is closed: nothing that was said stays here."""
+        self._second.fill(0)
+        self._filled = 0
 
     def _look_at_seconds(self, samples: Pcm) -> None:
         """Fill this second, look at it, and go on with what is left; a long block is several seconds."""

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
 
-from appliance.recorder.hook import HookChange, HookEvent, HookFlash, RingPulses
-from appliance.recorder.line_state import Cue, CueKind
+from appliance.recorder.line.hook import HookChange, HookEvent, HookFlash, RingPulses
+from appliance.recorder.line.line_facts import Cue, CueKind
 from appliance.recorder.wall_time import WallTime
 from appliance.terms import LineTrouble
 

@@ -20,21 +20,21 @@ from typing import assert_never
 import structlog
 
 from appliance.boundary.verbs import IssuedCall
-from appliance.recorder.announcement import AnnouncementHeard
 from appliance.recorder.call import MOST_GAPS, Call, CallStart
-from appliance.recorder.consent import Granted, Refused
 from appliance.recorder.disk_room import DiskRoom
-from appliance.recorder.hook_sense import HookDoubt
+from appliance.recorder.ear.announcement import AnnouncementHeard
+from appliance.recorder.ear.signals import Pcm, Signals, Span
+from appliance.recorder.line.consent import Granted, Refused
+from appliance.recorder.line.hook_sense import HookDoubt
+from appliance.recorder.line.line_facts import CallBegins, SpeechChanges
+from appliance.recorder.line.line_plan import LinePlan
+from appliance.recorder.line.line_state import State
+from appliance.recorder.line.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
+from appliance.recorder.line.party import NOBODY_KNOWN, Party
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_health import LineHealth
-from appliance.recorder.line_plan import LinePlan
-from appliance.recorder.line_state import CallBegins, SpeechChanges, State
-from appliance.recorder.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
 from appliance.recorder.line_wires import LineWires
-from appliance.recorder.party import NOBODY_KNOWN, Party
 from appliance.recorder.pre_roll import PreRoll
-from appliance.recorder.signals import Pcm, Signals
-from appliance.recorder.stirring import Span
 from appliance.recorder.vault_link import UnrecordedCall, VaultLink
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import PAUSED, Consent, EndReason
@@ -49,6 +49,7 @@ NO_GROUND = (
     "This line is not recorded, because the settings give no ground for it. "
     "Write down why it may be recorded, as 'ground' of this line."
 )
+NEVER = "This line is not recorded: its settings say that it never is."
 NO_ROOM = (
     "The disk is full up to its reserve, so nothing is recorded. What was recorded is safe; "
     "recording goes on by itself when calls have been erased or their time has come."
@@ -141,7 +142,7 @@ class LineWorker:
         self._disk_trouble = ""
         self._disk_again_frame = 0
         self._trouble = ""
-        self._show_trouble("" if self._ground else NO_GROUND)
+        self._show_trouble("" if self._ground else self._obstacle())
 
     # what the device brings
 
@@ -198,6 +199,7 @@ class LineWorker:
 
     def _hear_no_more(self, trouble: str) -> None:
         self._watch = self._new_watch()
+        self._health.forget_audio()
         self._wires.close()
         self._pre_roll.forget(0)
         self._show_state()
@@ -205,7 +207,7 @@ class LineWorker:
         self._show_trouble(trouble or self._obstacle())
 
     def _new_watch(self) -> LineWatch:
-        return LineWatch(self._signals, self._plan, self._is_private)
+        return LineWatch(self._signals, self._plan, self._is_private, joins_late=True)
 
     def _is_private(self, frame: int) -> bool:
         return self._plan.private.covers(self._local_time(self._wall_time.at_ms(frame)))
@@ -434,7 +436,7 @@ class LineWorker:
     def _obstacle(self) -> str:
         """Why this line cannot be recorded now, as a sentence; empty if it can."""
         if not self._ground:
-            return NO_GROUND
+            return NEVER if self._settings.consent == "never" else NO_GROUND
         if self._room.is_low():
             return NO_ROOM
         if self._call is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES
 
 

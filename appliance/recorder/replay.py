@@ -14,18 +14,18 @@ from typing import Any, assert_never
 
 import numpy as np
 
-from appliance.recorder.announcement import AnnouncementHeard
-from appliance.recorder.caller_id import CallerId
-from appliance.recorder.consent import Granted, Refused
-from appliance.recorder.keys import Key
-from appliance.recorder.line_ear import LineSound
-from appliance.recorder.line_plan import plan_of
-from appliance.recorder.line_state import CallBegins, Cue, SpeechChanges
-from appliance.recorder.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
-from appliance.recorder.party import Party
-from appliance.recorder.ringing import RingChange
-from appliance.recorder.signals import Pcm, Signals
-from appliance.recorder.tones import ToneChange
+from appliance.recorder.ear.announcement import AnnouncementHeard
+from appliance.recorder.ear.caller_id import CallerId
+from appliance.recorder.ear.keys import Key
+from appliance.recorder.ear.line_ear import LineSound
+from appliance.recorder.ear.ringing import RingChange
+from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.ear.tones import ToneChange
+from appliance.recorder.line.consent import Granted, Refused
+from appliance.recorder.line.line_facts import CallBegins, Cue, SpeechChanges
+from appliance.recorder.line.line_plan import plan_of
+from appliance.recorder.line.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
+from appliance.recorder.line.party import Party
 from appliance.recordings.container import EndReason
 from appliance.settings import LineSettings, RecorderSettings
 from appliance.sound_file import read_sound_file

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from appliance.recorder.number_list import NumberList
-from appliance.recorder.private_hours import PrivateHours
+from appliance.recorder.line.number_list import NumberList
+from appliance.recorder.line.private_hours import PrivateHours
 from appliance.settings import LineSettings, RecorderSettings
 from appliance.terms import SettingsTrouble
 

@@ -26,7 +26,7 @@ import structlog
 from appliance.boundary import verbs
 from appliance.boundary.vault import VaultAway, VaultClient, VaultRefused
 from appliance.clock import Clock
-from appliance.recorder.party import Party
+from appliance.recorder.line.party import Party
 from appliance.terms import CallId, LineName, NotKept, Order
 
 HEARTBEAT_S = 0.5

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.boundary import verbs
+from appliance.recordings.container import PAUSED
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingReader
 from appliance.terms import RATE_HZ, CallId, DamagedRecording, KeyTrouble, NotAllowed, StorageTrouble
@@ -301,6 +302,7 @@ def _close_if_unused(held: _OpenReader) -> None:
 
 
 def _facts(row: CallRow, card: cards.Card) -> verbs.CallFacts:
+    lost = [frames for _at, frames, why in card.gaps if why != PAUSED]
     return verbs.CallFacts(
         call=row.call_id,
         line=row.line,
@@ -310,7 +312,7 @@ def _facts(row: CallRow, card: cards.Card) -> verbs.CallFacts:
         due_at_ms=row.due_at_ms or 0,
         number=card.number,
         ended=card.ended,
-        gaps=len(card.gaps),
-        lost_ms=sum(frames for _at, frames, _why in card.gaps) * 1000 // RATE_HZ,
+        gaps=len(lost),
+        lost_ms=sum(lost) * 1000 // RATE_HZ,
         not_kept=row.not_kept,
     )

@@ -1,7 +1,7 @@
 """Announcements on good and bad lines, and what must not be taken for one: how often which is heard as whole.
 
 Prints JSON. Of each condition: percent told as whole, at the right place to 0.1 s; what else was told of the same lines
-is counted. `--hours N` bounds the speech that is listened to (default 3), `--only` the tables.
+is counted. `--hours N` bounds the speech that is listened to (default 0.4), `--only` the tables.
 
     OPENBLAS_NUM_THREADS=1 python -m tests.bench.announcement [--hours N] [--only lines halves speech costs]
 """
@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from appliance.recorder.announcement import Announcement, AnnouncementHeard, AnnouncementListener
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.announcement import Announcement, AnnouncementHeard, AnnouncementListener
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators import announcements, telephony, voices
 from tests.simulators.key_tones import Sound, babble, hum, sampled, scaled, white
@@ -317,8 +317,8 @@ def costs() -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--hours", type=float, default=3)
-    parser.add_argument("--trials", type=int, default=2)
+    parser.add_argument("--hours", type=float, default=0.4)
+    parser.add_argument("--trials", type=int, default=1)
     parser.add_argument("--only", nargs="+", default=["lines", "halves", "speech", "costs"])
     asked = parser.parse_args()
     tables: dict[str, Callable[[], Any]] = {

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from appliance.recorder.caller_id import CallerIdListener
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.caller_id import CallerIdListener
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.bench.hour import talking
 from tests.simulators.caller_id_tones import (

@@ -74,12 +74,10 @@ def _until_shown(box: BenchBox, visitor: Visitor, feed: Pcm) -> list[float]:
 
 
 def _kill(box: BenchBox, visitor: Visitor, feed: Pcm, folder: Path, pause_s: float) -> list[float]:
-    """Kill the recorder amid eight calls; let the vault, started anew, take over what is left; compare."""
+    """Kill the recorder amid eight calls; let the vault take over what is left; compare."""
     time.sleep(pause_s)
     killed_at = box.line.frame_now()
     box.kill("recorder")
-    box.end("vault")
-    box.start("vault")
     ended = [box.wait_for("call_ended") for _ in range(LINES)]
     box.start("recorder")
     client = VaultClient(box.vault_socket())

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from appliance.recorder.keys import Key, KeyListener
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.keys import Key, KeyListener
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators import voices
 from tests.simulators.key_tones import (

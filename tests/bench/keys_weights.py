@@ -1,4 +1,4 @@
-"""Where the weights of `appliance.recorder.keys` come from: a logistic discriminant, fitted anew. Prints JSON.
+"""Where the weights of `appliance.recorder.ear.keys` come from: a logistic discriminant, fitted anew. Prints JSON.
 
 On one side the best step of each key in many conditions, on the other every step of speech that passes the first
 look and has a key's length and frequencies. Then the threshold is set above the heaviest step of all that speech.
@@ -15,9 +15,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.recorder import keys
-from appliance.recorder.keys import KeyListener
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear import keys
+from appliance.recorder.ear.keys import KeyListener
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 from tests.simulators import voices
 from tests.simulators.key_tones import Sender, any_digits, babble, hum, sampled, white

@@ -20,13 +20,13 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `linekeep` itself has it; numpy r
 
 import numpy as np
 
-from appliance.recorder.caller_id import CallerIdListener
-from appliance.recorder.countries import COUNTRIES
-from appliance.recorder.keys import KeyListener
+from appliance.recorder.ear.caller_id import CallerIdListener
+from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.ear.keys import KeyListener
+from appliance.recorder.ear.ringing import RingListener
+from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.ear.tones import ToneListener
 from appliance.recorder.peaks import Peaks
-from appliance.recorder.ringing import RingListener
-from appliance.recorder.signals import Pcm, Signals
-from appliance.recorder.tones import ToneListener
 from appliance.recordings.encoder import OpusPages
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.bench.hour import talking

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from appliance.recorder.countries import COUNTRIES, Country, InformationTone, Tone
-from appliance.recorder.ringing import RingListener
-from appliance.recorder.signals import Pcm
-from appliance.recorder.tones import ToneListener
+from appliance.recorder.ear.countries import COUNTRIES, Country, InformationTone, Tone
+from appliance.recorder.ear.ringing import RingListener
+from appliance.recorder.ear.signals import Pcm
+from appliance.recorder.ear.tones import ToneListener
 from appliance.sound_file import read_sound_file
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators import line_tones

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 from tests.simulators.line import SimulatedLine, build_plugin
 from tests.simulators.voices import HUMANS, human

@@ -13,11 +13,11 @@ import pytest
 
 from appliance.clock import Clock
 from appliance.recorder.disk_room import DiskRoom
+from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.line.line_plan import plan_of
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_plan import plan_of
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import LineWorker
-from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.vault_link import VaultLink
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.folder import RecordingsFolder

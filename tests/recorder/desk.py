@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from appliance.boundary import verbs
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_worker import LineWorker
-from appliance.recorder.signals import Pcm
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingReader

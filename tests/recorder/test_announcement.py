@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.recorder.announcement import (
+from appliance.recorder.ear.announcement import (
     Announcement,
     AnnouncementHeard,
     AnnouncementListener,
     read_announcement,
 )
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.sound_file import write_wav
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, SettingsTrouble
 from tests.simulators import announcements, telephony, voices

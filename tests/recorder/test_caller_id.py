@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from appliance.recorder.caller_id import MAX_NAME_CHARACTERS, CallerId, CallerIdListener, caller_of
-from appliance.recorder.fsk import FskMessage
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.caller_id import MAX_NAME_CHARACTERS, CallerId, CallerIdListener, caller_of
+from appliance.recorder.ear.fsk import FskMessage
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.caller_id_tones import (
     BELL_202,

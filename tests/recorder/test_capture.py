@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from appliance.clock import Clock
-from appliance.recorder import capture
-from appliance.recorder.capture import (
+from appliance.recorder.device import capture
+from appliance.recorder.device.capture import (
     Block,
     CaptureThread,
     Closed,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.recorder.announcement import AnnouncementHeard
-from appliance.recorder.consent import ConsentGate, Decision, Granted, Refused, consent_rules
-from appliance.recorder.party import NOBODY_KNOWN, Party
-from appliance.recorder.star_codes import PlainKey
+from appliance.recorder.ear.announcement import AnnouncementHeard
+from appliance.recorder.line.consent import ConsentGate, Decision, Granted, Refused, consent_rules
+from appliance.recorder.line.party import NOBODY_KNOWN, Party
+from appliance.recorder.line.star_codes import PlainKey
 from appliance.settings import LineSettings
 from appliance.terms import RATE_HZ, ConsentBy, Direction, NotKept
 
@@ -166,10 +166,19 @@ def test_lost_audio_may_have_held_a_no(consent: str) -> None:
     assert waiting(consent=consent).lose(ANSWER + 7) == Refused(at_frame=ANSWER + 7, why=NotKept.DOUBT)
 
 
-def test_in_an_announced_call_keys_and_codes_say_nothing() -> None:
+def test_in_an_announced_call_keys_say_nothing_and_a_spoken_yes_does() -> None:
     made = waiting(consent="announced")
-    assert made.hear_key(key("1")) is made.hear_key(key("2")) is made.confirm(ANSWER + 9) is None
+    assert made.hear_key(key("1")) is made.hear_key(key("2")) is None
     assert made.waits
+    assert made.confirm(ANSWER + 9) == Granted(at_frame=ANSWER + 9, by=ConsentBy.AGENT)
+
+
+def test_a_whistle_late_in_a_call_that_is_kept_destroys_nothing() -> None:
+    made = gate(consent="duty")
+    made.answer(ANSWER, CALLER, private=False)
+    assert made.hear_fax(ANSWER + 61 * RATE_HZ) is None
+    assert made.is_open
+    assert isinstance(made.hear_fax(ANSWER + 59 * RATE_HZ), Refused)
 
 
 def test_an_announcement_is_no_yes_where_a_key_is_asked_for() -> None:
@@ -270,7 +279,7 @@ def test_only_what_the_mode_asks_for_opens_and_only_in_time(consent: str, steps:
     made = waiting(consent=consent)
     opens = {
         "opt_in": {"yes": ConsentBy.KEY, "confirm": ConsentBy.AGENT},
-        "announced": {"whole": ConsentBy.ANNOUNCEMENT},
+        "announced": {"whole": ConsentBy.ANNOUNCEMENT, "confirm": ConsentBy.AGENT},
     }
     for what, at in steps:
         decision = happen(made, what, at)

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from appliance.recorder.countries import COUNTRIES, Country
+from appliance.recorder.ear.countries import COUNTRIES, Country
 from appliance.settings import COUNTRY_CODES, CountryCode
 
 EVERY = pytest.mark.parametrize("country", COUNTRIES.values(), ids=list(COUNTRIES))

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from appliance.clock import Clock
-from appliance.recorder.capture import Block, Closed, Event, Lost, Opened, WhyLost
+from appliance.recorder.device.capture import Block, Closed, Event, Lost, Opened, WhyLost
 from appliance.recorder.device_worker import FAULT, DeviceWorker
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.line_worker import LineWorker
-from appliance.recorder.signals import Pcm
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import EndReason
 from appliance.terms import BLOCK_FRAMES, LineTrouble

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.recorder import gpio_input
-from appliance.recorder.gpio_input import GpioMissing, hook_input
-from appliance.recorder.hook import HookChange, HookDebouncer, HookEvent, HookFlash, RingDebouncer, RingPulses
+from appliance.recorder.device import gpio_input
+from appliance.recorder.device.gpio_input import GpioMissing, hook_input
+from appliance.recorder.line.hook import HookChange, HookDebouncer, HookEvent, HookFlash, RingDebouncer, RingPulses
 from appliance.settings import GpioSettings
 
 MS = 1_000_000

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.recorder.keys import DIGITS, Key, KeyListener
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.keys import DIGITS, Key, KeyListener
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators import voices
 from tests.simulators.key_tones import (
@@ -293,5 +293,5 @@ def test_what_is_too_quiet_to_be_looked_at_holds_no_key(
         sounds.append(with_noise(Sender(level_dbm0=level_dbm0, tone_ms=70), 15, random, count=30)[0])
     usual = listen(np.concatenate(sounds))
     assert len(usual) > 80
-    monkeypatch.setattr("appliance.recorder.keys._QUIET", -1.0)
+    monkeypatch.setattr("appliance.recorder.ear.keys._QUIET", -1.0)
     assert listen(np.concatenate(sounds)) == usual

@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 
-from appliance.recorder.countries import COUNTRIES
+from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.line_check import LineCheck, Told
-from appliance.recorder.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
 from tests.simulators.key_tones import Sender

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from appliance.boundary import verbs
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.settings import ConsentMode
 from appliance.terms import RATE_HZ, ConsentBy, Direction, LineNowState, NotKept, Order
 from tests.recorder.desk import LINE, OPENED_MS, Desk, MakeDesk

@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from appliance.recorder.caller_id import CallerId
-from appliance.recorder.countries import COUNTRIES
-from appliance.recorder.keys import Key
-from appliance.recorder.line_ear import LineEar, LineSound
-from appliance.recorder.signals import Pcm
-from appliance.recorder.tones import ToneChange
+from appliance.recorder.ear.caller_id import CallerId
+from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.ear.keys import Key
+from appliance.recorder.ear.line_ear import LineEar, LineSound
+from appliance.recorder.ear.signals import Pcm
+from appliance.recorder.ear.tones import ToneChange
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
 from tests.simulators.line_tones import as_pcm, ringing, silence, sines, tone, white

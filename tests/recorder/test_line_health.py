@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.recorder.countries import COUNTRIES
+from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.ear.signals import Pcm, Signals
 from appliance.recorder.line_health import BEST_SPEECH_DBFS, Ailment, HealthRules, LineHealth
-from appliance.recorder.signals import Pcm, Signals
 from appliance.settings import COUNTRY_CODES, CountryCode
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.recorder.consent import Granted, Refused
-from appliance.recorder.countries import COUNTRIES
-from appliance.recorder.line_plan import plan_of
-from appliance.recorder.line_state import CallBegins, SpeechChanges
-from appliance.recorder.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Unanswered
+from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.line.consent import Granted, Refused
+from appliance.recorder.line.line_facts import CallBegins, SpeechChanges
+from appliance.recorder.line.line_plan import plan_of
+from appliance.recorder.line.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Unanswered
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import SILENT_OFF_HOOK, SPEAKS_ON_HOOK
-from appliance.recorder.signals import Pcm, Signals
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import EndReason
 from appliance.settings import LineSettings, RecorderSettings

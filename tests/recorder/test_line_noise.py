@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.recorder.line_noise import LineNoise
-from appliance.recorder.signals import Heard
+from appliance.recorder.ear.signals import Heard
+from appliance.recorder.line.line_noise import LineNoise
 
 
 def heard(lowest_dbfs: float, *, speech: bool = False) -> Heard:

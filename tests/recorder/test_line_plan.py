@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.recorder.countries import COUNTRIES
-from appliance.recorder.line_plan import plan_of
+from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.line.line_plan import plan_of
 from appliance.settings import COUNTRY_CODES, CountryCode, LineSettings, RecorderSettings, StarCodes
 from appliance.terms import RATE_HZ, SettingsTrouble
 

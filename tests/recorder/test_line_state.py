@@ -9,16 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.recorder.hook_sense import HookDoubt
-from appliance.recorder.line_state import (
-    TAIL_FRAMES,
+from appliance.recorder.line.hook_sense import HookDoubt
+from appliance.recorder.line.line_facts import (
     CallBegins,
     CallEnds,
     Cue,
     CueKind,
     Happening,
     LineRules,
-    LineState,
     Missed,
     NotAnswered,
     Observed,
@@ -26,10 +24,10 @@ from appliance.recorder.line_state import (
     Rings,
     Route,
     SpeechChanges,
-    State,
     rules_from,
 )
-from appliance.recorder.stirring import STILL, Sound
+from appliance.recorder.line.line_state import TAIL_FRAMES, LineState, State
+from appliance.recorder.line.stirring import STILL, Sound
 from appliance.recordings.container import EndReason
 from appliance.settings import RecorderSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from appliance.recorder.line_time import Block, LineTime, Lost, WhyLost
+from appliance.recorder.device.line_time import Block, LineTime, Lost, WhyLost
 
 DRIFT = 1.0002
 """The card's seconds are 0.02 % shorter than the clock's: 17 s a day, twice what the worst crystal does."""
@@ -120,3 +120,45 @@ def test_a_card_that_counts_in_whole_periods_makes_no_gaps() -> None:
     for number in range(100):
         card.deliver(800, late_frames=799 * (number % 2))
     assert all(isinstance(piece, Block) for piece in card.pieces())
+
+
+def test_frames_that_a_card_leaves_out_bit_by_bit_are_listed_before_they_come_to_half_a_second() -> None:
+    card = Card()
+    lost, unlisted = 0, 0
+    for _ in range(600):
+        card.pass_time(40)
+        card.deliver(800)
+        unlisted += 40
+        for piece in card.pieces():
+            if isinstance(piece, Lost):
+                assert piece.why is WhyLost.DROPOUT
+                lost += piece.frames
+                unlisted = 0
+        assert unlisted < 4000
+    # The audio whose place was unsure goes with each gap.
+    assert lost > 600 * 40 - 4000
+
+
+def test_the_place_of_audio_stays_within_half_a_second_whatever_a_card_leaves_out() -> None:
+    card = Card()
+    random = np.random.default_rng(5)
+    for _ in range(3000):
+        card.pass_time(int(random.integers(0, 1500)) if random.random() < 0.1 else 0)
+        card.deliver(800)
+        for piece in card.pieces():
+            if isinstance(piece, Block):
+                away = (int(piece.samples[0, 0]) - piece.first_frame + 32_768) % 65_536 - 32_768
+                assert 0 <= away + 100 < 4100
+
+
+def test_no_lost_frame_is_outside_of_the_gap_of_an_overrun() -> None:
+    random = np.random.default_rng(6)
+    for _ in range(100):
+        card = Card()
+        card.deliver(800, late_frames=0)
+        card.line_time.note_overrun()
+        frames = int(random.integers(1, 40_000))
+        card.pass_time(frames)
+        card.deliver(800)
+        _, lost, _ = card.pieces()
+        assert 0 <= lost.frames - frames < 0.0002 * (frames + 800) + 2

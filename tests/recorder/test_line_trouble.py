@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from appliance.boundary import verbs
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.line_worker import NO_KEY_YET, NO_ROOM
-from appliance.recorder.signals import Pcm
 from appliance.recordings.container import EndReason
 from appliance.recordings.reader import RecordingCutOff
 from appliance.terms import RATE_HZ

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.recorder.announcement import Announcement, AnnouncementHeard
-from appliance.recorder.consent import Granted, Refused
-from appliance.recorder.countries import COUNTRIES
-from appliance.recorder.line_plan import plan_of
-from appliance.recorder.line_state import CallBegins, Route, SpeechChanges, State
-from appliance.recorder.line_watch import Event, KeptCallEnds, LineWatch, Ordered, Unanswered
-from appliance.recorder.party import Party
-from appliance.recorder.signals import Pcm, Signals
+from appliance.recorder.ear.announcement import Announcement, AnnouncementHeard
+from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.line.consent import Granted, Refused
+from appliance.recorder.line.line_facts import CallBegins, Route, SpeechChanges
+from appliance.recorder.line.line_plan import plan_of
+from appliance.recorder.line.line_state import State
+from appliance.recorder.line.line_watch import Event, KeptCallEnds, LineWatch, Ordered, Unanswered
+from appliance.recorder.line.party import Party
 from appliance.recordings.container import EndReason
 from appliance.settings import COUNTRY_CODES, CountryCode, LineSettings, RecorderSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, Direction, Order
@@ -525,7 +526,7 @@ def test_an_announcement_counts_only_whole_and_where_it_is_placed(
     tape: Tape, monkeypatch: pytest.MonkeyPatch, share: float, told: list[str]
 ) -> None:
     monkeypatch.setattr(Pretended, "share", share)
-    monkeypatch.setattr("appliance.recorder.line_watch.AnnouncementListener", Pretended)
+    monkeypatch.setattr("appliance.recorder.line.line_watch.AnnouncementListener", Pretended)
     settings = RecorderSettings(hold_over_s=8)
     line = LineSettings(name="front", alsa="line0", ground="x", consent="announced", consent_within_s=9)
     announcement = Announcement.of("hello", tape.spoken[: 3 * RATE_HZ])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.recorder.gpio_input import hook_input, ring_input
-from appliance.recorder.line_state import Cue, CueKind
+from appliance.recorder.device.gpio_input import hook_input, ring_input
+from appliance.recorder.line.line_facts import Cue, CueKind
 from appliance.recorder.line_wires import LineWires
 from appliance.settings import GpioSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from appliance.boundary import verbs
-from appliance.recorder.countries import COUNTRIES, Tone
+from appliance.recorder.ear.countries import COUNTRIES, Tone
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.line_worker import NO_GROUND
-from appliance.recorder.signals import Pcm
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import EndReason, Gap
 from appliance.recordings.opus import OpusDecoder

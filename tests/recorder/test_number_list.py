@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.recorder.number_list import DIAL_PLANS, NumberList
+from appliance.recorder.line.number_list import DIAL_PLANS, NumberList
 from appliance.settings import COUNTRY_CODES, CountryCode
 from appliance.terms import SettingsTrouble
 

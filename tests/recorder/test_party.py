@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.recorder.caller_id import CallerId
-from appliance.recorder.keys import Key
-from appliance.recorder.line_state import Route
-from appliance.recorder.party import NOBODY_KNOWN, Party, PartyFinder
+from appliance.recorder.ear.caller_id import CallerId
+from appliance.recorder.ear.keys import Key
+from appliance.recorder.line.line_facts import Route
+from appliance.recorder.line.party import NOBODY_KNOWN, Party, PartyFinder
 from appliance.terms import RATE_HZ, Direction
 
 NUMBER = "03055504471"

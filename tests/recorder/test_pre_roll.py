@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.pre_roll import PreRoll
-from appliance.recorder.signals import Pcm
 
 
 def numbered(first_frame: int, frames: int) -> Pcm:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.recorder.private_hours import PrivateHours
+from appliance.recorder.line.private_hours import PrivateHours
 from appliance.terms import SettingsTrouble
 
 MONDAY = datetime(2026, 11, 30)  # noqa: DTZ001 - the clock on a wall knows no zone

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from appliance.boundary import verbs
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.recordings.container import EndReason
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingCutOff, RecordingReader

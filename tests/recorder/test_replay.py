@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.recorder.countries import COUNTRIES
-from appliance.recorder.line_plan import plan_of
-from appliance.recorder.line_state import Cue, CueKind
-from appliance.recorder.line_watch import LineWatch
+from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.line.line_facts import Cue, CueKind
+from appliance.recorder.line.line_plan import plan_of
+from appliance.recorder.line.line_watch import LineWatch
 from appliance.recorder.replay import END_OF_FILE, HeardLine, replay
-from appliance.recorder.signals import Pcm, Signals
 from appliance.settings import LineSettings, RecorderSettings
 from appliance.sound_file import write_wav
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, SettingsTrouble

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from appliance.recorder.countries import COUNTRIES, Country
-from appliance.recorder.ringing import RingChange, RingListener
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.countries import COUNTRIES, Country
+from appliance.recorder.ear.ringing import RingChange, RingListener
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.line_tones import Sound, as_pcm, hum, ringing, silence, sines, white
 

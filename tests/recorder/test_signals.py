@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from appliance.recorder.signals import PRIOR_DBFS, Heard, Pcm, Signals
+from appliance.recorder.ear.signals import PRIOR_DBFS, Heard, Pcm, Signals
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
 ABOVE_FLOOR_DB = 12.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.recorder.sound_cards import CardMissing, alsa_name, sound_cards
+from appliance.recorder.device.sound_cards import CardMissing, alsa_name, sound_cards
 
 STREAM = """C-Media Electronics Inc. USB Audio Device at usb-xhci-hcd-1.2, full speed : USB Audio
 

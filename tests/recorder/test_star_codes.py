@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.recorder.keys import Key
-from appliance.recorder.star_codes import CodeReader, PlainKey, TypedOrder
+from appliance.recorder.ear.keys import Key
+from appliance.recorder.line.star_codes import CodeReader, PlainKey, TypedOrder
 from appliance.settings import StarCodes
 from appliance.terms import RATE_HZ, Order
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.recorder.stirring import STILL, Sound, Stirring
+from appliance.recorder.line.stirring import STILL, Sound, Stirring
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
 

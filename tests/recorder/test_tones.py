@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from appliance.recorder.countries import COUNTRIES, Country, InformationTone, Tone
-from appliance.recorder.signals import Pcm
-from appliance.recorder.tones import ToneChange, ToneListener
+from appliance.recorder.ear.countries import COUNTRIES, Country, InformationTone, Tone
+from appliance.recorder.ear.signals import Pcm
+from appliance.recorder.ear.tones import ToneChange, ToneListener
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.line_tones import (
     Sound,
@@ -244,5 +244,5 @@ def test_what_is_too_quiet_to_be_looked_at_holds_no_tone(name: str, monkeypatch:
     line = np.concatenate(lines)
     usual = listen(line)
     assert len(usual) >= 4
-    monkeypatch.setattr("appliance.recorder.tones._TOO_QUIET", -1.0)
+    monkeypatch.setattr("appliance.recorder.ear.tones._TOO_QUIET", -1.0)
     assert listen(line) == usual

@@ -13,7 +13,7 @@ import pytest
 from appliance.boundary import verbs
 from appliance.boundary.vault import VaultAway
 from appliance.clock import Clock
-from appliance.recorder.party import Party
+from appliance.recorder.line.party import Party
 from appliance.recorder.vault_link import SPARE_KEEPS_MS, STOP_WITHIN_S, UnrecordedCall, VaultLink
 from appliance.terms import CallId, Direction, LineName, NotKept, Order
 from tests.recorder.fake_vault import FakeVault

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.recorder.announcement import Announcement, read_announcement
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.announcement import Announcement, read_announcement
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 from tests.simulators import voices
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 
 Signal = npt.NDArray[np.float64]

@@ -1,6 +1,6 @@
 """What an exchange does for a telephone, as its country does it: ring, show who calls, send tones, take keys.
 
-Promises: every sound keeps to `appliance.recorder.countries`; what was sent is remembered, to compare with what is
+Promises: every sound keeps to `appliance.recorder.ear.countries`; what was sent is remembered, to compare with what is
 heard. Leaves to others: when somebody answers, talks or hangs up.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from appliance.recorder.countries import Tone
+from appliance.recorder.ear.countries import Tone
 from appliance.terms import RATE_HZ
 from tests.simulators import line_tones
 from tests.simulators.caller_id_tones import BELL_202, FIELD_V23, V23, Caller, call_setup, fsk, sdmf

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.recorder.keys import DIGITS, HIGH_HZ, LOW_HZ
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.keys import DIGITS, HIGH_HZ, LOW_HZ
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 
 Sound = NDArray[np.float64]

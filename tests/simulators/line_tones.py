@@ -1,6 +1,6 @@
 """What an exchange sends and what a line adds to it, made anew from a seed.
 
-Levels are in dBFS, 0 dBFS being a full-scale square wave, as in `appliance.recorder.signals`. A sound is
+Levels are in dBFS, 0 dBFS being a full-scale square wave, as in `appliance.recorder.ear.signals`. A sound is
 float64 with full scale 1.0, so that sounds can be added up; `as_pcm` ends it.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from appliance.recorder.countries import InformationTone, Tone
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.countries import InformationTone, Tone
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 
 Sound = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from appliance.recorder.countries import Country
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.countries import Country
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 from tests.simulators import line_tones, talk
 from tests.simulators.line_tones import Sound, as_pcm

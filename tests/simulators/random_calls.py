@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.recorder.countries import COUNTRIES
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.ear.signals import Pcm
 from appliance.settings import COUNTRY_CODES, ConsentMode, CountryCode
 from appliance.sound_file import write_wav
 from appliance.terms import RATE_HZ, NotKept

@@ -9,7 +9,7 @@ import subprocess
 
 import numpy as np
 
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 from tests.simulators import voices
 from tests.simulators.key_tones import Sound, sampled, scaled

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.recorder.signals import Pcm
+from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 
 HUMANS = ("en_US_f_Allison", "es_MX_f_Allison", "fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_IvrvoiceRU")

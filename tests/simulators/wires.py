@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from appliance.recorder.hook import HookDebouncer, HookEvent, RingDebouncer
+from appliance.recorder.line.hook import HookDebouncer, HookEvent, RingDebouncer
 from appliance.terms import LineTrouble
 
 BOOTED_NS = 777_000_000_000

@@ -63,12 +63,14 @@ class House:
     Args:
         state: the state directory; may hold an earlier life.
         audio: sound files for the line; none: the demonstration's own call.
+        command: what starts it, as far as "demo".
     """
 
     state: Path
     audio: Sequence[Path] = ()
     keep: str = "30d"
     repeat: bool = False
+    command: Sequence[str] = LINEKEEP
     port: int = 0
     happenings: list[Happening] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -99,7 +101,7 @@ class House:
 
     def start(self) -> None:
         """Start it, and return when it says that it is ready."""
-        command = [*LINEKEEP, "demo", "--state", str(self.state), "--port", str(self.port), "--keep", self.keep]
+        command = [*self.command, "demo", "--state", str(self.state), "--port", str(self.port), "--keep", self.keep]
         command += ["--repeat"] if self.repeat else []
         command += ["--audio", *map(str, self.audio)] if self.audio else []
         process = subprocess.Popen(
@@ -230,13 +232,13 @@ class House:
                     return child
         return None
 
-    def kill(self, name: str) -> float:
-        """Kill -9 a daemon, and return when another process has taken its place. Returns: the moment of the kill."""
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> float:
+        """Kill a daemon, and return when another process has taken its place. Returns: the moment of the kill."""
         self._remember_groups()
         before = self.daemon(name)
         assert before is not None, f"no {name} runs"
         killed_s = time.time()
-        before.kill()
+        before.send_signal(how)
         until(lambda: (now := self.daemon(name)) is not None and now.pid != before.pid, ANSWER_WITHIN_S)
         return killed_s
 

@@ -66,7 +66,10 @@ class AudioPages:
         return _attachment(pieces, wav_bytes(opened.frames), WAV, file_name(opened.facts, "wav"))
 
     def _open(self, call: CallId) -> verbs.OpenedCall:
-        return self._vault.open_call(this_login(), call)
+        opened = self._vault.open_call(this_login(), call)
+        if opened.facts.not_kept:
+            self._vault.read(this_login(), call, 0, 1, Purpose.LISTEN)  # refused, with the reason
+        return opened
 
     def _whole(self, call: CallId, total: int) -> AnyResponse:
         pieces = self._pieces(call, total, Purpose.LISTEN, at_once=RANGE_LIMIT_BYTES)

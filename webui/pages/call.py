@@ -7,6 +7,7 @@ import base64
 from flask import Blueprint, abort, render_template
 
 from appliance.clock import Clock
+from appliance.recordings.container import PAUSED
 from appliance.terms import RATE_HZ, CallId, SettingsTrouble, parse_call_id
 from webui.gate import this_login
 from webui.language import gettext
@@ -36,6 +37,7 @@ class CallPages:
             due=due_text(opened.facts.due_at_ms, self._clock.now_ms()),
             missing=gaps_text(opened.facts.gaps),
             is_cut_short=opened.facts.ended in CUT_SHORT,
+            paused_ms=sum(frames for _at, frames, why in opened.gaps if why == PAUSED) * 1000 // RATE_HZ,
             gaps=[_gap_facts(gap) for gap in opened.gaps],
             peaks=base64.b64encode(opened.peaks).decode("ascii"),
             seconds=opened.frames / RATE_HZ,

@@ -1,0 +1,145 @@
+"""One wire of the line interface: its edges, with the kernel's time, from a GPIO line.
+
+Promise: no change is lost in silence. If the kernel's queue ran over (its numbers have a hole), the level as it is by
+then is taken instead of what came before.
+
+Leaves to others: what the edges mean (hook), and when to open again. Only this file knows gpiod (libgpiod 2). It was
+written on a machine without GPIO and has met no real line yet.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import gpiod
+from gpiod.line import Clock, Direction, Edge, Value
+
+from appliance.recorder.line.hook import HookDebouncer, HookEvent, RingDebouncer
+from appliance.settings import GpioSettings
+from appliance.terms import LineTrouble
+
+_CONSUMER = "linekeep"
+_EVENTS = 1024
+"""Ten seconds of ringing at 50 Hz."""
+
+_LOOK_S = 0.02
+"""While something is about to become certain."""
+
+
+class GpioMissing(LineTrouble):
+    """There is no such chip or line, it is in use, or it is gone."""
+
+
+class GpioInput:
+    """A hook or ring input.
+
+    Args:
+        new_sense: what its edges mean, made anew at each opening from whether it is active then.
+        what: is sensed by it, for people.
+        now_ns: the monotonic clock, which is that of the kernel's edges.
+    """
+
+    def __init__(
+        self,
+        settings: GpioSettings,
+        new_sense: Callable[[bool], HookDebouncer | RingDebouncer],
+        *,
+        what: str = "hook",
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._settings = settings
+        self._new_sense = new_sense
+        self._what = what
+        self._now_ns = now_ns
+        self._request: gpiod.LineRequest | None = None
+        self._sense = new_sense(False)
+        self._seen = 0
+        self.active_at_opening = False
+
+    def open(self) -> None:
+        """Ask for the line. Raises GpioMissing."""
+        wanted = gpiod.LineSettings(
+            direction=Direction.INPUT,
+            edge_detection=Edge.BOTH,
+            active_low=self._settings.active_low,
+            event_clock=Clock.MONOTONIC,
+        )
+        chip, line = self._settings.chip, self._settings.line
+        try:
+            self._request = gpiod.request_lines(
+                chip, config={line: wanted}, consumer=_CONSUMER, event_buffer_size=_EVENTS
+            )
+            self.active_at_opening = self._is_active(self._request)
+        except (OSError, ValueError) as error:
+            self.close()
+            raise _trouble(self._settings, self._what, error) from error
+        self._seen = 0
+        self._sense = self._new_sense(self.active_at_opening)
+
+    def read(self, timeout_s: float) -> list[HookEvent]:
+        """Wait for what happens next, but no longer than this.
+
+        Raises:
+            GpioMissing: then close, and open again.
+        """
+        if self._request is None:
+            return []
+        try:
+            events = []
+            if self._request.wait_edge_events(min(_LOOK_S, timeout_s) if self._sense.waits else timeout_s):
+                events = self._request.read_edge_events()
+            told = []
+            for event in events:
+                if event.line_seqno != self._seen + 1:
+                    told += self._sense.edge(event.timestamp_ns, event.event_type is not event.Type.RISING_EDGE)
+                self._seen = event.line_seqno
+                told += self._sense.edge(event.timestamp_ns, event.event_type is event.Type.RISING_EDGE)
+            if not events:
+                told += self._sense.until(self._now_ns() - _LATE_NS)
+        except OSError as error:
+            raise _trouble(self._settings, self._what, error) from error
+        return told
+
+    def close(self) -> None:
+        """Let go of the line. Does nothing if it is closed."""
+        if self._request is not None:
+            self._request.release()
+            self._request = None
+
+    def _is_active(self, request: gpiod.LineRequest) -> bool:
+        return request.get_value(self._settings.line) is Value.ACTIVE
+
+
+_LATE_NS = 5_000_000
+"""An edge that happens while we wait may be stamped before we read the clock."""
+
+
+def hook_input(settings: GpioSettings) -> GpioInput:
+    """The hook: active is off the hook."""
+    return GpioInput(settings, lambda active: HookDebouncer(off_hook=active))
+
+
+def ring_input(settings: GpioSettings) -> GpioInput:
+    """The ringing voltage: active is each half-wave."""
+    return GpioInput(settings, lambda _active: RingDebouncer(), what="ringing voltage")
+
+
+def _trouble(settings: GpioSettings, sensed: str, error: OSError | ValueError) -> GpioMissing:
+    what = f"line {settings.line} of {settings.chip}"
+    if not Path(settings.chip).exists():
+        return GpioMissing(
+            f"There is no GPIO chip {settings.chip}, so the {sensed} is not sensed. "
+            "Calls are recorded by what is heard; correct 'chip' in the settings ('gpiodetect' lists them)."
+        )
+    if isinstance(error, OSError) and error.errno == errno.EBUSY:
+        return GpioMissing(
+            f"Another program uses GPIO {what}, so the {sensed} is not sensed. Calls are recorded by what is heard; "
+            "end that program, or correct the settings ('gpioinfo' shows who it is)."
+        )
+    return GpioMissing(
+        f"GPIO {what} cannot be read ({error}), so the {sensed} is not sensed. Calls are recorded by what is heard; "
+        "correct the settings, and check the rights of this user (group 'gpio')."
+    )

@@ -1,0 +1,1 @@
+"""What goes on on a line, with whom, and whether it may be kept. Pure."""

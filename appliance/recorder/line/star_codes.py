@@ -1,0 +1,64 @@
+"""What the own side tells the box by keys of its telephone: the consent was spoken, pause, resume, forget.
+
+Pure. On a two-wire line nobody can tell which side pressed a key: a caller who knows the codes can type them too. What
+that lets him do: keep his own call from being recorded, or say himself that he agrees. A code is typed with less than
+3 s between its keys; a star that begins none is a key like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.recorder.ear.keys import Key
+from appliance.settings import StarCodes
+from appliance.terms import RATE_HZ, Order
+
+_KEYS_APART = 3 * RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainKey:
+    """A key that is part of no code."""
+
+    digit: str
+    at_frame: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedOrder:
+    """A whole code. at_frame: the end of its last key; from_frame: the beginning of its first."""
+
+    order: Order
+    at_frame: int
+    from_frame: int
+
+
+class CodeReader:
+    """Reads the keys of one call, in their order."""
+
+    def __init__(self, codes: StarCodes) -> None:
+        typed = {
+            codes.confirm: Order.CONFIRM,
+            codes.pause: Order.PAUSE,
+            codes.resume: Order.RESUME,
+            codes.forget: Order.FORGET,
+        }
+        self._orders = {code: order for code, order in typed.items() if code}
+        self._typed: list[Key] = []
+
+    def take(self, key: Key) -> PlainKey | TypedOrder | None:
+        """What this key completes; None if a code may become of it. A key that ends no code counts by itself."""
+        if self._typed and key.first_frame - self._typed[-1].end_frame > _KEYS_APART:
+            self._typed.clear()
+        self._typed.append(key)
+        typed = "".join(each.digit for each in self._typed)
+        order = self._orders.get(typed)
+        if order is not None:
+            first, self._typed = self._typed[0], []
+            return TypedOrder(order=order, at_frame=key.end_frame, from_frame=first.first_frame)
+        if any(code.startswith(typed) for code in self._orders):
+            return None
+        self._typed.clear()
+        if key.digit == "*":
+            return self.take(key) if len(typed) > 1 else PlainKey(digit="*", at_frame=key.end_frame)
+        return PlainKey(digit=key.digit, at_frame=key.end_frame)
