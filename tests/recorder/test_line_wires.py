@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.recorder.device.gpio_input import hook_input, ring_input
 from appliance.recorder.line.line_facts import Cue, CueKind
 from appliance.recorder.line_wires import LineWires
+from appliance.settings import GpioSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.wires import BLOCK_NS, BOOTED_NS, BlockClock, PlayedWire, bounced, flash, ring_wire, ringing
 
@@ -106,6 +108,14 @@ def test_a_wire_that_was_never_there_tells_nothing_but_its_trouble() -> None:
     wires = LineWires(hook=hook, ring=ring_wire(ringing(2, 1), lambda: clock.ns), now_ns=clock)
     assert [cue.kind for cue in read(wires, range(50))] == [CueKind.RING, CueKind.RING_ENDS]
     assert wires.trouble == "The chip is gone."
+
+
+def test_a_chip_that_does_not_exist_is_told_in_a_sentence_for_each_of_the_wires() -> None:
+    settings = GpioSettings(chip="/dev/gpiochip999", line=17)
+    for wires, what in ((LineWires(hook=hook_input(settings)), "hook"), (LineWires(ring=ring_input(settings)), "ring")):
+        assert read(wires, range(3)) == []
+        assert wires.trouble.startswith(f"There is no GPIO chip /dev/gpiochip999, so the {what}")
+        wires.close()
 
 
 def test_with_the_next_opening_of_the_device_frames_begin_anew_and_the_hook_is_told_again() -> None:
