@@ -91,6 +91,7 @@ TAIL_FRAMES = 5 * RATE_HZ
 _KEYS_APART_FRAMES = 5 * RATE_HZ
 _HOOK_KNOWN_FRAMES = RATE_HZ
 """That it is put down is told so late, when it is no flash any more."""
+_CLICK_FRAMES = RATE_HZ // 2
 _HUNG_UP_BEFORE_FRAMES = RATE_HZ
 """A dial tone that comes later than this after the last sound follows a hang-up that was not heard."""
 
@@ -447,6 +448,8 @@ class LineState:
         """The end of what was heard in the call before that, even if it sounded before it was known."""
         silent_from, silent_to = self._silence
         heard = silent_from if silent_to > at_frame - _HUNG_UP_BEFORE_FRAMES else self._last_frame
+        if heard < self._click_frame < at_frame - _CLICK_FRAMES:
+            heard = self._click_frame
         return max(min(heard, at_frame), self.since_frame)
 
     # what follows
