@@ -200,3 +200,16 @@ def test_the_quietest_20_ms_are_known_also_while_somebody_speaks(noise: Noise) -
 
 def test_the_quietest_is_never_louder_than_the_loudest(spoken: Pcm) -> None:
     assert all(block.lowest_dbfs <= block.level_dbfs for block in listen(spoken))
+
+
+def test_who_is_expected_is_heard_in_noise_that_hides_who_is_not(noise: Noise, spoken: Pcm) -> None:
+    level = 10 * np.log10(np.mean((spoken / 32768.0) ** 2))
+    line = mixed(noise(25 + spoken.size / RATE_HZ, float(level) - 6), spoken, 25)
+
+    def loud_steps(*, expects: bool) -> int:
+        ear = Signals(ABOVE_FLOOR_DB)
+        blocks = [line[at : at + BLOCK_FRAMES] for at in range(0, len(line), BLOCK_FRAMES)]
+        heard = [ear.hear(block, expects=expects) for block in blocks]
+        return sum(one.loud[2] for one in heard[250:270] if one.loud is not None)
+
+    assert loud_steps(expects=True) > 2 * loud_steps(expects=False)

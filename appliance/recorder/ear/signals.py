@@ -107,17 +107,18 @@ class Signals:
         self._awake = 0
         self._heard = SILENCE
 
-    def hear(self, samples: Pcm) -> Heard:
+    def hear(self, samples: Pcm, *, expects: bool = False) -> Heard:
         """Take in the next samples of the line.
 
         Args:
             samples: int16, shape (frames,). What does not fill a 20 ms step waits for the next block.
+            expects: somebody may speak at any moment, as after speech: it takes less to be heard.
         """
         before = self._rest.size
         energies = _step_energies(self._whole_steps(samples))
         if energies:
             floor = self._floor.energy
-            loud = self._decide(energies, max(floor * self._onset_gain, _LOWEST_SPEECH))
+            loud = self._decide(energies, max(floor * self._onset_gain, _LOWEST_SPEECH), expects=expects)
             lowest = min(energies)
             self._floor.add(lowest, len(energies))
             self._heard = Heard(
@@ -138,10 +139,10 @@ class Signals:
         self._rest = samples[whole:].copy()
         return samples[:whole]
 
-    def _decide(self, energies: list[float], onset: float) -> list[int]:
+    def _decide(self, energies: list[float], onset: float, *, expects: bool) -> list[int]:
         """Follow the speech, and say which steps are loud."""
         release = onset * self._release_gain
-        if self._awake > 0:
+        if self._awake > 0 or expects:
             onset = release
         loud = []
         for step, energy in enumerate(energies):

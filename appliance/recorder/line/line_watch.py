@@ -197,7 +197,7 @@ class LineWatch:
             sensed: what the wires of the line have told until its end, if it has any: hook, ringing voltage.
         """
         self.end_frame = first_frame + samples.size
-        heard = self._signals.hear(samples)
+        heard = self._signals.hear(samples, expects=self._state.state in (State.RINGING, State.DIALLING))
         ear = self._ear.hear(samples, seeks=heard.loud is not None and self._may_be_no_speech(first_frame))
         if heard.speech and not ear.explained:
             if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
