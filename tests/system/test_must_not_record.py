@@ -437,18 +437,14 @@ def test_a_crash_leaves_no_core_where_another_program_would(killed: Box) -> None
 
 
 @as_root
-def test_a_card_that_is_pulled_out_leaves_of_its_calls_no_more_than_a_second_in_memory(killed: Box) -> None:
-    """Not even freed: the seconds that an ear had heard. A line's health keeps its last second, and goes on with it."""
-    found: list[Found] = []
+def test_a_card_that_is_pulled_out_leaves_nothing_of_its_calls_in_memory(killed: Box) -> None:
+    """Not even freed: the seconds that an ear had heard."""
 
-    def only_health_is_left() -> bool:
+    def nothing_is_left() -> bool:
         killed.look_into_memory()
-        found[:] = [mark for mark in killed.remembered[max(killed.remembered)] if mark.index >= 0]
-        return {mark.form for mark in found} == {"float32"}
+        return not [mark for mark in killed.remembered[max(killed.remembered)] if mark.index >= 0]
 
-    until(only_health_is_left, LEAVES_WITHIN_S)
-    for channel in range(len(KINDS)):
-        assert len({mark.index for mark in found if mark.channel == channel}) <= RATE_HZ // MARK_EVERY_FRAMES
+    until(nothing_is_left, LEAVES_WITHIN_S)
 
 
 def test_the_killed_box_finds_nothing_wrong_with_itself(killed: Box) -> None:
