@@ -22,6 +22,16 @@ def test_a_call_that_may_have_been_refused_before_is_not_kept_for_a_key_pressed_
     assert desk.finished() == []
 
 
+def test_a_key_that_comes_first_does_not_make_it_a_call_that_was_dialled(
+    make_desk: MakeDesk, vault: FakeVault, spoken: Pcm, noise: Noise
+) -> None:
+    vault.come()
+    desk = make_desk(consent="opt_in")
+    desk.wait_for_key()
+    desk.hear(np.concatenate((keys("3"), noise(1, -65), spoken, keys("1"), spoken, noise(4, -65))))
+    assert desk.finished() == []
+
+
 def test_a_call_whose_number_nobody_heard_may_be_one_that_is_never_recorded(
     make_desk: MakeDesk, vault: FakeVault, spoken: Pcm, noise: Noise
 ) -> None:

@@ -251,9 +251,13 @@ class LineWatch:
     # what is heard
 
     def _look_whether_free(self, frames: int, *, speaks: bool) -> None:
-        """After so long a silence no call goes on that nobody heard begin; nor where it rings, or is dialled."""
+        """After so long a silence no call goes on that nobody heard begin; nor where it rings, or the hook is down.
+
+        A key proves nothing: it may be pressed in such a call.
+        """
         self._quiet_frames = 0 if speaks else self._quiet_frames + frames
-        if self._quiet_frames >= self._plan.rules.hold_over or self._state.state in (State.RINGING, State.DIALLING):
+        free = self._state.state is State.RINGING or self._state.hook.is_on
+        if free or self._quiet_frames >= self._plan.rules.hold_over:
             self._joined_late = False
 
     def _may_be_no_speech(self, first_frame: int) -> bool:
@@ -423,7 +427,7 @@ class LineWatch:
         self._known = self.party
         private = self._is_private(begins.at_frame)
         yield from _only(self._gate.answer(begins.answered_frame, self._known, private=private))
-        if self._joined_late and begins.route is Route.UNKNOWN:
+        if self._joined_late and begins.route is not Route.RANG:
             yield from _only(self._gate.join_late(begins.answered_frame))
         if self._fax_frame is not None:
             yield from _only(self._gate.hear_fax(begins.answered_frame))
