@@ -14,14 +14,17 @@ from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
 from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals, wipe_freed_memory
 from appliance.recorder.device.capture import CaptureThread
-from appliance.recorder.device.sound_cards import sound_device
+from appliance.recorder.device.playback import Output
+from appliance.recorder.device.sound_cards import playback_device, sound_device
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.ear.signals import Signals
-from appliance.recorder.line.line_plan import plan_of
+from appliance.recorder.line.line_plan import LinePlan, plan_of
 from appliance.recorder.line_board import LineBoard
+from appliance.recorder.line_voice import LineVoice
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import LineWorker, may_be_recorded
+from appliance.recorder.self_test import DailyTime
 from appliance.recorder.start_checks import check_lines
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.container import Consent, OpeningRecord, encode_opening
@@ -81,12 +84,16 @@ class Recorder:
             self._clock,
             log,
         )
+        outputs = {line.output.device: line.output for line in lines if line.output}
+        self._playbacks = {device: playback_device(output, log) for device, output in outputs.items()}
         self._workers = [self._worker(device) for device in self._settings.devices]
 
     def start(self) -> None:
         with contextlib.suppress(RecordingMissing):  # the vault makes the folder, and may start later
             self._folder.sweep_growing()
         self._link.start()
+        for playback in self._playbacks.values():
+            playback.start()
         for worker in self._workers:
             worker.start()
 
@@ -98,6 +105,8 @@ class Recorder:
         for worker in self._workers:
             if not worker.join(max(end_by_s - time.monotonic(), 0)):
                 self._log.error("calls_not_ended")
+        for playback in self._playbacks.values():
+            playback.stop()
         self._link.stop()
 
     def _worker(self, device: DeviceSettings) -> DeviceWorker:
@@ -112,10 +121,11 @@ class Recorder:
         return datetime.fromtimestamp(at_ms / 1000, self._timezone)
 
     def _line(self, line: LineSettings) -> LineWorker:
+        plan = plan_of(line, self._settings)
         return LineWorker(
             line,
             Signals(self._settings.speech_above_floor_db),
-            plan_of(line, self._settings),
+            plan,
             self._local_time,
             folder=self._folder,
             room=self._room,
@@ -124,7 +134,18 @@ class Recorder:
             software=SOFTWARE,
             log=self._log,
             wires=_wires(line),
+            voice=self._voice(line, plan),
         )
+
+    def _voice(self, line: LineSettings, plan: LinePlan) -> LineVoice | None:
+        output = line.output
+        if output is None:
+            return None
+        announcement = plan.announcement.samples if plan.announcement and line.plays_announcement else None
+        tested = [each for each in self._settings.lines if each.output and each.output.self_test]
+        self_test = DailyTime(output.self_test, turn=tested.index(line)) if output.self_test else None
+        way_in = Output(self._playbacks[output.device], output.channel)
+        return LineVoice(line.line, way_in, announcement, self_test, self._log)
 
 
 def _wires(line: LineSettings) -> LineWires:
