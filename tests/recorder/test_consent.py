@@ -168,6 +168,14 @@ def test_its_own_last_sound_and_a_voice_before_it_or_too_late_say_nothing() -> N
     assert made.end(UNTIL) == Refused(at_frame=UNTIL, why=NotKept.HALF_HEARD)
 
 
+def test_what_sounds_like_a_voice_now_and_then_is_none() -> None:
+    made = announcing()
+    block = RATE_HZ // 10
+    for at in range(ANSWER + 2 * RATE_HZ, UNTIL, RATE_HZ):
+        assert made.hear_voice(at, at + 4 * block) is None
+    assert made.waits
+
+
 def test_a_voice_says_nothing_where_no_announcement_was_heard_to_its_end() -> None:
     made = waiting(consent="announced", announcement="/a.wav", output=OUTPUT)
     made.hear_announcement(announcement(0.9))

@@ -127,7 +127,7 @@ def test_the_announcement_waits_for_the_greeting_but_not_for_ever(tape: Tape) ->
 
 
 def test_a_caller_who_hangs_up_during_the_announcement_is_not_kept_though_it_drowns_the_busy_tone(tape: Tape) -> None:
-    line = Line(TwoWires(gain=1.0))
+    line = Line(TwoWires(gain=3.0))
     line.hear(tape.rings().talk(2).wait(5).tone("busy", 15).wait(10).pcm)
     assert line.end is NotKept.HALF_HEARD
     assert not line.all(Granted)

@@ -191,7 +191,10 @@ class Playback:
 
     def _speak(self) -> None:
         """Play until there is nothing to play. Raises LineTrouble."""
-        self._open()
+        try:
+            self._open()
+        except LineTrouble as trouble:
+            raise LineTrouble(f"Nothing can be played on this line. {trouble}") from trouble
         written = 0
         while True:
             room = self._room()

@@ -38,7 +38,9 @@ _FAX_WITHIN_FRAMES = 60 * RATE_HZ
 _VOICE_AFTER_FRAMES = RATE_HZ // 2
 """The announcement's last sound may be taken for speech a little longer."""
 _VOICE_FRAMES = 6 * RATE_HZ // 10
-"""So much speech after it: more than what passes for it at the beginning of a busy tone until that is known."""
+_VOICE_PAUSE_FRAMES = RATE_HZ // 2
+"""So much speech after it, with no longer pause in it. The bursts of a tone pass for speech at their beginnings until
+it is known: that is less, in every country."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,8 @@ class ConsentGate:
         self._announced_frame: int | None = None
         """Where the announcement ended that the box has played."""
         self._voice_frames = 0
-        """After that."""
+        """In a row after that, up to this frame."""
+        self._voice_end_frame = 0
 
     @property
     def is_open(self) -> bool:
@@ -167,7 +170,10 @@ class ConsentGate:
         announced = self._announced_frame
         if announced is None or first_frame < announced + _VOICE_AFTER_FRAMES or not self._is_in_time(end_frame):
             return None
+        if first_frame - self._voice_end_frame > _VOICE_PAUSE_FRAMES:
+            self._voice_frames = 0
         self._voice_frames += end_frame - first_frame
+        self._voice_end_frame = end_frame
         return self._grant(end_frame, ConsentBy.ANNOUNCEMENT) if self._voice_frames >= _VOICE_FRAMES else None
 
     def confirm(self, at_frame: int) -> Decision | None:
