@@ -85,6 +85,15 @@ _SAID_BY_DAEMONS = (
         "There is no sound device '%(thing)s'. Plug it in, or correct its name in the settings; 'arecord -L' lists "
         "the names."
     ),
+    mark(
+        "The output of the sound device '%(thing)s' is gone, so nothing can be played on this line. What was recorded "
+        "is safe; plug the device in again."
+    ),
+    mark(
+        "The daily test tone was not heard, so on this line an announcement would not be heard either. What was "
+        "recorded is safe. Look whether the coupler is plugged into input and output of the sound card and into the "
+        "line, and whether that output is turned on (alsamixer, F3). It is tried again every hour."
+    ),
     mark("Another program uses the sound device '%(thing)s'. End that program."),
     mark("Listening to '%(thing)s' broke off. Nothing is recorded until the recorder is restarted."),
     mark(

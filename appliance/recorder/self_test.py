@@ -40,9 +40,9 @@ _AGAIN = timedelta(hours=1)
 _TURN = timedelta(seconds=10)
 
 NOT_HEARD = (
-    "The daily test tone was not heard, so on this line an announcement would not be heard either. What was recorded "
-    "is safe. Look whether the coupler is plugged into the card's input and output and into the line, and whether the "
-    "card's output is turned on (alsamixer, F3). It is tried again every hour."
+    "The daily test tone was not heard, so on this line an announcement would not be heard either. What was "
+    "recorded is safe. Look whether the coupler is plugged into input and output of the sound card and into the "
+    "line, and whether that output is turned on (alsamixer, F3). It is tried again every hour."
 )
 
 
@@ -58,7 +58,7 @@ def tone_trouble(level_dbfs: float | None) -> str:
         return ""
     return (
         f"The daily test tone was too {wrong} ({level_dbfs:.0f} dBFS), as an announcement would be. What was recorded "
-        f"is safe. Turn {way} the card's output (alsamixer, F3), or look at the coupler. It is tried again every hour."
+        f"is safe. Turn {way} the output of the sound card (alsamixer, F3). It is tried again every hour."
     )
 
 

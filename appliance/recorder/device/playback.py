@@ -191,10 +191,7 @@ class Playback:
 
     def _speak(self) -> None:
         """Play until there is nothing to play. Raises LineTrouble."""
-        try:
-            self._open()
-        except LineTrouble as trouble:
-            raise LineTrouble(f"Nothing can be played on this line. {trouble}") from trouble
+        self._open()
         written = 0
         while True:
             room = self._room()
