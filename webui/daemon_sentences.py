@@ -85,16 +85,16 @@ SENTENCES = (
         "and if it does not, the wire of the sound."
     ),
     mark(
-        "There is no GPIO chip %(chip)s, so the %(sensed)s is not sensed. "
-        "Calls are recorded by what is heard; correct 'chip' in the settings ('gpiodetect' lists them)."
+        "There is no GPIO chip %(chip)s, so the %(part)s is not used. "
+        "Calls are recorded without it; correct 'chip' in the settings ('gpiodetect' lists them)."
     ),
     mark(
-        "Another program uses GPIO %(wire)s, so the %(sensed)s is not sensed. Calls are recorded by what is heard; "
+        "Another program uses GPIO %(wire)s, so the %(part)s is not used. Calls are recorded without it; "
         "end that program, or correct the settings ('gpioinfo' shows who it is)."
     ),
     mark(
-        "GPIO %(wire)s cannot be read (%(error)s), so the %(sensed)s is not sensed. Calls are recorded by what is "
-        "heard; correct the settings, and check the rights of this user (group 'gpio')."
+        "GPIO %(wire)s cannot be used (%(error)s), so the %(part)s is not used. Calls are recorded without it; "
+        "correct the settings, and check the rights of this user (group 'gpio')."
     ),
     # the health of a line
     mark(
@@ -137,6 +137,8 @@ _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _PARTS = {
     "hook": mark("hook"),
     "ringing voltage": mark("ringing voltage"),
+    "lamp": mark("lamp"),
+    "button": mark("button"),
     "a recording is begun": mark("a recording is begun"),
     "a running recording is made safe": mark("a running recording is made safe"),
     "a recording is ended": mark("a recording is ended"),

@@ -72,8 +72,8 @@ def test_every_sentence_that_a_line_can_show_is_listed() -> None:
             ("-7 %", "Gleichspannung"),
         ),
         (
-            "GPIO line 17 of /dev/gpiochip0 cannot be read (Permission denied), so the hook is not sensed. Calls are "
-            "recorded by what is heard; correct the settings, and check the rights of this user (group 'gpio').",
+            "GPIO line 17 of /dev/gpiochip0 cannot be used (Permission denied), so the hook is not used. Calls are "
+            "recorded without it; correct the settings, and check the rights of this user (group 'gpio').",
             ("line 17 of /dev/gpiochip0", "Permission denied", "Gabelkontakt"),
         ),
         ("The disk is full while a recording is written. What was written before is safe; make room.", ("voll",)),
