@@ -23,12 +23,12 @@ from typing import Protocol
 import numpy as np
 import structlog
 
+from appliance.recorder.daily_tone import HEARD_FOR_S, DailyTime, daily_tone, tone_level_dbfs, tone_trouble
 from appliance.recorder.device.playback import Outcome
 from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.line.line_facts import CallBegins, Route
 from appliance.recorder.line.line_state import State
 from appliance.recorder.line.line_watch import LineWatch, Watched
-from appliance.recorder.self_test import HEARD_FOR_S, DailyTime, daily_tone, tone_level_dbfs, tone_trouble
 from appliance.terms import RATE_HZ, LineName
 
 _SETTLES_FRAMES = RATE_HZ

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from appliance.recorder.daily_tone import NOT_HEARD, DailyTime
 from appliance.recorder.device.playback import Outcome
 from appliance.recorder.ear.announcement import Announcement
 from appliance.recorder.ear.signals import Pcm, Signals
@@ -20,7 +21,6 @@ from appliance.recorder.line.line_facts import CallBegins, SpeechChanges
 from appliance.recorder.line.line_plan import plan_of
 from appliance.recorder.line.line_watch import Event, KeptCallEnds, LineWatch
 from appliance.recorder.line_voice import LineVoice
-from appliance.recorder.self_test import NOT_HEARD, DailyTime
 from appliance.settings import COUNTRY_CODES, CountryCode, LineSettings, OutputSettings, RecorderSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, ConsentBy, NotKept, Order
 from tests.recorder.heard_log import HeardLog

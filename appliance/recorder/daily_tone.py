@@ -51,15 +51,16 @@ def tone_trouble(level_dbfs: float | None) -> str:
     if level_dbfs is None:
         return NOT_HEARD
     if level_dbfs < _FAINT_DBFS:
-        wrong, way = "faint", "up"
-    elif level_dbfs > _LOUD_DBFS:
-        wrong, way = "loud", "down"
-    else:
-        return ""
-    return (
-        f"The daily test tone was too {wrong} ({level_dbfs:.0f} dBFS), as an announcement would be. What was recorded "
-        f"is safe. Turn {way} the output of the sound card (alsamixer, F3). It is tried again every hour."
-    )
+        return (
+            f"The daily test tone was too faint ({level_dbfs:.0f} dBFS), as an announcement would be. What was "
+            "recorded is safe. Turn up the output of the sound card (alsamixer, F3). It is tried again every hour."
+        )
+    if level_dbfs > _LOUD_DBFS:
+        return (
+            f"The daily test tone was too loud ({level_dbfs:.0f} dBFS), as an announcement would be. What was "
+            "recorded is safe. Turn down the output of the sound card (alsamixer, F3). It is tried again every hour."
+        )
+    return ""
 
 
 def daily_tone() -> Pcm:
