@@ -64,7 +64,6 @@ class LineVoice:
     Args:
         announcement: as it is played, int16, 8 kHz; None: there is none to play.
         self_test: when the tone is due; None: never.
-        local_time: of a frame.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ import pytest
 from appliance.recorder.daily_tone import NOT_HEARD, DailyTime
 from appliance.recorder.device.playback import Outcome
 from appliance.recorder.ear.announcement import Announcement
+from appliance.recorder.ear.countries import COUNTRIES
 from appliance.recorder.ear.signals import Pcm, Signals
 from appliance.recorder.line.consent import Granted
 from appliance.recorder.line.line_facts import CallBegins, SpeechChanges
@@ -25,7 +26,7 @@ from appliance.settings import COUNTRY_CODES, CountryCode, LineSettings, OutputS
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, ConsentBy, NotKept, Order
 from tests.recorder.heard_log import HeardLog
 from tests.recorder.test_line_watch import NUMBER, Tape
-from tests.simulators import announcements
+from tests.simulators import announcements, line_tones
 from tests.simulators.line_tones import sines
 from tests.simulators.two_wires import TwoWires
 
@@ -139,6 +140,18 @@ def test_where_both_have_hung_up_during_the_announcement_without_a_tone_nothing_
     (sound,) = line.wires.played
     assert sound.outcome is Outcome.PLAYED
     assert line.end is NotKept.HALF_HEARD
+
+
+@pytest.mark.parametrize("country", COUNTRY_CODES)
+def test_a_tone_of_the_exchange_after_the_announcement_is_nobody_who_speaks(spoken: Pcm, country: CountryCode) -> None:
+    for tone in (tone for tone in COUNTRIES[country].tones if tone.name in ("busy", "ringback")):
+        line = Line(country=country)
+        cadence = COUNTRIES[country].ringing.cadences_s[0]
+        rings = line_tones.ringing(25, cadence, sum(cadence) + cadence[0], -20, clipped=3)
+        tape = Tape(spoken).wait(6).play(rings).wait(1.5).talk(2).wait(11.5)
+        line.hear(tape.play(line_tones.tone(tone, 9, -24)).pcm)
+        assert [sound.outcome for sound in line.wires.played] == [Outcome.PLAYED], tone.name
+        assert not line.all(Granted), tone.name
 
 
 def test_nothing_is_played_on_after_a_hang_up_that_was_heard(tape: Tape) -> None:
