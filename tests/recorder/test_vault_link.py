@@ -43,7 +43,9 @@ def link(tmp_path: Path, steady: Steady, vault: FakeVault, heard_log: HeardLog) 
     def board() -> tuple[verbs.LineNow, ...]:
         return (verbs.LineNow(line=LINE, level_dbfs=-40.0),)
 
-    link = VaultLink(tmp_path / "vault" / "recorder" / "vault.sock", [LINE, OTHER], board, Clock(steady=steady), heard_log.logger)
+    link = VaultLink(
+        tmp_path / "vault" / "recorder" / "vault.sock", [LINE, OTHER], board, Clock(steady=steady), heard_log.logger
+    )
     yield link
     link.stop()
 
