@@ -82,7 +82,7 @@ def test_without_systemd_nobody_is_asked_and_the_stop_is_obeyed(monkeypatch: pyt
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     stop, asked = threading.Event(), threading.Event()
-    thread = threading.Thread(target=stay_until, args=(stop, lambda: not asked.set()))
+    thread = threading.Thread(target=stay_until, args=(stop, lambda: asked.set() is None))
     thread.start()
     stop.set()
     thread.join(PATIENCE_S)
