@@ -82,7 +82,12 @@ def test_without_systemd_nobody_is_asked_and_the_stop_is_obeyed(monkeypatch: pyt
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     stop, asked = threading.Event(), threading.Event()
-    thread = threading.Thread(target=stay_until, args=(stop, lambda: asked.set() is None))
+
+    def ask() -> bool:
+        asked.set()
+        return True
+
+    thread = threading.Thread(target=stay_until, args=(stop, ask))
     thread.start()
     stop.set()
     thread.join(PATIENCE_S)
