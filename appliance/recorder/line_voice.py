@@ -167,14 +167,15 @@ class LineVoice:
 
     def _judge(self, tested: Sounding, self_test: DailyTime, now: datetime) -> None:
         level_dbfs = tone_level_dbfs(np.concatenate(self._heard))
-        played = tested.outcome is Outcome.PLAYED
-        # Where it could not be played the output says why.
-        self._test_trouble = tone_trouble(level_dbfs) if played else self._test_trouble
-        if played and not self._test_trouble:
-            self_test.done(now)
-        else:
+        broken = tested.outcome is Outcome.BROKEN
+        if not broken:  # else the output says why
+            self._test_trouble = tone_trouble(level_dbfs)
+        if broken or self._test_trouble:
             self_test.failed(now)
-        self._log.info("self_test", line=self._line, played=played, level_dbfs=level_dbfs, trouble=self._test_trouble)
+        else:
+            self_test.done(now)
+        how = tested.outcome.name.lower()
+        self._log.info("self_test", line=self._line, how=how, level_dbfs=level_dbfs, trouble=self._test_trouble)
         self._end_test()
 
     def _end_test(self) -> None:

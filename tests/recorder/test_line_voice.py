@@ -318,6 +318,15 @@ def test_a_tone_that_could_not_be_played_is_not_said_to_be_unheard(tape: Tape) -
     assert not line.voice.trouble
 
 
+def test_a_device_that_hangs_is_a_tone_that_is_not_heard(tape: Tape) -> None:
+    line = line_to_test(wires=TwoWires(gain=0))
+    line.hear(tape.wait(60.2).pcm)
+    line.wires.played[0].samples = np.zeros(99 * RATE_HZ, np.int16)
+    line.hear(Tape(tape.spoken).wait(5).pcm)
+    assert line.wires.played[0].outcome is Outcome.STOPPED
+    assert line.voice.trouble == NOT_HEARD
+
+
 def test_a_hiss_or_a_whistle_is_not_the_tone(tape: Tape) -> None:
     line = line_to_test(wires=TwoWires(gain=0))
     line.hear(tape.wait(61).pcm)

@@ -38,6 +38,7 @@ BUFFER_PERIODS = 8
 _OUTLASTS_FRAMES = RATE_HZ // 20
 """What ALSA has handed over is on its way for some milliseconds more, in a USB card's packets and in its filters."""
 _TRY_AGAIN_S = 30.0
+_ENDS_WITHIN_S = 1.0
 
 FAULT = (
     "Something went wrong inside the recorder, and what it played on this line has broken off. "
@@ -149,11 +150,11 @@ class Playback:
         self._thread.start()
 
     def stop(self) -> None:
-        """Break off whatever sounds, and end the thread."""
+        """Break off whatever sounds, and end the thread; one that hangs in its device is not waited for."""
         with self._news:
             self._stop = True
             self._news.notify()
-        self._thread.join()
+        self._thread.join(_ENDS_WITHIN_S)
 
     def add(self, sounding: Sounding) -> None:
         with self._news:
