@@ -54,6 +54,7 @@ class FakeVault:
             verbs.NoteParty: self._take,
             verbs.NoteUnrecorded: self._take,
             verbs.DropCall: self._take,
+            verbs.AskToKeep: self._take,
             verbs.Heartbeat: self._beat,
         }
         self._listener = Listener(self._path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)
