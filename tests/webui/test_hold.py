@@ -107,7 +107,7 @@ def test_list_shows_what_is_kept_longer_and_can_show_only_that(owner: FlaskClien
     other = made_up_facts(3, NOW_MS - 30_000, seconds=1, keep_asked_at_ms=NOW_MS)
     stub.keep(held(), StubCall(facts=other, audio=b"", frames=0))
     page = owner.get("/").text
-    assert page.count("asked to be kept</span>") == page.count(">held</span>") == 1
+    assert page.count("keep longer?</span>") == page.count(">held</span>") == 1
     only = owner.get("/?longer=1").text
     assert f"/calls/{PLAIN.facts.call}" not in only
     assert ('name="longer" value="1"' in only, f"/calls/{other.call}" in only, ADDRESS in only) == (True, True, True)
