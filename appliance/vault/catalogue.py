@@ -309,9 +309,11 @@ class Catalogue:
 
     def kept_longer(self, *states: CallState) -> list[DueCall]:
         """Calls in these states that have a hold, also one that is over, or an open request to keep them longer."""
-        query = sa.select(*_DUE).where(sa.text(f"({LONGER})"), calls.c.state.in_(states))
+        # The states are looked at here: asked for them, SQLite takes their index, and so every kept call.
+        query = sa.select(calls.c.state, *_DUE).where(sa.text(f"({LONGER})"))
         with self._store.reading() as connection:
-            return [DueCall(**row._mapping) for row in connection.execute(query)]
+            found = [dict(row._mapping) for row in connection.execute(query)]
+        return [DueCall(**row) for row in found if row.pop("state") in states]
 
     def note_keep_asked(self, call: CallId, at_ms: int | None) -> None:
         """Somebody has asked to keep this call longer; None: nobody has, or it is answered."""
