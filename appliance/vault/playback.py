@@ -134,6 +134,7 @@ class Playback:
             ground=card.ground,
             consent_by=card.consent_by,
             consent_at_ms=card.consent_at_ms,
+            channels=card.channels,
         )
 
     def read(self, visitor: Visitor, request: verbs.Read) -> verbs.ReadBytes:

@@ -73,7 +73,7 @@ class BoxHouse:
 
 
 def begin_writing(
-    box: Box, *, seconds: float = 1, line: LineName = LINE, record_format: Format = 2
+    box: Box, *, seconds: float = 1, line: LineName = LINE, record_format: Format = 3
 ) -> tuple[CallId, RecordingWriter, OpusPages]:
     """Issue and begin a call, and write that much of it."""
     call, key = box.intake.issue(line)
@@ -85,7 +85,7 @@ def begin_writing(
         rate_hz=RATE_HZ,
         ground="Consent.",
         software="linekeep 0.1.0",
-        consent=Consent(at_ms=started_at_ms + CONSENT_AFTER_MS, by=ConsentBy.KEY) if record_format == 2 else None,
+        consent=Consent(at_ms=started_at_ms + CONSENT_AFTER_MS, by=ConsentBy.KEY) if record_format != 1 else None,
         format=record_format,
     )
     writer = RecordingWriter(box.folder.growing_path(call), call=call, key=key, opening=opening)
