@@ -17,7 +17,7 @@ from appliance.recorder.device.capture import CaptureThread
 from appliance.recorder.device.sound_cards import sound_device
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
-from appliance.recorder.ear.signals import Signals
+from appliance.recorder.ear.sides import signals_for
 from appliance.recorder.line.line_plan import plan_of
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_wires import LineWires
@@ -101,7 +101,7 @@ class Recorder:
         self._link.stop()
 
     def _worker(self, device: DeviceSettings) -> DeviceWorker:
-        lines = {line.channel: self._line(line) for line in self._settings.lines if line.device == device.device}
+        lines = {line.channels: self._line(line) for line in self._settings.lines if line.device == device.device}
 
         def new_capture() -> CaptureThread:
             return CaptureThread(sound_device(device), self._clock)
@@ -114,7 +114,7 @@ class Recorder:
     def _line(self, line: LineSettings) -> LineWorker:
         return LineWorker(
             line,
-            Signals(self._settings.speech_above_floor_db),
+            signals_for(len(line.channels), self._settings.speech_above_floor_db),
             plan_of(line, self._settings),
             self._local_time,
             folder=self._folder,
@@ -148,6 +148,7 @@ def _check_grounds(lines: tuple[LineSettings, ...]) -> None:
             ground=line.ground.strip(),
             consent=Consent(at_ms=2**53, by=ConsentBy.ANNOUNCEMENT),
             software=SOFTWARE,
+            channels=2,
         )
         try:
             encode_opening(trial)

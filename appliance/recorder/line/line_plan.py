@@ -24,6 +24,8 @@ class LinePlan:
     private: PrivateHours = field(default_factory=lambda: PrivateHours(()))
     codes: StarCodes = field(default_factory=StarCodes)
     announcement: Announcement | None = None
+    channels: int = 1
+    """Two: its sides are apart."""
 
 
 def plan_of(line: LineSettings, settings: RecorderSettings) -> LinePlan:
@@ -36,6 +38,7 @@ def plan_of(line: LineSettings, settings: RecorderSettings) -> LinePlan:
         private=PrivateHours(line.private),
         codes=line.codes,
         announcement=read_announcement(Path(line.announcement)) if line.announcement else None,
+        channels=len(line.channels),
     )
 
 
