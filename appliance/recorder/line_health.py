@@ -230,7 +230,7 @@ class TwoSidedHealth:
     """The health of a line whose sides are apart, each by itself: one may be dead, or too soft."""
 
     def __init__(self) -> None:
-        self._sides = {"Near side": LineHealth(), "Far side": LineHealth()}
+        self._sides = {"Own side": LineHealth(), "Other side": LineHealth()}
 
     def hear(self, samples: Pcm, heard: Heard, *, exchange_sounds: bool = False) -> str:
         """As `LineHealth.hear`, of int16, shape (frames, 2); the sentence begins with the side."""

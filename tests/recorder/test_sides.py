@@ -184,7 +184,7 @@ def test_a_side_that_is_dead_is_told_though_the_other_one_lives(spoken: Pcm, noi
         block = samples[at : at + BLOCK_FRAMES]
         told.append(health.hear(block, ear.hear(block)))
     assert told[0] == ""
-    assert told[-1].startswith("Far side: ")
+    assert told[-1].startswith("Other side: ")
 
 
 def test_sides_that_are_well_are_told_nothing_about(spoken: Pcm) -> None:

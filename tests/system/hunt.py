@@ -1,7 +1,8 @@
 """Looking for marks (tests.simulators.unkept_calls) wherever a process can leave something.
 
 Promises: every form in which samples are usually held is looked for: 16 bit in either byte order, floats, companded,
-as text; of one channel, and with the channels one beside the other. Whoever calls this shows that it can find.
+as text; of one channel, and with all channels of the card, or both sides of a line, one beside the other. Whoever
+calls this shows that it can find.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from appliance.recorder.ear.signals import Pcm
-from tests.simulators.unkept_calls import KINDS, MAGIC, MARK_FRAMES, place_of
+from tests.simulators.unkept_calls import CHANNELS, MAGIC, MARK_FRAMES, place_of
 
 _FLOATS = {"float32": 1.0, "float64": 1.0, "float32 of full scale": 32768.0, "float64 of full scale": 32768.0}
 
@@ -78,18 +79,19 @@ def hunt(content: bytes, where: str) -> Iterator[Found]:
             channel, index = _place(content[at + len(wanted) : at + len(wanted) + 16], form) or (-1, -1)
             yield Found(where=where, form=form, channel=channel, index=index)
             at = content.find(wanted, at + 1)
-    yield from _beside_each_other(content, where)
+    yield from _beside_each_other(content, where, CHANNELS)
+    yield from _beside_each_other(content, where, 2)
 
 
-def _beside_each_other(content: bytes, where: str) -> Iterator[Found]:
+def _beside_each_other(content: bytes, where: str, channels: int) -> Iterator[Found]:
     """As a card gives them: a sample of each channel, then the next of each."""
     for shift in range(min(2, len(content))):
         samples = np.frombuffer(content, "<i2", (len(content) - shift) // 2, shift)
-        starts = np.flatnonzero(samples[: max(0, samples.size - (MARK_FRAMES - 1) * len(KINDS))] == MAGIC[0])
+        starts = np.flatnonzero(samples[: max(0, samples.size - (MARK_FRAMES - 1) * channels)] == MAGIC[0])
         for step in range(1, MAGIC.size):
-            starts = starts[samples[starts + step * len(KINDS)] == MAGIC[step]]
+            starts = starts[samples[starts + step * channels] == MAGIC[step]]
         for start in starts.tolist():
-            channel, index = place_of(samples[start + MAGIC.size * len(KINDS) :: len(KINDS)][:2]) or (-1, -1)
+            channel, index = place_of(samples[start + MAGIC.size * channels :: channels][:2]) or (-1, -1)
             yield Found(where=where, form="channels beside each other", channel=channel, index=index)
 
 
