@@ -25,7 +25,9 @@ class OpusPages:
         channels: 1 or 2.
     """
 
-    def __init__(self, serial: int, *, bitrate_bps: int = 16_000, complexity: int = 5, channels: int = 1) -> None:
+    def __init__(
+        self, serial: int, *, bitrate_bps: int = 16_000, complexity: int | None = None, channels: int = 1
+    ) -> None:
         self._channels = channels
         self._encoder = OpusEncoder(bitrate_bps, complexity, channels)
         self._stream = ogg.OggOpusStream(serial, pre_skip=self._encoder.pre_skip, channels=channels)

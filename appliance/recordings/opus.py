@@ -41,6 +41,9 @@ from appliance.terms import RATE_HZ, DamagedRecording, LineTrouble, SettingsTrou
 PACKET_FRAMES = ogg.PACKET_GRANULES // ogg.GRANULES_PER_FRAME
 """Frames in one packet, 20 ms: the codec's own choice for speech."""
 
+_COMPLEXITY = {1: 5, 2: 3}
+"""By channels. Two gain nothing from more than 3 (docs/measurements/two-sides.md)."""
+
 MAX_PACKETS = 50
 """Packets that one `encode` may ask for, one second."""
 
@@ -80,13 +83,13 @@ class OpusEncoder:
 
     Args:
         bitrate_bps: of each channel, on disk, padding included; 16,000 gives packets of 40 bytes, of two channels 80.
-        complexity: 0 to 10. 5 costs half the processor time of 10.
+        complexity: 0 to 10; None: what suits the channels. 5 costs half the processor time of 10.
         channels: 1 or 2.
     Raises:
         SettingsTrouble: no libopus on this machine, or it refuses these settings.
     """
 
-    def __init__(self, bitrate_bps: int = 16_000, complexity: int = 5, channels: int = 1) -> None:
+    def __init__(self, bitrate_bps: int = 16_000, complexity: int | None = None, channels: int = 1) -> None:
         self._ffi, self._library = _libopus()
         bitrate_bps *= channels
         self._room = bitrate_bps // 50 // 8
@@ -99,7 +102,7 @@ class OpusEncoder:
         self._set(_SET_VBR, 1)
         # Off by default; said aloud because it would leave out packets where nobody speaks.
         self._set(_SET_DTX, 0)
-        self._set(_SET_COMPLEXITY, complexity)
+        self._set(_SET_COMPLEXITY, _COMPLEXITY[channels] if complexity is None else complexity)
         self._packets = self._ffi.new("unsigned char[]", MAX_PACKETS * self._room)
         self._starts = [self._packets + number * self._room for number in range(MAX_PACKETS)]
         self.lookahead_frames = self._lookahead()

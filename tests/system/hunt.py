@@ -79,20 +79,21 @@ def hunt(content: bytes, where: str) -> Iterator[Found]:
             channel, index = _place(content[at + len(wanted) : at + len(wanted) + 16], form) or (-1, -1)
             yield Found(where=where, form=form, channel=channel, index=index)
             at = content.find(wanted, at + 1)
-    yield from _beside_each_other(content, where, CHANNELS)
-    yield from _beside_each_other(content, where, 2)
+    yield from _beside_each_other(content, where)
 
 
-def _beside_each_other(content: bytes, where: str, channels: int) -> Iterator[Found]:
-    """As a card gives them: a sample of each channel, then the next of each."""
+def _beside_each_other(content: bytes, where: str) -> Iterator[Found]:
+    """As a card, or a line of two sides, gives them: a sample of each channel, then the next of each."""
     for shift in range(min(2, len(content))):
         samples = np.frombuffer(content, "<i2", (len(content) - shift) // 2, shift)
-        starts = np.flatnonzero(samples[: max(0, samples.size - (MARK_FRAMES - 1) * channels)] == MAGIC[0])
-        for step in range(1, MAGIC.size):
-            starts = starts[samples[starts + step * channels] == MAGIC[step]]
-        for start in starts.tolist():
-            channel, index = place_of(samples[start + MAGIC.size * channels :: channels][:2]) or (-1, -1)
-            yield Found(where=where, form="channels beside each other", channel=channel, index=index)
+        begins = np.flatnonzero(samples == MAGIC[0])
+        for channels in (CHANNELS, 2):
+            starts = begins[begins < samples.size - (MARK_FRAMES - 1) * channels]
+            for step in range(1, MAGIC.size):
+                starts = starts[samples[starts + step * channels] == MAGIC[step]]
+            for start in starts.tolist():
+                channel, index = place_of(samples[start + MAGIC.size * channels :: channels][:2]) or (-1, -1)
+                yield Found(where=where, form="channels beside each other", channel=channel, index=index)
 
 
 def _place(behind: bytes, form: str) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@
 const STEP_S = 5;
 const BAR = 3;
 const BETWEEN = 2;
+const LABEL = 24;
 
 const player = document.querySelector("[data-player]");
 const part = (name) => player.querySelector(`[data-part="${name}"]`);
@@ -52,13 +53,14 @@ function drawGaps(pen, width, height, style) {
   }
 }
 
-// One side's bars, around the middle of its row.
+// One side's bars, around the middle of its row; where there are two, their names stand above them.
 function drawSide(side, pen, width, height, style) {
   const columns = peaks.length / (2 * channels);
   const bars = Math.max(1, Math.floor(width / (BAR + BETWEEN)));
   const row = height / channels;
-  const middle = row * (side + 0.5);
-  const scale = (row / 2 - 6) / fullScale();
+  const named = channels > 1 ? LABEL : 0;
+  const middle = row * side + (row + named) / 2;
+  const scale = ((row - named) / 2 - 6) / fullScale();
   const played = (wanted / seconds) * width;
   for (let bar = 0; bar < bars; bar += 1) {
     const x = (bar * width) / bars;
