@@ -14,7 +14,7 @@ from appliance.recorder.ear.signals import Pcm
 from appliance.recordings.opus import OpusDecoder
 from appliance.settings import ConsentMode
 from appliance.sound_file import write_wav
-from appliance.terms import BLOCK_FRAMES, RATE_HZ, ConsentBy, LineNowState, NotKept, Order
+from appliance.terms import BLOCK_FRAMES, RATE_HZ, ConsentBy, Direction, LineNowState, NotKept, Order
 from tests.recorder.desk import LINE, OPENED_MS, Desk, MakeDesk
 from tests.recorder.fake_vault import FakeVault
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
@@ -228,6 +228,28 @@ def test_an_announcement_counts_from_whichever_side_it_is_heard(
     with desk.open(call) as reader:
         assert reader.opening.consent is not None
         assert reader.opening.consent.by is ConsentBy.ANNOUNCEMENT
+
+
+def test_the_number_is_what_the_own_side_dials_and_not_what_the_other_one_presses(
+    make_line: MakeLine, near_voice: Sound, far_voice: Sound
+) -> None:
+    desk = make_line("duty")
+    desk.hear(tapped(keys("0301234"), NOTHING))
+    desk.hear(tapped(pause(1), NOTHING))
+    desk.hear(tapped(NOTHING, far_voice))
+    desk.hear(tapped(near_voice[: len(keys("99"))], keys("99"), leak_db=-20))
+    desk.hear(tapped(near_voice, NOTHING))
+    desk.hear(tapped(pause(4), NOTHING))
+    # Nobody was heard to pick up: what is pressed in the first seconds would be the number.
+    desk.hear(tapped(near_voice[: 2 * RATE_HZ], NOTHING))
+    desk.hear(tapped(near_voice[: len(keys("55"))], keys("55"), leak_db=-20))
+    desk.hear(tapped(near_voice, NOTHING))
+    desk.hear(tapped(pause(4), NOTHING))
+    numbers = []
+    for call in desk.finished():
+        with desk.open(call) as reader:
+            numbers.append((reader.closing.direction, reader.closing.number))
+    assert numbers == [(Direction.OUT, "0301234"), (Direction.UNKNOWN, "")]
 
 
 def test_the_page_orders_whatever_the_sides_say(make_line: MakeLine, near_voice: Sound, far_voice: Sound) -> None:
