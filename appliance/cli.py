@@ -21,6 +21,7 @@ _COMMANDS = (
     "line_check",
     "selftest",
     "check",
+    "claim_code",
     "journal",
     "evidence",
     "backup",

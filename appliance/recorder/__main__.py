@@ -13,7 +13,15 @@ import structlog
 
 from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
-from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals, wipe_freed_memory
+from appliance.daemon import (
+    Pulse,
+    forbid_core_dumps,
+    lock_memory,
+    start_log,
+    stay_until,
+    stop_on_signals,
+    wipe_freed_memory,
+)
 from appliance.recorder.device.capture import CaptureThread
 from appliance.recorder.device.sound_cards import sound_device
 from appliance.recorder.device_worker import DeviceWorker
@@ -38,6 +46,10 @@ SOFTWARE = f"linekeep {version('linekeep')}"
 
 _CALLS_END_WITHIN_S = 5.0
 
+_HANGS_AFTER_S = 20.0
+"""A thread that has not come round for so long; each does within a second, whether its device is there or not. With
+systemd's patience on top this stays below a minute; a slow disk may hold a thread up for some seconds."""
+
 
 def main(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT.
@@ -59,7 +71,7 @@ def main(settings: Settings) -> int:
     recorder = Recorder(settings, log)
     recorder.start()
     log.info("recorder_ready")
-    stop.wait()
+    stay_until(stop, recorder.is_alive)
     recorder.stop()
     return 0
 
@@ -83,6 +95,7 @@ class Recorder:
             self._clock,
             log,
         )
+        self._pulses: list[Pulse] = []
         self._workers = [self._worker(device) for device in self._settings.devices]
         self._panel = PanelThread(self._panels(), self._board.look, lambda: self._link.is_claimed)
 
@@ -93,6 +106,10 @@ class Recorder:
         for worker in self._workers:
             worker.start()
         self._panel.start()
+
+    def is_alive(self) -> bool:
+        """Does every thread go round? To wait for a device that is missing is to live; to hang in it is not."""
+        return self._link.is_alive and all(pulse.silent_s < _HANGS_AFTER_S for pulse in self._pulses)
 
     def stop(self) -> None:
         """End the running calls, tell the vault, and end all threads."""
@@ -108,10 +125,13 @@ class Recorder:
     def _worker(self, device: DeviceSettings) -> DeviceWorker:
         lines = {line.channels: self._line(line) for line in self._settings.lines if line.device == device.device}
 
-        def new_capture() -> CaptureThread:
-            return CaptureThread(sound_device(device), self._clock)
+        hearing, working = Pulse(), Pulse()
+        self._pulses += (hearing, working)
 
-        return DeviceWorker(device.device, new_capture, lines, self._clock, self._log)
+        def new_capture() -> CaptureThread:
+            return CaptureThread(sound_device(device), self._clock, pulse=hearing)
+
+        return DeviceWorker(device.device, new_capture, lines, self._clock, self._log, pulse=working)
 
     def _panels(self) -> Iterator[LinePanel]:
         for line in self._settings.lines:
