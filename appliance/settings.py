@@ -122,6 +122,7 @@ class GpioSettings(_Section, frozen=True, kw_only=True):
 
 ConsentMode = Literal["opt_in", "announced", "duty", "never"]
 
+_Channel = Annotated[int, Meta(ge=0, le=15)]
 _KeyName = Annotated[str, Meta(pattern=r"\A[0-9*#]\Z")]
 _StarCode = Annotated[str, Meta(pattern=r"\A(\*[0-9*#]{1,5})?\Z")]
 _NumberPattern = Annotated[str, Meta(pattern=r"\A(withheld|\+?[0-9?]{1,32}\*?|\*[0-9?]{1,32})\Z")]
@@ -146,7 +147,9 @@ class StarCodes(_Section, frozen=True):
 class LineSettings(_Place, frozen=True, kw_only=True):
     """
     name: the line's name.
-    alsa or usb, channel: where it is heard.
+    alsa or usb, channel: where it is heard; the first channel, if nothing is said.
+    near_channel, far_channel: in the place of channel, where the two sides are apart: what the own side sends, and what
+        it hears.
     output: where the box plays its announcement and its test tone; without, it only listens.
     hook, ring: GPIO inputs that sense them; without, a line is known by its sound alone.
     lamp, button: GPIO lines of a lamp that shows what the line does, and of a button: `recorder/panel/language.py`.
@@ -165,7 +168,9 @@ class LineSettings(_Place, frozen=True, kw_only=True):
     """
 
     name: str
-    channel: Annotated[int, Meta(ge=0, le=15)] = 0
+    channel: _Channel | None = None
+    near_channel: _Channel | None = None
+    far_channel: _Channel | None = None
     output: OutputSettings | None = None
     hook: GpioSettings | None = None
     ring: GpioSettings | None = None
@@ -192,6 +197,13 @@ class LineSettings(_Place, frozen=True, kw_only=True):
     def plays_announcement(self) -> bool:
         """The box itself plays it to whoever calls; a duty asks nobody."""
         return self.output is not None and bool(self.announcement) and self.consent in ("opt_in", "announced")
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The one of two wires, or near and far one."""
+        if self.near_channel is not None and self.far_channel is not None:
+            return self.near_channel, self.far_channel
+        return (self.channel or 0,)
 
 
 class RecorderSettings(_Section, frozen=True):
@@ -402,17 +414,41 @@ def _check_places(recorder: RecorderSettings) -> None:
         _check_place(line, f"line '{line.name}'")
         if line.device not in channels:
             raise SettingsTrouble(f"line '{line.name}' names a device that recorder.devices does not list.")
-        if line.channel >= channels[line.device]:
-            raise SettingsTrouble(f"line '{line.name}' is on channel {line.channel}, which its device has not.")
+        _check_sides(line)
         if line.line in names:
             raise SettingsTrouble(f"line '{line.name}' is listed twice.")
-        place = line.device, line.channel
-        if place in places:
-            raise SettingsTrouble(
-                f"lines '{places[place]}' and '{line.name}' are both on channel {line.channel} of '{line.device}', "
-                "which is listed twice; each line has a channel of its own."
-            )
-        names[line.line] = places[place] = line.name
+        names[line.line] = line.name
+        for channel in line.channels:
+            if channel >= channels[line.device]:
+                raise SettingsTrouble(f"line '{line.name}' is on channel {channel}, which its device has not.")
+            place = line.device, channel
+            if place in places:
+                raise SettingsTrouble(
+                    f"lines '{places[place]}' and '{line.name}' are both on channel {channel} of '{line.device}', "
+                    "which is listed twice; each line has a channel of its own."
+                )
+            places[place] = line.name
+
+
+def _check_sides(line: LineSettings) -> None:
+    sides = line.near_channel, line.far_channel
+    if sides == (None, None):
+        return
+    if None in sides:
+        given, missing = ("far", "near") if line.near_channel is None else ("near", "far")
+        raise SettingsTrouble(
+            f"line '{line.name}' has a {given}_channel, but no {missing}_channel; two wires are one line, on channel."
+        )
+    if line.channel is not None:
+        raise SettingsTrouble(
+            f"line '{line.name}' has channel and near_channel; give channel for two wires, or near_channel and "
+            "far_channel for two sides."
+        )
+    if line.near_channel == line.far_channel:
+        raise SettingsTrouble(
+            f"line '{line.name}' has the same near_channel and far_channel, {line.near_channel}; "
+            "each side has a channel of its own."
+        )
 
 
 def _check_place(place: _Place, what: str) -> None:

@@ -11,6 +11,7 @@ from appliance.terms import SettingsTrouble
 
 BASE = 'state_dir = "/var/lib/linekeep"\nrun_dir = "/run/linekeep"\n'
 DEVICE = '[[recorder.devices]]\nalsa = "hw:1"\nchannels = 2\n'
+SIDES = "near_channel = 0\nfar_channel = 1\n"
 LINE = '[[recorder.lines]]\nname = "a"\nalsa = "hw:1"\nchannel = 0\n'
 
 
@@ -30,6 +31,14 @@ def test_the_least_that_must_be_said_gives_the_defaults(tmp_path: Path) -> None:
 def test_two_lines_of_one_device_are_read(tmp_path: Path) -> None:
     lines = read(tmp_path, BASE + DEVICE + LINE + LINE.replace('"a"', '"b"').replace("channel = 0", "channel = 1"))
     assert [line.line for line in lines.recorder.lines] == ["a", "b"]
+
+
+def test_a_line_has_one_channel_or_a_near_and_a_far_one(tmp_path: Path) -> None:
+    sides = LINE.replace("channel = 0", "near_channel = 1\nfar_channel = 0")
+    (line,) = read(tmp_path, BASE + DEVICE + sides).recorder.lines
+    assert line.channels == (1, 0)
+    assert read(tmp_path, BASE + DEVICE + LINE).recorder.lines[0].channels == (0,)
+    assert read(tmp_path, BASE + DEVICE + LINE.replace("channel = 0\n", "")).recorder.lines[0].channels == (0,)
 
 
 def test_a_line_names_a_card_by_its_usb_port(tmp_path: Path) -> None:
@@ -111,6 +120,24 @@ NONSENSE = {
     "line without device": (BASE + LINE, "does not list"),
     "line on a missing channel": (BASE + DEVICE + LINE.replace("channel = 0", "channel = 2"), "channel 2"),
     "line twice": (BASE + DEVICE + LINE + LINE.replace("channel = 0", "channel = 1"), "twice"),
+    "near side without a far one": (BASE + DEVICE + LINE.replace("channel", "near_channel"), "no far_channel"),
+    "far side without a near one": (BASE + DEVICE + LINE.replace("channel", "far_channel"), "no near_channel"),
+    "two wires and two sides": (BASE + DEVICE + LINE + SIDES, "channel and near_channel"),
+    "sides on one channel": (
+        BASE + DEVICE + LINE.replace("channel = 0\n", SIDES.replace("1", "0")),
+        "same near_channel",
+    ),
+    "far side on a missing channel": (
+        BASE + DEVICE + LINE.replace("channel = 0\n", SIDES.replace("1", "2")),
+        "channel 2, which its device has not",
+    ),
+    "side on another line's channel": (
+        BASE
+        + DEVICE
+        + LINE
+        + LINE.replace('"a"', '"b"').replace("channel = 0\n", "near_channel = 1\nfar_channel = 0\n"),
+        "both on channel 0",
+    ),
     "channel twice": (BASE + DEVICE + LINE + LINE.replace('"a"', '"b"'), "twice"),
     "device twice": (BASE + DEVICE + DEVICE, "twice"),
     "device without a name": (BASE + DEVICE.replace('alsa = "hw:1"', 'alsa = ""'), "either alsa or usb"),

@@ -163,6 +163,9 @@ SENTENCES = (
     ),
 )
 
+_SIDES = (mark("Own side"), mark("Other side"))
+"""Before a sentence about one side of a line."""
+
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 _PARTS = {
@@ -191,6 +194,9 @@ _PATTERNS = tuple((_pattern(sentence), sentence) for sentence in SENTENCES)
 
 def said(sentence: str) -> str:
     """A sentence from a daemon in the person's language, if it is a known one."""
+    side, separator, about_side = sentence.partition(": ")
+    if separator and side in _SIDES:
+        return f"{gettext(side)}: {said(about_side)}"
     for pattern, text in _PATTERNS:
         if match := pattern.fullmatch(sentence):
             parts = {

@@ -28,7 +28,7 @@ from appliance.recorder.device.playback import Output
 from appliance.recorder.device.sound_cards import playback_device, sound_device
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
-from appliance.recorder.ear.signals import Signals
+from appliance.recorder.ear.sides import signals_for
 from appliance.recorder.line.line_plan import LinePlan, plan_of
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_voice import LineVoice
@@ -132,7 +132,7 @@ class Recorder:
         self._link.stop()
 
     def _worker(self, device: DeviceSettings) -> DeviceWorker:
-        lines = {line.channel: self._line(line) for line in self._settings.lines if line.device == device.device}
+        lines = {line.channels: self._line(line) for line in self._settings.lines if line.device == device.device}
 
         hearing, working = Pulse(), Pulse()
         self._pulses += (hearing, working)
@@ -154,7 +154,7 @@ class Recorder:
         plan = plan_of(line, self._settings)
         return LineWorker(
             line,
-            Signals(self._settings.speech_above_floor_db),
+            signals_for(len(line.channels), self._settings.speech_above_floor_db),
             plan,
             self._local_time,
             folder=self._folder,
@@ -211,6 +211,7 @@ def _check_grounds(lines: tuple[LineSettings, ...]) -> None:
             ground=line.ground.strip(),
             consent=Consent(at_ms=2**53, by=ConsentBy.ANNOUNCEMENT),
             software=SOFTWARE,
+            channels=2,
         )
         try:
             encode_opening(trial)

@@ -105,8 +105,8 @@ class LineVoice:
         return self._output.trouble or self._test_trouble
 
     def follow(self, watch: LineWatch, watched: Watched, samples: Pcm, now: Callable[[], datetime]) -> None:
-        """After each block: what is to be said next, and is what is said still wanted?"""
-        self._quiet_frames = 0 if watched.heard.speech else self._quiet_frames + samples.size
+        """After each block, of one channel or two: what is to be said next, and is what is said still wanted?"""
+        self._quiet_frames = 0 if watched.heard.speech else self._quiet_frames + len(samples)
         self._announce(watch, watched)
         self._test(watch, watched, samples, now)
 
@@ -156,17 +156,20 @@ class LineVoice:
             self._idle_frames = 0
         elif self._tests is not None:
             self._heard.append(samples.copy())
-            if sum(piece.size for piece in self._heard) >= HEARD_FOR_S * RATE_HZ:
+            if sum(map(len, self._heard)) >= HEARD_FOR_S * RATE_HZ:
                 self._judge(self._tests, self._self_test, now())
         elif watched.heard.speech:
             self._idle_frames = 0
         else:
-            self._idle_frames += samples.size
+            self._idle_frames += len(samples)
             if due and self._idle_frames >= _IDLE_FRAMES:
                 self._tests = self._output.play(daily_tone())
 
     def _judge(self, tested: Sounding, self_test: DailyTime, now: datetime) -> None:
-        level_dbfs = tone_level_dbfs(np.concatenate(self._heard))
+        # Where the sides are apart, the coupler returns it on the one that it speaks into.
+        sides = np.atleast_2d(np.concatenate(self._heard).T)
+        levels = [level for side in sides if (level := tone_level_dbfs(side)) is not None]
+        level_dbfs = max(levels, default=None)
         broken = tested.outcome is Outcome.BROKEN
         if not broken:  # else the output says why
             self._test_trouble = tone_trouble(level_dbfs)

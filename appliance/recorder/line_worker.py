@@ -23,7 +23,8 @@ from appliance.boundary.verbs import IssuedCall
 from appliance.recorder.call import MOST_GAPS, Call, CallStart
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.ear.announcement import AnnouncementHeard
-from appliance.recorder.ear.signals import Pcm, Signals, Span
+from appliance.recorder.ear.sides import LineSignals
+from appliance.recorder.ear.signals import Pcm, Span
 from appliance.recorder.line.consent import Granted, Refused
 from appliance.recorder.line.hook_sense import HookDoubt
 from appliance.recorder.line.line_facts import CallBegins, SpeechChanges
@@ -32,7 +33,7 @@ from appliance.recorder.line.line_state import State
 from appliance.recorder.line.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
 from appliance.recorder.line.party import NOBODY_KNOWN, Party
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_health import LineHealth
+from appliance.recorder.line_health import LineHealth, TwoSidedHealth
 from appliance.recorder.line_voice import LineVoice
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.pre_roll import PreRoll
@@ -99,7 +100,7 @@ class LineWorker:
     def __init__(
         self,
         line: LineSettings,
-        signals: Signals,
+        signals: LineSignals,
         plan: LinePlan,
         local_time: Callable[[int], datetime],
         *,
@@ -129,10 +130,10 @@ class LineWorker:
         self._ailment = ""
         self._wall_time = WallTime(0)
         self._watch = self._new_watch()
-        self._health = LineHealth()
+        self._health = LineHealth() if plan.channels == 1 else TwoSidedHealth()
         self._told_party = NOBODY_KNOWN
         self._hold_back = max(plan.consent.within, plan.rules.lead)
-        self._pre_roll = PreRoll(plan.rules.lead + self._hold_back + _WAITS_LONGER_FRAMES)
+        self._pre_roll = PreRoll(plan.rules.lead + self._hold_back + _WAITS_LONGER_FRAMES, plan.channels)
         self._began: CallBegins | None = None
         """Of the call on the line, as long as the vault has yet to be told of it."""
         self._granted: Granted | None = None
@@ -164,12 +165,12 @@ class LineWorker:
         self._show_trouble(self._obstacle())
 
     def hear(self, first_frame: int, samples: Pcm) -> None:
-        """Take a block of this line's channel; it must be contiguous and is kept."""
+        """Take a block of this line, shape (frames,), or (frames, 2) of near and far side; contiguous, and kept."""
         if not self._ground:
             self._board.show_level(self._line, self._signals.hear(samples).level_dbfs)
             return
         self._pre_roll.add(first_frame, samples)
-        sensed = self._wires.read(first_frame + samples.size)
+        sensed = self._wires.read(first_frame + len(samples))
         watched = self._watch.hear(first_frame, samples, sensed)
         self._board.show_level(self._line, watched.heard.level_dbfs)
         self._follow(watched.events)
@@ -344,6 +345,7 @@ class LineWorker:
             software=self._software,
             started_at_ms=started_at_ms,
             consent=Consent(at_ms=self._wall_time.at_ms(self._granted.at_frame), by=self._granted.by),
+            channels=1 if self._plan.channels == 1 else 2,
         )
 
     def _feed(self, call: Call, end_frame: int) -> None:

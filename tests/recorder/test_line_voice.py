@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from appliance.recorder.daily_tone import NOT_HEARD, DailyTime
 from appliance.recorder.device.playback import Outcome
 from appliance.recorder.ear.announcement import Announcement
 from appliance.recorder.ear.countries import COUNTRIES
+from appliance.recorder.ear.sides import signals_for
 from appliance.recorder.ear.signals import Pcm, Signals
 from appliance.recorder.line.consent import Granted
 from appliance.recorder.line.line_facts import CallBegins, SpeechChanges
@@ -285,6 +286,23 @@ def test_a_tone_that_does_not_come_back_as_it_should_is_a_trouble_until_one_does
     line.hear(quiet)
     assert len(line.wires.played) == (2 if says else 1)
     assert not line.voice.trouble
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_where_the_sides_are_apart_the_tone_is_found_on_the_one_that_carries_it(tape: Tape, side: int) -> None:
+    settings = LineSettings(name="front", alsa="line0", near_channel=0, far_channel=1, ground="x", output=OUTPUT)
+    watch = LineWatch(signals_for(2, 12), plan_of(settings, RecorderSettings()), lambda _frame: False)
+    wires = TwoWires()
+    voice = LineVoice(settings.line, wires, None, DailyTime("03:01"), HeardLog().logger)
+    quiet = tape.wait(64.5).pcm
+    for at in range(0, quiet.size - BLOCK_FRAMES + 1, BLOCK_FRAMES):
+        sides = [quiet[at : at + BLOCK_FRAMES]] * 2
+        sides[side] = wires.heard_with(sides[side])
+        block = np.stack(sides, axis=1)
+        now = NIGHT + timedelta(seconds=at / RATE_HZ)
+        voice.follow(watch, watch.hear(at, block), block, partial(datetime.fromtimestamp, now.timestamp(), BERLIN))
+    assert [sound.outcome for sound in wires.played] == [Outcome.PLAYED]
+    assert not voice.trouble
 
 
 def test_the_tone_waits_until_nothing_has_gone_on_for_a_minute(tape: Tape) -> None:

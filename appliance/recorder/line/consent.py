@@ -20,7 +20,8 @@ Who plays an announcement knows when the other side hangs up, and stops. The box
 or play on where both have hung up. So the end of its own announcement alone proves nothing; a voice after it does. If
 nobody says a word after it, there was nothing to keep.
 
-Whoever presses the key for yes is not known on a two-wire line. What the key proves is that it was pressed.
+Whoever presses the key for yes is not known on a two-wire line. What the key proves is that it was pressed. Where the
+sides are apart the keys are the far side's word: yes only if it clearly came from there, no unless it clearly did not.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.recorder.ear.announcement import AnnouncementHeard
+from appliance.recorder.ear.keys import Side
 from appliance.recorder.line.number_list import NumberList
 from appliance.recorder.line.party import Party
 from appliance.recorder.line.star_codes import PlainKey
@@ -151,9 +153,10 @@ class ConsentGate:
     def hear_key(self, key: PlainKey) -> Decision | None:
         if self._rules.mode != "opt_in" or not self._is_in_time(key.at_frame):
             return None
-        if key.digit == self._rules.no_key:
+        if key.digit == self._rules.no_key and key.side is not Side.NEAR:
             return self._refuse(key.at_frame, NotKept.REFUSED)
-        return self._grant(key.at_frame, ConsentBy.KEY) if key.digit == self._rules.yes_key else None
+        agrees = key.digit == self._rules.yes_key and key.side in (Side.LINE, Side.FAR)
+        return self._grant(key.at_frame, ConsentBy.KEY) if agrees else None
 
     def hear_announcement(self, heard: AnnouncementHeard) -> Decision | None:
         self._heard_share = max(self._heard_share, heard.share)

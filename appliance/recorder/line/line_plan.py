@@ -32,6 +32,8 @@ class LinePlan:
     private: PrivateHours = field(default_factory=lambda: PrivateHours(()))
     codes: StarCodes = field(default_factory=StarCodes)
     announcement: Announcement | None = None
+    channels: int = 1
+    """Two: its sides are apart."""
 
 
 def plan_of(line: LineSettings, settings: RecorderSettings) -> LinePlan:
@@ -47,6 +49,7 @@ def plan_of(line: LineSettings, settings: RecorderSettings) -> LinePlan:
         private=PrivateHours(line.private),
         codes=line.codes,
         announcement=announcement,
+        channels=len(line.channels),
     )
 
 
