@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 
 
 def settings_of(state: Path) -> Settings:
-    """The settings of a state directory: they lie in it, but for an installed box's. Raises StorageTrouble: it is none."""
+    """The settings of a state directory: they lie in it, or, for a box, in /etc. Raises StorageTrouble: it is none."""
     settings_file = state / SETTINGS_NAME
     if not settings_file.exists():
         if state.absolute() == BOX_STATE and state.is_dir():
