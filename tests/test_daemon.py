@@ -62,14 +62,13 @@ def test_systemd_hears_of_each_moment_in_which_the_daemon_lives_and_of_no_other(
 
 def test_a_daemon_outlives_a_systemd_that_does_not_listen(systemd: Systemd) -> None:
     systemd.close()
-    asked = threading.Semaphore(0)
+    stop, asked = threading.Event(), threading.Semaphore(0)
 
-    def is_alive(stop: threading.Event) -> bool:
+    def is_alive() -> bool:
         asked.release()
         return True
 
-    stop = threading.Event()
-    thread = threading.Thread(target=stay_until, args=(stop, lambda: is_alive(stop)))
+    thread = threading.Thread(target=stay_until, args=(stop, is_alive))
     thread.start()
     assert asked.acquire(timeout=PATIENCE_S)
     assert asked.acquire(timeout=PATIENCE_S)
@@ -83,11 +82,11 @@ def test_without_systemd_nobody_is_asked_and_the_stop_is_obeyed(monkeypatch: pyt
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     stop, asked = threading.Event(), threading.Event()
 
-    def ask() -> bool:
+    def is_alive() -> bool:
         asked.set()
         return True
 
-    thread = threading.Thread(target=stay_until, args=(stop, ask))
+    thread = threading.Thread(target=stay_until, args=(stop, is_alive))
     thread.start()
     stop.set()
     thread.join(PATIENCE_S)
