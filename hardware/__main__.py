@@ -15,6 +15,7 @@ from hardware.figures import draws
 from hardware.pages import figures_page, levels_page, parts_page
 from hardware.plots import Axis, Curve, plot
 from hardware.spice import ask
+from hardware.wiring import LANGUAGES, MANUAL, wiring
 
 _BUILT = Path("build/hardware")
 
@@ -30,6 +31,8 @@ def main() -> None:
     _write("hook-threshold.svg", _hook_threshold(circuit))
     _write("surge.svg", _surge(circuit))
     _write("ringing.svg", _ringing(circuit))
+    for language in LANGUAGES:
+        (MANUAL / f"wiring.{language}.svg").write_text(wiring(language), "utf-8")
 
 
 def _write(name: str, text: str) -> None:

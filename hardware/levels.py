@@ -56,18 +56,21 @@ def balance_db(circuit: Circuit) -> float:
     return float((-db(answer.across(("a", "b")))).min())
 
 
-def insertion_loss_db(circuit: Circuit) -> float:
-    """What the far end loses by the tap: the most from 300 Hz to 3400 Hz, at both impedances, on and off the hook."""
+def insertion_loss_db(circuit: Circuit, *sources: str) -> float:
+    """What the far end loses by the tap: the most from 300 Hz to 3400 Hz, at both impedances, on and off the hook.
+
+    sources: what else is connected.
+    """
     cases = ((volts, impedance) for volts in (ON_HOOK_V, OFF_HOOK_V) for impedance in LINE_IMPEDANCES)
-    return max(_insertion_loss_db(circuit, *case) for case in cases)
+    return max(_insertion_loss_db(circuit, sources, *case) for case in cases)
 
 
-def _insertion_loss_db(circuit: Circuit, volts: float, impedance: str) -> float:
+def _insertion_loss_db(circuit: Circuit, sources: tuple[str, ...], volts: float, impedance: str) -> float:
     # Coils that no sound passes bring the direct voltage; capacitors that all sound passes keep it off the rest.
     feed = f"V_da da 0 {volts / 2}\nL_a da a 100k\nV_db db 0 {-volts / 2}\nL_b db b 100k\nC_a x a 1\nC_b y b 1"
     near = LINE_IMPEDANCES[impedance].format("near", "s", "x") + "\nV_s s y AC 1\nR_y y 0 1"
     far = LINE_IMPEDANCES[impedance].format("far", "x", "y")
-    loaded = ask(netlist(circuit, feed, near, far), f"ac {_BAND}", ["x", "y"]).across(("x", "y"))
+    loaded = ask(netlist(circuit, *sources, feed, near, far), f"ac {_BAND}", ["x", "y"]).across(("x", "y"))
     bare = ask(f"{near}\n{far}", f"ac {_BAND}", ["x", "y"]).across(("x", "y"))
     return float((db(bare) - db(loaded)).max())
 

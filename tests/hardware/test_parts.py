@@ -10,6 +10,7 @@ import pytest
 from hardware import drawing
 from hardware.circuit import FOLDER, MODELS_FILE, parse, read_circuit, read_table, written
 from hardware.pages import MOST_EUR, parts_page, sum_eur
+from hardware.wiring import LANGUAGES, MANUAL, named_lines, wiring
 
 
 def test_the_schematic_joins_what_the_netlist_joins() -> None:
@@ -90,3 +91,11 @@ def test_a_drawn_circuit_stays_within_its_tolerances_and_the_same_seed_draws_the
         assert abs(drawn.value - part.value) <= part.tolerance * part.value + 1e-15
         for name, spread in drawn.spreads.items():
             assert spread.least <= spread.now <= spread.most, name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_wiring_shows_the_lines_that_the_overlay_names(language: str) -> None:
+    drawn = wiring(language)
+    assert drawn == (MANUAL / f"wiring.{language}.svg").read_text("utf-8"), "run `make hardware`"
+    for name in ("hook", "ring", "button", "lamp", "case"):
+        assert f"GPIO {named_lines()[name]}" in drawn
