@@ -1,4 +1,4 @@
-"""`make hardware`: writes what is generated in line-interface/, and the schematics as PDF into build/hardware/."""
+"""`make hardware`: writes what is generated in line-interface/ and docs/manual/, and schematics as PDF into build/."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from hardware import drawing, levels, sense, strain
 from hardware.bench import LOW_V, ON_HOOK_V, db, netlist, ringing
+from hardware.bring_up import with_table
 from hardware.circuit import FOLDER, Circuit, read_circuit
 from hardware.figures import draws
 from hardware.pages import figures_page, levels_page, parts_page
@@ -33,6 +34,8 @@ def main() -> None:
     _write("ringing.svg", _ringing(circuit))
     for language in LANGUAGES:
         (MANUAL / f"wiring.{language}.svg").write_text(wiring(language), "utf-8")
+        guide = MANUAL / f"bring-up.{language}.md"
+        guide.write_text(with_table(guide, language), "utf-8")
 
 
 def _write(name: str, text: str) -> None:
