@@ -206,4 +206,6 @@ def _option_table(option: str, title: str) -> list[str]:
         lines.append(f"| | {row['what']} | {row['first']} | {row['second']} | {row['eur']:.2f} | {row['from']} |")
     lines += ["", "| | value | what it does |", "|---|---|---|"]
     lines += [f"| {part.ref} | {part.label} | {part.does} |" for part in parts]
-    return [*lines, ""]
+    sheets = {row["first"]: row["sheet"] for buy in counted if "sheet" in (row := table["buy"][buy])}
+    read = ", ".join(f"[{first}]({sheet})" for first, sheet in sheets.items())
+    return [*lines, "", f"Ratings and figures read in: {read}. Those of other parts are from memory.", ""]
