@@ -69,13 +69,13 @@ def _strain_rows(circuit: Circuit) -> list[str]:
     worst = strain.worst(chain.from_iterable(strain.bear(circuit, event).strains for event in strain.EVENTS))
     large = [found for found in worst.values() if found.share > 0.1]
     return [
-        f"| {one.ref} | {one.limit} | {_short(one.now)} {_UNITS[one.limit]} | {one.most:g} {_UNITS[one.limit]} "
+        f"| {one.ref} | {one.limit} | {short(one.now)} {_UNITS[one.limit]} | {one.most:g} {_UNITS[one.limit]} "
         f"| {round(100 * one.share)} % | {one.event} |"
         for one in sorted(large, key=lambda found: (-round(found.share, 2), found.ref))
     ]
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Two digits that count, never with an exponent."""
     return f"{float(f'{value:.2g}'):g}"
 
