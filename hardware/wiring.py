@@ -16,7 +16,7 @@ MANUAL = Path(__file__).parents[1] / "docs" / "manual"
 
 LANGUAGES = ("en", "de")
 
-_PINS = {2: 3, 3: 5, 5: 29, 6: 31, 13: 33, 16: 36, 22: 15, 23: 16, 26: 37, 27: 13}
+_PINS = {5: 29, 6: 31, 12: 32, 13: 33, 16: 36, 17: 11, 22: 15, 23: 16, 26: 37, 27: 13}
 """Header pin of each GPIO line."""
 
 _WORDS = {

@@ -24,7 +24,7 @@ def test_the_least_that_must_be_said_gives_the_defaults(tmp_path: Path) -> None:
     settings = read(tmp_path, BASE)
     assert settings.vault.keep_s == 30 * 86_400
     assert settings.vault.pcrs == (7,)
-    assert settings.vault_socket("webui") == Path("/run/linekeep/vault-webui.sock")
+    assert settings.vault_socket("webui") == Path("/run/linekeep/vault/webui/vault.sock")
 
 
 def test_two_lines_of_one_device_are_read(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_line_names_a_card_by_its_usb_port(tmp_path: Path) -> None:
 
 
 def test_without_codes_the_star_may_mean_yes(tmp_path: Path) -> None:
-    codes = 'codes = { confirm = "", pause = "", resume = "", forget = "" }\n'
+    codes = 'codes = { confirm = "", pause = "", resume = "", forget = "", keep = "" }\n'
     (line,) = read(tmp_path, BASE + DEVICE + LINE + 'yes_key = "*"\n' + codes).recorder.lines
     assert line.yes_key == "*"
 

@@ -25,6 +25,7 @@ class _Row:
     call: CallId | None = None
     started_at_ms: int = 0
     trouble: str = ""
+    keep_asked: bool = False
 
 
 class LineBoard:
@@ -53,23 +54,32 @@ class LineBoard:
             row = self._rows[line]
             row.call, row.started_at_ms = call, started_at_ms
             row.state = LineNowState.IDLE if call is None else LineNowState.RECORDING
+            row.keep_asked = row.keep_asked and call is not None
 
-    def show_state(self, line: LineName, state: LineNowState, started_at_ms: int | None = None) -> None:
+    def show_state(
+        self, line: LineName, state: LineNowState, started_at_ms: int | None = None, *, keep_asked: bool = False
+    ) -> None:
         """What is on the line now.
 
         Args:
             started_at_ms: of the call on it, the same as long as it is on; orders are for the call that began then.
                 None: as shown before.
+            keep_asked: the owner has been asked to keep it longer.
         """
         with self._lock:
             row = self._rows[line]
-            row.state = state
+            row.state, row.keep_asked = state, keep_asked
             row.started_at_ms = row.started_at_ms if started_at_ms is None else started_at_ms
 
     def show_trouble(self, line: LineName, trouble: str) -> None:
         """Why this line is not, or could not be, recorded; empty if nothing is in the way."""
         with self._lock:
             self._rows[line].trouble = trouble[:_MAX_TROUBLE_CHARACTERS]
+
+    def look(self, line: LineName) -> LineNow:
+        """One line now; the loudest level goes on being counted."""
+        with self._lock:
+            return _line_now(line, self._rows[line])
 
     def read(self) -> tuple[LineNow, ...]:
         """All lines now. The loudest level is counted anew from here on."""
@@ -78,11 +88,16 @@ class LineBoard:
 
     def _read_row(self, line: LineName, row: _Row) -> LineNow:
         row.fresh = False
-        return LineNow(
-            line=line,
-            level_dbfs=row.loudest_dbfs,
-            state=row.state,
-            call=row.call,
-            started_at_ms=row.started_at_ms,
-            trouble=row.trouble,
-        )
+        return _line_now(line, row)
+
+
+def _line_now(line: LineName, row: _Row) -> LineNow:
+    return LineNow(
+        line=line,
+        level_dbfs=row.loudest_dbfs,
+        state=row.state,
+        call=row.call,
+        started_at_ms=row.started_at_ms,
+        trouble=row.trouble,
+        keep_asked=row.keep_asked,
+    )

@@ -41,7 +41,7 @@ _MOST_UNRECORDED = 1000
 """So many facts of calls that were not recorded wait; of more, the oldest are lost, and the log says so."""
 
 _MOST_ORDERS = 16
-"""For a line whose worker fetches none; there are four kinds of them."""
+"""For a line whose worker fetches none; there are five kinds of them."""
 
 _FACTS_AT_ONCE = 10
 """Then it is the heartbeat's turn, and the spare keys'."""
@@ -103,6 +103,8 @@ class VaultLink:
         self._waiting: deque[verbs.Request] = deque()
         self._unrecorded: deque[_Fact] = deque()
         self._orders: dict[LineName, deque[verbs.OrderFor]] = {}
+        self.is_claimed = True
+        """Whether the box has an owner, as the vault said last; nobody is alarmed before it has said so."""
         self._heard: tuple[str, ...] = ()
         """The names of the orders that came with the last beat's answer."""
         self._beat_due_s = 0.0
@@ -113,6 +115,10 @@ class VaultLink:
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Let what waits be told, and end; give up after STOP_WITHIN_S."""
@@ -150,6 +156,10 @@ class VaultLink:
         """Nothing of this call is to be kept; its recording is discarded already."""
         self._tell(verbs.DropCall(call=call, why=why))
 
+    def ask_to_keep(self, call: CallId) -> None:
+        """Somebody wants this running call to be kept longer."""
+        self._tell(verbs.AskToKeep(call=call))
+
     def note_unrecorded(self, line: LineName, call: UnrecordedCall) -> None:
         """A call was on the line and is not kept; this fact is."""
         with self._news:
@@ -174,6 +184,12 @@ class VaultLink:
         with self._news:
             orders = self._orders.pop(line, ())
         return [each.order for each in orders if each.started_at_ms == started_at_ms]
+
+    def give_order(self, line: LineName, started_at_ms: int, order: Order) -> None:
+        """What the own side wants of the call that began then, by the button beside the line."""
+        here = verbs.OrderFor(name="0" * 16, line=line, order=order, started_at_ms=started_at_ms)
+        with self._news:
+            self._orders.setdefault(line, deque(maxlen=_MOST_ORDERS)).append(here)
 
     # the link's own thread
 
@@ -268,7 +284,9 @@ class VaultLink:
         if now_s < self._beat_due_s:
             return
         try:
-            self._hear(self._client.heartbeat(self._read_board(), self._heard))
+            answer = self._client.heartbeat(self._read_board(), self._heard)
+            self.is_claimed = answer.claimed
+            self._hear(answer.orders)
         except VaultRefused as refused:
             self._log.error("vault_refused", verb="Heartbeat", kind=refused.kind, why=str(refused))
         self._beat_due_s = now_s + HEARTBEAT_S

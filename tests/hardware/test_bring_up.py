@@ -33,11 +33,12 @@ def test_the_settings_in_the_guide_are_settings_and_name_the_lines_of_the_overla
     written = guide[guide.index("    [[recorder.devices]]") : guide.index("## 7.")]
     settings = msgspec.convert(tomllib.loads(written)["recorder"], RecorderSettings)
     (line,) = settings.lines
-    assert line.hook is not None
-    assert line.ring is not None
-    assert (line.hook.line, line.ring.line) == (named_lines()["hook"], named_lines()["ring"])
-    assert line.hook.active_low
-    assert line.ring.active_low
+    wires = {"hook": line.hook, "ring": line.ring, "button": line.button, "lamp": line.lamp}
+    for name, wire in wires.items():
+        assert wire is not None
+        assert wire.line == name
+        assert name in named_lines()
+        assert wire.active_low is (name != "lamp")
     assert not line.ground
 
 

@@ -146,4 +146,4 @@ def test_the_settings_in_the_overlays_comment_are_settings() -> None:
     comment = (OVERLAYS / "linekeep-gpio.dts").read_text("utf-8")
     written = comment.split("hook = ")[1].split("}")[0] + "}"
     settings = GpioSettings(**tomllib.loads(f"hook = {written}")["hook"])
-    assert (settings.line, settings.active_low) == (5, True)
+    assert (settings.line, settings.active_low) == ("hook", True)
