@@ -36,9 +36,10 @@ class Threshold:
     on_hook_v: float
 
 
-def hook_threshold(circuit: Circuit) -> Threshold:
-    """By a line whose voltage rises slowly from 0 V to 60 V."""
-    answer = ask(netlist(circuit, "V_a a 0 0", "E_b b 0 a 0 -1"), "dc V_a 0 30 0.1", ["hook"])
+def hook_threshold(circuit: Circuit, leak_a: float = 0.0) -> Threshold:
+    """By a line whose voltage rises slowly from 0 V to 60 V. leak_a: what the processor's input draws, or gives."""
+    wires = "V_a a 0 0", "E_b b 0 a 0 -1", f"I_leak hook 0 {leak_a}"
+    answer = ask(netlist(circuit, *wires), "dc V_a 0 30 0.1", ["hook"])
     line_v, hook_v = 2 * answer.scale, answer["hook"]
     low = np.flatnonzero(hook_v < LOW_V)
     if not low.size:

@@ -63,6 +63,7 @@ def _value(ref: str, factor: float) -> Callable[[Circuit], Circuit]:
         pytest.param("on_hook_resistance", _value("R13", 0.5), id="base resistor half as large"),
         pytest.param("hook_threshold", _value("R11", 2), id="hook divider's foot twice as large"),
         pytest.param("hook_threshold", _value("R10", 2), id="hook divider's head twice as large"),
+        pytest.param("hook_threshold_at_the_corners", _value("R14", 0.3), id="hook pull-up three times as strong"),
         pytest.param("ring_detect", _value("C6", 0.05), id="ring capacitor a twentieth as large"),
         pytest.param("ringing_load", _value("C6", 10), id="ring capacitor ten times as large"),
     ],
