@@ -44,7 +44,50 @@ def test_without_codes_the_star_may_mean_yes(tmp_path: Path) -> None:
     assert line.yes_key == "*"
 
 
+SECOND = LINE.replace('"a"', '"b"').replace("channel = 0", "channel = 1")
+TESTED = 'output = { alsa = "hw:2", channels = 2, self_test = "03:30" }\n'
+ANNOUNCED = 'consent = "announced"\nannouncement = "/etc/a.wav"\n'
+
+
+def test_a_line_may_have_an_output_to_speak_on_and_to_test(tmp_path: Path) -> None:
+    output = 'output = { usb = "1-1.2", channels = 2, channel = 1, self_test = "03:30" }\n'
+    (line,) = read(tmp_path, BASE + DEVICE + LINE + ANNOUNCED + output).recorder.lines
+    assert line.output is not None
+    assert (line.output.device, line.output.channel, line.output.self_test) == ("usb 1-1.2", 1, "03:30")
+    assert line.plays_announcement
+    (silent,) = read(tmp_path, BASE + DEVICE + LINE + TESTED).recorder.lines
+    assert not silent.plays_announcement
+
+
 NONSENSE = {
+    "an output with nothing to play": (
+        BASE + DEVICE + LINE + 'output = { alsa = "hw:2" }\n',
+        "'a' has an output, but nothing to play on it",
+    ),
+    "an output for a duty, which asks nobody": (
+        BASE + DEVICE + LINE + 'consent = "duty"\nground = "x"\nannouncement = "/a"\noutput = { alsa = "hw:2" }\n',
+        "nothing to play on it",
+    ),
+    "an output nowhere": (
+        BASE + DEVICE + LINE + ANNOUNCED + "output = { channel = 0 }\n",
+        "the output of line 'a' must",
+    ),
+    "an output channel that is not there": (
+        BASE + DEVICE + LINE + ANNOUNCED + 'output = { alsa = "hw:2", channel = 1 }\n',
+        "output of line 'a' is channel 1, which",
+    ),
+    "two lines speak into one": (
+        BASE + DEVICE + LINE + TESTED + SECOND + TESTED,
+        "lines 'a' and 'b' both have channel 0 of 'hw:2' as output",
+    ),
+    "two outputs that disagree": (
+        BASE + DEVICE + LINE + TESTED + SECOND + TESTED.replace("channels = 2", "channels = 4, channel = 3"),
+        "output of line 'b' gives its device another number of channels",
+    ),
+    "no time of day": (
+        BASE + DEVICE + LINE + TESTED.replace("03:30", "24:00"),
+        "output.self_test must be a time of day, such as 03:30",
+    ),
     "no toml": ("state_dir = ", "not valid TOML"),
     "empty": ("", "state_dir"),
     "no run_dir": ('state_dir = "/x"\n', "run_dir"),

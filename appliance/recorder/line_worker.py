@@ -33,6 +33,7 @@ from appliance.recorder.line.line_watch import Event, HookMoves, KeptCallEnds, L
 from appliance.recorder.line.party import NOBODY_KNOWN, Party
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_health import LineHealth
+from appliance.recorder.line_voice import LineVoice
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.pre_roll import PreRoll
 from appliance.recorder.vault_link import UnrecordedCall, VaultLink
@@ -92,6 +93,7 @@ class LineWorker:
         folder: where growing recordings lie.
         software: what the opening record names as the writer.
         wires: what senses its hook and its ringing voltage.
+        voice: what the box itself says into it; None: it only listens.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class LineWorker:
         software: str,
         log: structlog.stdlib.BoundLogger,
         wires: LineWires | None = None,
+        voice: LineVoice | None = None,
     ) -> None:
         self._settings = line
         self._line = line.line
@@ -122,6 +125,8 @@ class LineWorker:
         self._software = software
         self._log = log
         self._wires = wires or LineWires()
+        self._voice = voice
+        self._ailment = ""
         self._wall_time = WallTime(0)
         self._watch = self._new_watch()
         self._health = LineHealth()
@@ -172,17 +177,25 @@ class LineWorker:
             self._follow(self._watch.order(order))
         if self._watch.gate is not None and self._watch.gate.refused is not None:
             self._pre_roll.forget_until(self._pre_roll.end_frame)
+        voice = self._voice
+        if voice is not None:
+            voice.follow(self._watch, watched, samples, lambda: self._local_time(self._wall_time.at_ms(first_frame)))
         self._record_what_is_certain()
         self._tell_party()
         self._show_state()
-        ailment = self._health.hear(samples, watched.heard, exchange_sounds=watched.exchange_sounds)
+        if voice is None or not voice.tests:
+            ours = watched.exchange_sounds or (voice is not None and voice.announces)
+            self._ailment = self._health.hear(samples, watched.heard, exchange_sounds=ours)
         doubt = _DOUBTS[self._watch.hook_doubt]
-        self._show_trouble(self._obstacle() or doubt or ailment or self._wires.trouble)
+        mute = voice.trouble if voice is not None else ""
+        self._show_trouble(self._obstacle() or doubt or mute or self._ailment or self._wires.trouble)
 
     def lose(self, first_frame: int, frames: int, why: str) -> None:
         """Nobody has the audio of these frames."""
         if not self._ground:
             return
+        if self._voice is not None:
+            self._voice.fall_silent()
         end_frame = first_frame + frames
         if self._granted is not None and frames <= self._plan.rules.longest_gap:
             self._record_until(first_frame)
@@ -205,6 +218,8 @@ class LineWorker:
     def _hear_no_more(self, trouble: str) -> None:
         self._watch = self._new_watch()
         self._health.forget_audio()
+        if self._voice is not None:
+            self._voice.fall_silent()
         self._wires.close()
         self._pre_roll.forget(0)
         self._show_state()

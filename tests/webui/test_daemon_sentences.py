@@ -22,6 +22,7 @@ SHOWN_ON_A_LINE = (
     "recorder/device_worker.py",
     "recorder/vault_link.py",
     "recorder/device",
+    "recorder/daily_tone.py",
 )
 """Where sentences are made that a line's tile can show."""
 

@@ -464,6 +464,8 @@ class LineWatch:
             return
         for one in heard:
             yield from self._announced(gate, one)
+        if self._spoken and self._spoken[-1] == self.end_frame:
+            yield from _only(gate.hear_voice(first_frame, self.end_frame))
         for sound in ear.sounds:
             match sound:
                 case Key() if sound in ear.dialled:
