@@ -15,7 +15,7 @@ RUN_READY := .venv/.run-ready
 DEVELOP_READY := .venv/.develop-ready
 GERMAN := webui/translations/de/LC_MESSAGES/messages
 
-.PHONY: help run install uninstall test lint bench bench-million day soak crash attack lock clean
+.PHONY: help run install uninstall test lint hardware bench bench-million day soak crash attack lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -36,6 +36,9 @@ lint: $(DEVELOP_READY) ## ruff, mypy, shellcheck
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	shellcheck requirements/install-debian .ci/run systemd/install systemd/make-wheels systemd/uninstall
+
+hardware: $(DEVELOP_READY) ## simulate and draw the line interface; schematics as PDF in build/hardware
+	.venv/bin/python -m hardware
 
 bench: $(DEVELOP_READY) ## measure speed and memory; prints JSON
 	@.venv/bin/python -m tests.bench.whole
