@@ -20,6 +20,7 @@ _COMMANDS = (
     "replay",
     "line_check",
     "check",
+    "claim_code",
     "journal",
     "evidence",
     "backup",

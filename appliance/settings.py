@@ -19,6 +19,10 @@ from appliance.terms import LineName, SettingsTrouble, parse_line_name
 
 SETTINGS_NAME = "linekeep.toml"
 
+BOX_SETTINGS = Path("/etc/linekeep") / SETTINGS_NAME
+BOX_STATE = Path("/var/lib/linekeep")
+"""Where they are on an installed box. A demonstration has its settings in the state directory."""
+
 SOFTWARE_TPM = "software"
 """The value of `vault.tpm` for a demonstration: keys then lie on the same disk, and protect nothing."""
 
@@ -198,7 +202,7 @@ class WebuiSettings(_Section, frozen=True):
 
 
 class Settings(_Section, frozen=True):
-    """The whole file. state_dir: what must last; run_dir: sockets, gone with the power."""
+    """The whole file. state_dir: what must last; run_dir: sockets, gone with the power, a folder for each daemon."""
 
     state_dir: Annotated[str, Meta(min_length=1)]
     run_dir: Annotated[str, Meta(min_length=1)]
@@ -216,7 +220,7 @@ class Settings(_Section, frozen=True):
 
     def vault_socket(self, caller: str) -> Path:
         """The socket on which the vault hears this caller."""
-        return self.run / f"vault-{caller}.sock"
+        return self.run / "vault" / caller / "vault.sock"
 
 
 def read_settings(path: Path) -> Settings:

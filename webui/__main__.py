@@ -35,7 +35,9 @@ def command(settings: Settings) -> tuple[str, ...]:
 
 def main(settings_file: Path) -> NoReturn:
     """Become the web server. Raises SettingsTrouble before anything is started."""
-    program, *arguments = command(read_settings(settings_file))
+    settings = read_settings(settings_file)
+    socket_of(settings).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    program, *arguments = command(settings)
     surroundings = os.environ | SMALL_HEAPS | {SETTINGS_VARIABLE: str(settings_file.resolve())}
     os.execve(program, [program, *arguments], surroundings)  # noqa: S606 - becoming gunicorn is the purpose
 

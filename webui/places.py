@@ -15,7 +15,7 @@ STATIC = Path(__file__).parent / "static"
 
 def socket_of(settings: Settings) -> Path:
     """Where the web page listens and the front connects."""
-    return settings.run / "webui.sock"
+    return settings.run / "webui" / "http.sock"
 
 
 def front_folder(settings: Settings) -> Path:

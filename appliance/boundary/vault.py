@@ -220,3 +220,6 @@ class VaultClient:
 
     def backup_state(self) -> verbs.BackupState:
         return self.ask(verbs.AskBackup(), verbs.BackupState)
+
+    def label(self) -> verbs.Label:
+        return self.ask(verbs.AskLabel(), verbs.Label)

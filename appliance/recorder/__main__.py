@@ -12,7 +12,15 @@ import structlog
 
 from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
-from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals, wipe_freed_memory
+from appliance.daemon import (
+    Pulse,
+    forbid_core_dumps,
+    lock_memory,
+    start_log,
+    stay_until,
+    stop_on_signals,
+    wipe_freed_memory,
+)
 from appliance.recorder.device.capture import CaptureThread
 from appliance.recorder.device.sound_cards import sound_device
 from appliance.recorder.device_worker import DeviceWorker
@@ -36,6 +44,10 @@ SOFTWARE = f"linekeep {version('linekeep')}"
 
 _CALLS_END_WITHIN_S = 5.0
 
+_HANGS_AFTER_S = 20.0
+"""A thread that has not come round for so long; each does within a second, whether its device is there or not. With
+systemd's patience on top this stays below a minute; a slow disk may hold a thread up for some seconds."""
+
 
 def main(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT.
@@ -57,7 +69,7 @@ def main(settings: Settings) -> int:
     recorder = Recorder(settings, log)
     recorder.start()
     log.info("recorder_ready")
-    stop.wait()
+    stay_until(stop, recorder.is_alive)
     recorder.stop()
     return 0
 
@@ -81,6 +93,7 @@ class Recorder:
             self._clock,
             log,
         )
+        self._pulses: list[Pulse] = []
         self._workers = [self._worker(device) for device in self._settings.devices]
 
     def start(self) -> None:
@@ -89,6 +102,10 @@ class Recorder:
         self._link.start()
         for worker in self._workers:
             worker.start()
+
+    def is_alive(self) -> bool:
+        """Does every thread go round? To wait for a device that is missing is to live; to hang in it is not."""
+        return self._link.is_alive and all(pulse.silent_s < _HANGS_AFTER_S for pulse in self._pulses)
 
     def stop(self) -> None:
         """End the running calls, tell the vault, and end all threads."""
@@ -103,10 +120,13 @@ class Recorder:
     def _worker(self, device: DeviceSettings) -> DeviceWorker:
         lines = {line.channel: self._line(line) for line in self._settings.lines if line.device == device.device}
 
-        def new_capture() -> CaptureThread:
-            return CaptureThread(sound_device(device), self._clock)
+        hearing, working = Pulse(), Pulse()
+        self._pulses += (hearing, working)
 
-        return DeviceWorker(device.device, new_capture, lines, self._clock, self._log)
+        def new_capture() -> CaptureThread:
+            return CaptureThread(sound_device(device), self._clock, pulse=hearing)
+
+        return DeviceWorker(device.device, new_capture, lines, self._clock, self._log, pulse=working)
 
     def _local_time(self, at_ms: int) -> datetime:
         return datetime.fromtimestamp(at_ms / 1000, self._timezone)

@@ -114,6 +114,10 @@ class VaultLink:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Let what waits be told, and end; give up after STOP_WITHIN_S."""
         with self._news:

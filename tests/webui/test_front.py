@@ -20,7 +20,7 @@ from appliance.settings import Settings, WebuiSettings
 from appliance.terms import SettingsTrouble
 from tests.simulators.vault_stub import NOW_MS, OWNER, StubCall, made_up_facts
 from tests.webui.house import House
-from webui.front import listen_address, render_configuration, render_page, write_front
+from webui.front import listen_address, render_configuration, render_page
 from webui.gate import SECURITY_HEADERS
 from webui.places import socket_of
 
@@ -184,24 +184,19 @@ def test_front_alone_serves_the_style_of_its_pages(lonely: House) -> None:
     ],
 )
 def test_address_is_written_as_nginx_reads_it(address: str, listen: str) -> None:
-    assert listen_address(WebuiSettings(address=address, port=8443)) == listen
+    assert listen_address(WebuiSettings(address=address), 8443) == listen
 
 
 @pytest.mark.parametrize("address", ["", "1.2.3.4; }", "a b", "unix:/x"])
 def test_address_that_could_change_the_configuration_is_refused(address: str) -> None:
     with pytest.raises(SettingsTrouble, match="address"):
-        listen_address(WebuiSettings(address=address, port=8443))
+        listen_address(WebuiSettings(address=address), 8443)
 
 
 @pytest.mark.parametrize("folder", ['/run/a"b', "/run/a\\b", "/run/$a", "/run/a:b", "/run/a\nb"])
 def test_path_that_could_change_the_configuration_is_refused(folder: str, settings: Settings, app: Flask) -> None:
     with pytest.raises(SettingsTrouble, match="nginx cannot use the path"):
         render_configuration(msgspec.structs.replace(settings, run_dir=folder), app, as_root=False)
-
-
-def test_missing_certificate_stops_the_start(settings: Settings, app: Flask) -> None:
-    with pytest.raises(SettingsTrouble, match="certificate"):
-        write_front(settings, app, as_root=False)
 
 
 def test_only_root_names_the_user_of_the_worker(settings: Settings, app: Flask) -> None:
