@@ -98,17 +98,12 @@ def stay_until(stop: threading.Event, is_alive: Callable[[], bool]) -> None:
     A daemon that was not started by systemd, or without WatchdogSec, only waits.
     """
     _notify("READY=1")
-    say_alive(stop, is_alive)
-    _notify("STOPPING=1")
-
-
-def say_alive(stop: threading.Event, is_alive: Callable[[], bool]) -> None:
-    """The middle part of `stay_until`, for a web server that says by itself when it is ready."""
     watchdog_us = int(os.environ.get("WATCHDOG_USEC", "0"))
     # Three times as often as need be: one answer may come late (sd_watchdog_enabled(3) advises twice).
     while not stop.wait(watchdog_us / 3_000_000 if watchdog_us else None):
         if is_alive():
             _notify("WATCHDOG=1")
+    _notify("STOPPING=1")
 
 
 def _notify(state: str) -> None:

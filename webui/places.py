@@ -9,6 +9,9 @@ from appliance.settings import Settings
 SETTINGS_VARIABLE = "LINEKEEP_SETTINGS"
 """Names the settings file: gunicorn passes no arguments on to an application."""
 
+NOTIFY_VARIABLE = "LINEKEEP_NOTIFY_SOCKET"
+"""systemd's NOTIFY_SOCKET, under a name that gunicorn does not know."""
+
 STATIC = Path(__file__).parent / "static"
 """The files that the front serves by itself."""
 

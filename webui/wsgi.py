@@ -1,7 +1,7 @@
 """The application as gunicorn's worker loads it, and the worker's sign of life.
 
-gunicorn tells systemd itself that it is ready. That it answers is told from here, by a thread that asks our own
-socket as the front would: a worker that hangs, or has no thread left for a minute, is started again.
+systemd is told that the page is ready, and lives, once and as long as it answers: a thread asks our own socket, as the
+front would. A worker that hangs, or has had no thread left for a minute, is started again.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 
 from appliance.clock import Clock
-from appliance.daemon import forbid_core_dumps, say_alive, start_log
+from appliance.daemon import forbid_core_dumps, start_log, stay_until
 from appliance.settings import read_settings
 from webui.app import create_app
-from webui.places import SETTINGS_VARIABLE, socket_of
+from webui.places import NOTIFY_VARIABLE, SETTINGS_VARIABLE, socket_of
 from webui.vault_client import ThreadVault
 
 _ANSWERS_WITHIN_S = 15.0
+_ASK_AGAIN_S = 0.2
 _QUESTION = b"GET / HTTP/1.1\r\nHost: watchdog.invalid\r\nConnection: close\r\n\r\n"
 """The gate refuses the name before anybody asks the vault: that may be away, and the page still answers."""
 
@@ -35,13 +37,16 @@ def answers(page: Path) -> bool:
             return False
 
 
+def tell_systemd(page: Path) -> None:
+    while not answers(page):
+        time.sleep(_ASK_AGAIN_S)
+    stay_until(threading.Event(), lambda: answers(page))
+
+
 forbid_core_dumps()
 settings = read_settings(Path(os.environ[SETTINGS_VARIABLE]))
 vault = ThreadVault(settings.vault_socket("webui"))
 app = create_app(settings.webui, vault, start_log("webui"), Clock())
-threading.Thread(
-    target=say_alive,
-    args=(threading.Event(), lambda: answers(socket_of(settings))),
-    name="watchdog",
-    daemon=True,
-).start()
+if os.environ.get(NOTIFY_VARIABLE):
+    os.environ["NOTIFY_SOCKET"] = os.environ[NOTIFY_VARIABLE]
+    threading.Thread(target=tell_systemd, args=(socket_of(settings),), name="watchdog", daemon=True).start()

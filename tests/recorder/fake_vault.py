@@ -31,7 +31,7 @@ class FakeVault:
     """
 
     def __init__(self, socket_path: Path) -> None:
-        self._path = socket_path
+        self.socket_path = socket_path
         self._news = threading.Condition()
         self._listener: Listener | None = None
         self.told: list[verbs.Request] = []
@@ -56,7 +56,7 @@ class FakeVault:
             verbs.DropCall: self._take,
             verbs.Heartbeat: self._beat,
         }
-        self._listener = Listener(self._path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)
+        self._listener = Listener(self.socket_path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)
         self._listener.start()
 
     def go(self) -> None:

@@ -43,7 +43,9 @@ def link(tmp_path: Path, steady: Steady, vault: FakeVault, heard_log: HeardLog) 
     def board() -> tuple[verbs.LineNow, ...]:
         return (verbs.LineNow(line=LINE, level_dbfs=-40.0),)
 
-    link = VaultLink(tmp_path / "vault-recorder.sock", [LINE, OTHER], board, Clock(steady=steady), heard_log.logger)
+    link = VaultLink(
+        tmp_path / "vault" / "recorder" / "vault.sock", [LINE, OTHER], board, Clock(steady=steady), heard_log.logger
+    )
     yield link
     link.stop()
 
@@ -248,7 +250,8 @@ def test_a_message_that_the_vault_did_not_answer_is_sent_again(
     tmp_path: Path, link: VaultLink, vault: FakeVault
 ) -> None:
     deaf = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    deaf.bind(str(tmp_path / "vault-recorder.sock"))
+    vault.socket_path.parent.mkdir(parents=True)
+    deaf.bind(str(vault.socket_path))
     deaf.listen()
     link.finish_call(CALL)
     link.start()
