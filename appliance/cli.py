@@ -28,6 +28,7 @@ _COMMANDS = (
     "recover",
     "pin",
     "boot_policy",
+    "stick",
     "run",
 )
 """Each a file in appliance/commands."""
