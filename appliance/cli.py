@@ -19,6 +19,7 @@ _COMMANDS = (
     "demo",
     "replay",
     "line_check",
+    "selftest",
     "check",
     "claim_code",
     "journal",

@@ -175,7 +175,10 @@ class OrderFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Orders(Answer, frozen=True):
+    """claimed: the box has an owner."""
+
     orders: tuple[OrderFor, ...]
+    claimed: bool
 
 
 # --- the web page's verbs -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from appliance.boundary.verbs import Caller
 from appliance.commands import software_tpm
 from appliance.commands.children import Child
 from appliance.daemon import start_log
-from appliance.settings import BOX_SETTINGS, SETTINGS_NAME, SOFTWARE_TPM, Settings, read_settings
+from appliance.settings import BOX_SETTINGS, BOX_STATE, SETTINGS_NAME, SOFTWARE_TPM, Settings, read_settings
 from appliance.terms import StorageTrouble
 
 if TYPE_CHECKING:
@@ -31,13 +31,11 @@ _T = TypeVar("_T")
 
 
 def settings_of(state: Path) -> Settings:
-    """The settings that lie in a state directory, or are the box's and name it. Raises StorageTrouble: it is none."""
+    """The settings of a state directory: they lie in it, or, for a box, in /etc. Raises StorageTrouble: it is none."""
     settings_file = state / SETTINGS_NAME
     if not settings_file.exists():
-        if BOX_SETTINGS.exists():
-            settings = read_settings(BOX_SETTINGS)
-            if settings.state == state.absolute():
-                return settings
+        if state.absolute() == BOX_STATE and state.is_dir():
+            return read_settings(BOX_SETTINGS)
         raise StorageTrouble(
             f"{state} is no state directory of Linekeep: it has no {SETTINGS_NAME}. Name the right one."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
@@ -30,6 +31,7 @@ from appliance.recorder.line.line_plan import plan_of
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import LineWorker, may_be_recorded
+from appliance.recorder.panel.panel import GiveOrder, LinePanel, PanelThread
 from appliance.recorder.start_checks import check_lines
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.container import Consent, OpeningRecord, encode_opening
@@ -95,6 +97,7 @@ class Recorder:
         )
         self._pulses: list[Pulse] = []
         self._workers = [self._worker(device) for device in self._settings.devices]
+        self._panel = PanelThread(self._panels(), self._board.look, lambda: self._link.is_claimed)
 
     def start(self) -> None:
         with contextlib.suppress(RecordingMissing):  # the vault makes the folder, and may start later
@@ -102,6 +105,7 @@ class Recorder:
         self._link.start()
         for worker in self._workers:
             worker.start()
+        self._panel.start()
 
     def is_alive(self) -> bool:
         """Does every thread go round? To wait for a device that is missing is to live; to hang in it is not."""
@@ -115,6 +119,7 @@ class Recorder:
         for worker in self._workers:
             if not worker.join(max(end_by_s - time.monotonic(), 0)):
                 self._log.error("calls_not_ended")
+        self._panel.stop()
         self._link.stop()
 
     def _worker(self, device: DeviceSettings) -> DeviceWorker:
@@ -127,6 +132,11 @@ class Recorder:
             return CaptureThread(sound_device(device), self._clock, pulse=hearing)
 
         return DeviceWorker(device.device, new_capture, lines, self._clock, self._log, pulse=working)
+
+    def _panels(self) -> Iterator[LinePanel]:
+        for line in self._settings.lines:
+            if line.lamp is not None or line.button is not None:
+                yield _panel(line, self._link.give_order, self._log)
 
     def _local_time(self, at_ms: int) -> datetime:
         return datetime.fromtimestamp(at_ms / 1000, self._timezone)
@@ -150,10 +160,22 @@ class Recorder:
 def _wires(line: LineSettings) -> LineWires:
     if line.hook is None and line.ring is None:
         return LineWires()
-    from appliance.recorder.device.gpio_input import hook_input, ring_input  # noqa: PLC0415 - most boxes have no such wire
+    from appliance.recorder.device.gpio import hook_input, ring_input  # noqa: PLC0415 - most boxes have no such wire
 
     return LineWires(
         hook=hook_input(line.hook) if line.hook else None, ring=ring_input(line.ring) if line.ring else None
+    )
+
+
+def _panel(line: LineSettings, give_order: GiveOrder, log: structlog.stdlib.BoundLogger) -> LinePanel:
+    from appliance.recorder.device.gpio import GpioOutput, button_input  # noqa: PLC0415 - as above
+
+    return LinePanel(
+        line.line,
+        lamp=GpioOutput(line.lamp) if line.lamp else None,
+        button=button_input(line.button) if line.button else None,
+        give_order=give_order,
+        log=log,
     )
 
 

@@ -100,7 +100,8 @@ class Service:
         return verbs.Done()
 
     def answer_heartbeat(self, request: verbs.Heartbeat) -> verbs.Orders:
-        return verbs.Orders(orders=self._box.line_board.hear(request.lines, request.heard))
+        orders = self._box.line_board.hear(request.lines, request.heard)
+        return verbs.Orders(orders=orders, claimed=self._box.accounts.is_claimed())
 
     # the web page's
 

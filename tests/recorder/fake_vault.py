@@ -39,6 +39,7 @@ class FakeVault:
         self.lines: dict[LineName, verbs.LineNow] = {}
         self.beats = 0
         self.orders: list[verbs.OrderFor] = []
+        self.claimed = True
         self.refuses_keys = False
         self.refuses_keys_of: set[LineName] = set()
         self.refuses: type[verbs.Request] | None = None
@@ -102,7 +103,7 @@ class FakeVault:
             self.orders = [each for each in self.orders if each.name not in request.heard]
             self.beats += 1
             self._news.notify_all()
-            return verbs.Orders(orders=tuple(self.orders))
+            return verbs.Orders(orders=tuple(self.orders), claimed=self.claimed)
 
     def _take(self, request: verbs.Request) -> verbs.Answer:
         if type(request) is self.refuses:

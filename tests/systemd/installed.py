@@ -1,4 +1,4 @@
-"""Linekeep as installed, in namespaces of its own: real users, real paths, real ports, and nothing of it on this machine.
+"""Linekeep as installed, in namespaces of its own: real users, paths and ports, and nothing of it on this machine.
 
 Users and folders come from the files that a box gets (sysusers.conf, tmpfiles.conf), the daemons run as those users
 with the rights to files and capabilities that the units give. There is no systemd: sandbox and device rights are left
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -70,7 +69,7 @@ exec sleep infinity
 """
 
 _LISTEN = """
-import os, pwd, grp, socket, sys, time
+import grp, os, pwd, socket, sys
 path, user, group, mode = sys.argv[1:5]
 listening = socket.socket(socket.AF_UNIX)
 listening.bind(path)
@@ -93,7 +92,7 @@ class Installed:
         feed: what the line says, again and again.
     """
 
-    def __init__(self, stage: Path, feed: NDArray[np.int16], plugin: Path) -> None:
+    def __init__(self, stage: Path, feed: NDArray[np.int16]) -> None:
         self._stage = stage
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         shutil.copytree("/etc", stage / "etc", symlinks=True)
@@ -103,7 +102,7 @@ class Installed:
         for kind in ("sysusers", "tmpfiles"):
             program = [f"systemd-{kind}", *(["--create"] if kind == "tmpfiles" else []), f"--root={stage}"]
             subprocess.run([*program, UNITS / f"{kind}.conf"], check=True, capture_output=True)
-        self._line = SimulatedLine(stage / "line", feed, repeat=True, plugin=plugin)
+        self._line = SimulatedLine(stage / "line", feed, speed=2, repeat=True)
         open_for_all(stage)
         self._hold = self._enter()
 
@@ -115,7 +114,9 @@ class Installed:
             env={**os.environ, "STAGE": str(self._stage)},
             stdout=subprocess.PIPE,
         )
-        with hold.stdout or open(os.devnull, "rb") as told:  # noqa: PTH123
+        if hold.stdout is None:
+            raise RuntimeError("a child without standard output")
+        with hold.stdout as told:
             if told.readline() != b"ready\n":
                 raise RuntimeError("this machine gives no namespaces")
         return hold
@@ -145,7 +146,7 @@ class Installed:
 
     def start(self) -> None:
         """All daemons at once, in the order that is hardest: who is needed comes last."""
-        self._start_tpm()
+        self.start_tpm()
         for daemon in ("front", "webui", "recorder", "vault"):
             self.start_daemon(daemon)
 
@@ -162,11 +163,8 @@ class Installed:
         process.wait()
 
     def stop(self) -> None:
-        for name in ("recorder", "front", "webui", "vault", "tpm"):
-            process = self._running.pop(name, None)
-            if process is not None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(20)
+        for name in tuple(self._running):
+            self.kill(name)
         self._hold.kill()
         self._hold.wait()
 
@@ -182,24 +180,27 @@ class Installed:
                 raise AssertionError(f"{'ended: ' if ended else 'not in time'}{ended}; {logs}")
             time.sleep(0.05)  # what is waited for happens in other processes, which tell nobody
 
-    def _start_tpm(self) -> None:
-        (self._stage / "tpm").mkdir()
-        sockets = "/run/linekeep/tpm"
-        vault = "uid=$(id -u linekeep-vault),mode=0600"
+    def start_tpm(self) -> None:
+        """Its state lies where the commands look for that of a software TPM."""
+        (self._stage / "var/lib/linekeep/tpm").mkdir(mode=0o700, exist_ok=True)
+        (self._stage / "run/linekeep/tpm.ctrl").unlink(missing_ok=True)
+        (uid,) = self.run("root", "id", "-u", "linekeep-vault").stdout.split()
+        for_vault = f"uid={uid},mode=0600"
         self._spawn(
             "tpm",
             self.command(
-                *("root", "bash", "-c"),
-                f"exec swtpm socket --tpm2 --tpmstate dir={self._stage}/tpm --server type=unixio,path={sockets},{vault} "
-                f"--ctrl type=unixio,path={sockets}.ctrl,{vault} --flags not-need-init,startup-clear",
+                *("root", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=/var/lib/linekeep/tpm"),
+                *("--server", f"type=unixio,path=/run/linekeep/tpm,{for_vault}"),
+                *("--ctrl", f"type=unixio,path=/run/linekeep/tpm.ctrl,{for_vault}"),
+                *("--flags", "not-need-init,startup-clear"),
             ),
         )
-        self.wait_until(lambda: (self._stage / "run/linekeep/tpm.ctrl").exists())
+        self.wait_until((self._stage / "run/linekeep/tpm.ctrl").exists)
 
     def _spawn(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
         with (self._stage / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                command, env={**os.environ, "HOME": "/nonexistent", **(environment or {})}, stderr=log
+                command, env={**os.environ, "HOME": "/nonexistent", **(environment or {})}, stderr=log, umask=0o077
             )
 
 
