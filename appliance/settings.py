@@ -119,12 +119,14 @@ class StarCodes(_Section, frozen=True):
     confirm: the spoken yes was heard.
     pause, resume: what is said between them is not recorded.
     forget: nothing of this call is kept.
+    keep: the owner is asked to keep its recording longer.
     """
 
     confirm: _StarCode = "*71"
     pause: _StarCode = "*72"
     resume: _StarCode = "*73"
     forget: _StarCode = "*74"
+    keep: _StarCode = "*75"
 
 
 class LineSettings(_Place, frozen=True, kw_only=True):

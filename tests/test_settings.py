@@ -39,7 +39,7 @@ def test_a_line_names_a_card_by_its_usb_port(tmp_path: Path) -> None:
 
 
 def test_without_codes_the_star_may_mean_yes(tmp_path: Path) -> None:
-    codes = 'codes = { confirm = "", pause = "", resume = "", forget = "" }\n'
+    codes = 'codes = { confirm = "", pause = "", resume = "", forget = "", keep = "" }\n'
     (line,) = read(tmp_path, BASE + DEVICE + LINE + 'yes_key = "*"\n' + codes).recorder.lines
     assert line.yes_key == "*"
 

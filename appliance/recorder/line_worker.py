@@ -134,7 +134,9 @@ class LineWorker:
         self._call: Call | None = None
         self._started_at_ms = 0
         """Of the call on the line, as the board shows it: what tells one call from the next."""
-        self._shown: tuple[LineNowState, int] | None = None
+        self._keep_asked = False
+        """Whether the owner is to be asked to keep the call on the line longer, if it is recorded."""
+        self._shown: tuple[LineNowState, int, bool] | None = None
         self._next_frame: int | None = None
         """While a call is on the line that may be kept or waits for that: its first frame that is in no recording."""
         self._pauses: list[Span] = []
@@ -257,6 +259,14 @@ class LineWorker:
             self._pauses.append((ordered.from_frame, _OPEN))
         elif ordered.order is Order.RESUME and self._is_paused:
             self._pauses[-1] = self._pauses[-1][0], ordered.at_frame
+        elif ordered.order is Order.KEEP and not self._keep_asked:
+            self._keep_asked = True
+            self._ask_to_keep()
+
+    def _ask_to_keep(self) -> None:
+        """Each recording of the call on the line is to be kept longer, once somebody has asked for it."""
+        if self._keep_asked and self._call is not None:
+            self._link.ask_to_keep(self._call.call)
 
     @property
     def _is_paused(self) -> bool:
@@ -302,6 +312,7 @@ class LineWorker:
         self._call, self._next_frame, self._disk_trouble = call, first_frame, ""
         self._board.show_call(self._line, call.call, self._started_at_ms)
         self._link.begin_call(call.call, self._line, started_at_ms)
+        self._ask_to_keep()
         self._told_party = NOBODY_KNOWN
         self._log.info("call_recording_begun", call=call.call, line=self._line, missed_seconds=missed_s)
         if first_frame < held_frame:
@@ -383,7 +394,7 @@ class LineWorker:
     def _forget_call(self) -> None:
         self._began = self._granted = self._next_frame = None
         self._pauses.clear()
-        self._started_at_ms = 0
+        self._started_at_ms, self._keep_asked = 0, False
 
     def _tell_unrecorded(self, since_frame: int, at_frame: int, party: Party, why: NotKept) -> None:
         keeps_number = self._settings.unrecorded_numbers and why is not NotKept.FORGOTTEN
@@ -459,10 +470,12 @@ class LineWorker:
         return self._link.why_no_key(self._line) or waits
 
     def _show_state(self) -> None:
-        shown = self._state(), self._started_at_ms
+        state = self._state()
+        keep_asked = self._keep_asked and state is not LineNowState.NOT_RECORDED
+        shown = state, self._started_at_ms, keep_asked
         if shown != self._shown:
             self._shown = shown
-            self._board.show_state(self._line, *shown)
+            self._board.show_state(self._line, state, self._started_at_ms, keep_asked=keep_asked)
 
     def _state(self) -> LineNowState:
         gate = self._watch.gate

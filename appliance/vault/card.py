@@ -17,6 +17,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ground, consent_by, consent_at_ms: as the opening record has them; empty and 0 if the recording does not say by
     whose consent it is kept, or the card is from before cards did.
+    hold_reason, held_since_ms: of the hold, if there is one; until when is in the catalogue, to delete by.
     """
 
     number: str
@@ -28,6 +29,8 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ground: str = ""
     consent_by: str = ""
     consent_at_ms: int = 0
+    hold_reason: str = ""
+    held_since_ms: int = 0
 
     def __repr__(self) -> str:
         return "Card(<sealed>)"

@@ -271,6 +271,12 @@ def test_a_code_that_ends_with_the_key_for_no_pauses_and_does_not_refuse(tape: T
     assert began < pause.at_frame <= whole
 
 
+def test_a_call_may_be_asked_to_be_kept_longer_and_nothing_else_comes_of_it(tape: Tape) -> None:
+    heard = listen(tape.rings().talk(4).press("1").talk(2).press("*75").talk(3).hangs_up())
+    assert heard.told == ["begins rang", "granted key", "keep", "ends kept"]
+    assert heard.only(KeptCallEnds).not_kept is None
+
+
 @pytest.mark.parametrize("code", ["*74", ""])
 def test_the_own_side_forgets_a_call_also_when_it_is_recorded_already(tape: Tape, code: str) -> None:
     tape.rings().talk(4)

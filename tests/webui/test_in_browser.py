@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -148,6 +150,54 @@ def test_forgetting_asks_once_more_and_works_without_scripts(chromium: Browser, 
     (given,) = stub.requests(verbs.OrderLine)
     assert isinstance(given, verbs.OrderLine)
     assert (given.order, given.started_at_ms) == (Order.FORGET, NOW_MS - 65_000)
+    window.close()
+
+
+def test_call_is_asked_to_be_kept_and_the_line_says_so(page: Page, stub: VaultStub) -> None:
+    now = verbs.LineNow(line=LineName("office"), level_dbfs=-15.0, state=LineNowState.RECORDING, started_at_ms=NOW_MS)
+    stub.now = quiet_box(lines=(now,))
+    page.goto("/")
+    expect(page.get_by_text("Asked to be kept longer")).to_be_hidden()
+    page.get_by_role("button", name="Keep longer?").click()
+    page.wait_for_url("**/")
+    (given,) = stub.requests(verbs.OrderLine)
+    assert isinstance(given, verbs.OrderLine)
+    assert (given.order, given.started_at_ms) == (Order.KEEP, NOW_MS)
+    stub.now = quiet_box(lines=(msgspec.structs.replace(now, keep_asked=True),))
+    expect(page.get_by_text("Asked to be kept longer")).to_be_visible()
+    expect(page.get_by_role("button", name="Keep longer?")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_request_becomes_a_hold_with_a_reason_and_is_lifted(
+    scripts: bool, chromium: Browser, house: House, stub: VaultStub
+) -> None:
+    facts = msgspec.structs.replace(SPOKEN.facts, keep_asked_at_ms=NOW_MS - 70_000)
+    stub.keep(dataclasses.replace(SPOKEN, facts=facts))
+    window = open_window(chromium, house, scripts=scripts)
+    log_in(window, house)
+    page = window.new_page()
+    page.goto("/?longer=1")
+    page.locator(".row-time").click()
+    page.get_by_role("link", name="Hold it…").click()
+    last_day = datetime.now(UTC).date() + timedelta(days=90)
+    page.get_by_label("Last day").fill(str(last_day))
+    page.get_by_role("button", name="Hold it").click()
+    assert stub.requests(verbs.HoldCall) == []  # the browser asks for the reason
+    page.get_by_label("Reason").fill("Claim over twelve tables")
+    page.get_by_role("button", name="Hold it").click()
+    expect(page.get_by_text("Claim over twelve tables")).to_be_visible()
+    expect(page.get_by_role("link", name="Delete…")).to_have_count(0)
+    page.get_by_role("link", name="Renew or change…").click()
+    expect(page.get_by_label("Last day")).to_have_value(str(last_day))
+    page.get_by_role("link", name="Back").click()
+    page.get_by_role("link", name="Lift the hold…").click()
+    page.get_by_role("button", name="Lift it").click()
+    expect(page.get_by_role("link", name="Keep longer…")).to_be_visible()
+    assert [type(each) for each in stub.asked if type(each) in (verbs.HoldCall, verbs.LiftHold)] == [
+        verbs.HoldCall,
+        verbs.LiftHold,
+    ]
     window.close()
 
 

@@ -43,6 +43,8 @@ class CallPages:
             seconds=opened.frames / RATE_HZ,
             consent=consent(opened.consent_by, opened.consent_at_ms, opened.ground),
             evidence=opened.evidence,
+            hold_reason=opened.hold_reason,
+            held_since_ms=opened.held_since_ms,
         )
 
     def ask_before_deleting(self, call: str) -> Page:

@@ -1,8 +1,8 @@
-"""What the own side tells the box by keys of its telephone: the consent was spoken, pause, resume, forget.
+"""What the own side tells the box by keys of its telephone: the consent was spoken, pause, resume, forget, keep longer.
 
 Pure. On a two-wire line nobody can tell which side pressed a key: a caller who knows the codes can type them too. What
-that lets him do: keep his own call from being recorded, or say himself that he agrees. A code is typed with less than
-3 s between its keys; a star that begins none is a key like any other.
+that lets him do: keep his own call from being recorded, say himself that he agrees, or ask for it to be kept longer. A
+code is typed with less than 3 s between its keys; a star that begins none is a key like any other.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class CodeReader:
             codes.pause: Order.PAUSE,
             codes.resume: Order.RESUME,
             codes.forget: Order.FORGET,
+            codes.keep: Order.KEEP,
         }
         self._orders = {code: order for code, order in typed.items() if code}
         self._typed: list[Key] = []

@@ -221,6 +221,29 @@ def test_the_access_log_tells_who_had_the_call_before(day: Day) -> None:
     assert log["calls"] == [day.first, day.last]
 
 
+def test_holds_and_requests_are_stated_with_their_end_and_without_a_reason(house: BoxHouse, tmp_path: Path) -> None:
+    with house.opened() as box, Desk(box, house.settings()).opened() as desk:
+        assert box.watch.trouble() is None
+        call, writer, pages = begin_writing(box)
+        assert box.holds.ask(call)
+        end_writing(call, writer, pages)
+        box.intake.finish(call)
+        until_ms = box.clock.now_ms() + 86_400_000
+        box.holds.place(call, until_ms=until_ms, reason="Ludmilla", by=OWNER.account)
+        box.evidence.run()
+        files = desk.export(call, whole_day=False)
+    entries = [
+        (entry["act"], entry.get("until_ms"))
+        for entry in json.loads(files["access-log.json"])["entries"]
+        if entry["act"].startswith(("call:keep_", "call:h"))
+    ]
+    assert entries == [("call:keep_asked", None), ("call:held", until_ms)]
+    assert verdict_of(files, tmp_path).findings == []
+    assert "held, last day" in files["REPORT.en.html"].decode()
+    assert "Löschsperre, letzter Tag" in files["REPORT.de.html"].decode()
+    assert not [name for name, content in files.items() if b"Ludmilla" in content]
+
+
 # by hand, with openssl
 
 
