@@ -89,9 +89,7 @@ def test_an_owner_s_settings_do_not_leave_the_box(box: Box) -> None:
     assert listed.split() == ["::/SETUP.TXT"]
 
 
-def test_garbage_in_the_place_of_a_file_system_is_one_sentence(
-    box: Box, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_garbage_in_the_place_of_a_file_system_is_one_sentence(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(5)
     whole = bytearray(box.stick.read_bytes())
     for attempt in range(20):
