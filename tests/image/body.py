@@ -57,9 +57,8 @@ class Body:
 
     def take_from_stick(self, name: str) -> bytes | None:
         """A file as it lies on the stick at this moment; None if it is not there."""
-        done = subprocess.run(
-            ["mtype", "-i", str(self.stick), f"::{name}"], capture_output=True, check=False, timeout=20
-        )
+        command = ["mtype", "-i", _first_partition(self.stick), f"::{name}"]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=20)
         return done.stdout if done.returncode == 0 else None
 
 
