@@ -87,11 +87,20 @@ def process(pid: int) -> dict[str, Any]:
         "dumpable": (home / "environ").stat().st_uid != 0,
         "interfaces": sorted(line.split(":")[0].strip() for line in text(home / "net/dev").splitlines()[2:]),
         "devices": sorted(os.listdir(home / "root/dev")),
+        "state": listed(home / "root/var/lib/linekeep"),
         "oom": int(text(home / "oom_score_adj")),
         "command": text(home / "cmdline").replace("\0", " "),
         "program": os.readlink(home / "exe"),
         "sockets": sorted({os.readlink(fd) for fd in (home / "fd").iterdir() if is_socket(fd)}),
     }
+
+
+def listed(folder: Path) -> list[str]:
+    """What a process finds in a folder; nothing if the folder is not there for it."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def is_socket(fd: Path) -> bool:
@@ -269,6 +278,7 @@ def census() -> dict[str, Any]:
         "users": {u.pw_name: [u.pw_uid, u.pw_shell, u.pw_dir] for u in pwd.getpwall()},
         "passwords": {line.split(":")[0]: line.split(":")[1] for line in text("/etc/shadow").splitlines()},
         "groups": {g.gr_name: sorted(g.gr_mem) for g in grp.getgrall()},
+        "group_names": {str(g.gr_gid): g.gr_name for g in grp.getgrall()},
         "trees": {top: tree(top) for top in TREES},
         "strange": strange_files(),
         "devices": {str(path): entry(path) for path in devices()},
