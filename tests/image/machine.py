@@ -127,7 +127,7 @@ _TRANSLATED = "tcg,thread=multi,tb-size=512", "Nehalem,+aes,+pclmulqdq,+popcnt,+
 """The least that Python packages ask for (x86-64-v2): of wider registers translation makes nothing but work."""
 
 _ACCELERATION = ("kvm", "host") if has_kvm() else _TRANSLATED
-SLOWER = 1 if has_kvm() else 4
+SLOWER = 1 if has_kvm() else 6
 """Time-outs are for KVM; translation takes about so many times longer."""
 
 BOOTS_WITHIN_S = 90.0 * SLOWER
