@@ -9,17 +9,24 @@ RUNS ?= 2000
 OPERATIONS ?= 5000
 HOURS ?= 24
 SPEED ?= 42
+KEEP ?= yes
 
 RUN_READY := .venv/.run-ready
 DEVELOP_READY := .venv/.develop-ready
 GERMAN := webui/translations/de/LC_MESSAGES/messages
 
-.PHONY: help run test lint bench bench-million day soak crash attack lock clean
+.PHONY: help run install uninstall test lint bench bench-million day soak crash attack lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: $(RUN_READY) ## start the whole product with a simulated line and TPM; prints address and claim code
 	@.venv/bin/linekeep demo --state $(STATE) --port $(PORT)
+
+install: ## install on this Debian machine, as root: users, units, program; starts it
+	@systemd/install
+
+uninstall: ## take it off again, as root; recordings, keys and settings stay unless KEEP=no
+	@KEEP=$(KEEP) systemd/uninstall
 
 test: $(DEVELOP_READY) ## run all tests
 	.venv/bin/python -m pytest $(TESTS)
@@ -28,7 +35,7 @@ lint: $(DEVELOP_READY) ## ruff, mypy, shellcheck
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	shellcheck requirements/install-debian .ci/run
+	shellcheck requirements/install-debian .ci/run systemd/install systemd/make-wheels systemd/uninstall
 
 bench: $(DEVELOP_READY) ## measure speed and memory; prints JSON
 	@.venv/bin/python -m tests.bench.whole

@@ -1,16 +1,21 @@
-"""What all daemons do alike: logs as JSON lines, no core dumps, stop on a signal.
+"""What all daemons do alike: logs as JSON lines, no core dumps, a sign of life for systemd, stop on a signal.
 
 Knows no daemon. A log line never holds audio, a key, a caller's number or a person's name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
+import os
 import resource
 import signal
+import socket
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -71,3 +76,41 @@ def stop_on_signals() -> threading.Event:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     return stop
+
+
+class Pulse:
+    """The sign of life of a thread that must not hang: it beats in each of its rounds, and others see how long ago."""
+
+    def __init__(self) -> None:
+        self._beat_at_s = time.monotonic()
+
+    def beat(self) -> None:
+        self._beat_at_s = time.monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        return time.monotonic() - self._beat_at_s
+
+
+def stay_until(stop: threading.Event, is_alive: Callable[[], bool]) -> None:
+    """Tell systemd that we are ready, and that we live as long as `is_alive` says so; return once `stop` is set.
+
+    A daemon that was not started by systemd, or without WatchdogSec, only waits.
+    """
+    _notify("READY=1")
+    watchdog_us = int(os.environ.get("WATCHDOG_USEC", "0"))
+    # Three times as often as need be: one answer may come late (sd_watchdog_enabled(3) advises twice).
+    while not stop.wait(watchdog_us / 3_000_000 if watchdog_us else None):
+        if is_alive():
+            _notify("WATCHDOG=1")
+    _notify("STOPPING=1")
+
+
+def _notify(state: str) -> None:
+    """A datagram as sd_notify(3) describes it. Does nothing if systemd does not listen."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    # It may be restarting itself, and refuse: the next beat reaches it.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to_systemd, contextlib.suppress(OSError):
+        to_systemd.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)

@@ -19,6 +19,10 @@ from appliance.terms import LineName, SettingsTrouble, parse_line_name
 
 SETTINGS_NAME = "linekeep.toml"
 
+BOX_SETTINGS = Path("/etc/linekeep") / SETTINGS_NAME
+BOX_STATE = Path("/var/lib/linekeep")
+"""Where they are on an installed box. A demonstration has its settings in the state directory."""
+
 SOFTWARE_TPM = "software"
 """The value of `vault.tpm` for a demonstration: keys then lie on the same disk, and protect nothing."""
 
@@ -91,14 +95,14 @@ class DeviceSettings(_Place, frozen=True):
 
 
 class GpioSettings(_Section, frozen=True, kw_only=True):
-    """A wire of the line interface.
+    """A wire of the line interface, a lamp or a button.
 
-    chip, line: as libgpiod numbers them ("gpioinfo").
-    active_low: low is off the hook, or is the ringing voltage.
+    chip, line: as libgpiod numbers them, or the line by its name ("gpioinfo" shows both).
+    active_low: low is off the hook, is the ringing voltage, is a button that is down, lights the lamp.
     """
 
     chip: Annotated[str, Meta(pattern=r"\A/dev/gpiochip[0-9]{1,3}\Z")] = "/dev/gpiochip0"
-    line: Annotated[int, Meta(ge=0, le=1023)]
+    line: Annotated[int, Meta(ge=0, le=1023)] | Annotated[str, Meta(min_length=1, max_length=32)]
     active_low: bool = False
 
 
@@ -128,6 +132,7 @@ class LineSettings(_Place, frozen=True, kw_only=True):
     name: the line's name.
     alsa or usb, channel: where it is heard.
     hook, ring: GPIO inputs that sense them; without, a line is known by its sound alone.
+    lamp, button: GPIO lines of a lamp that shows what the line does, and of a button: `recorder/panel/language.py`.
     ground: why this line may be recorded, in the owner's words; without it, it is not.
     consent: what must be there before a call is kept. opt_in: a key, or the own side's word for a spoken yes;
         announced: the announcement, heard to its end, or that word; duty: the ground is a legal duty that asks nobody;
@@ -146,6 +151,8 @@ class LineSettings(_Place, frozen=True, kw_only=True):
     channel: Annotated[int, Meta(ge=0, le=15)] = 0
     hook: GpioSettings | None = None
     ring: GpioSettings | None = None
+    lamp: GpioSettings | None = None
+    button: GpioSettings | None = None
     ground: Annotated[str, Meta(max_length=120)] = ""
     consent: ConsentMode = "opt_in"
     yes_key: _KeyName = "1"
@@ -198,7 +205,7 @@ class WebuiSettings(_Section, frozen=True):
 
 
 class Settings(_Section, frozen=True):
-    """The whole file. state_dir: what must last; run_dir: sockets, gone with the power."""
+    """The whole file. state_dir: what must last; run_dir: sockets, gone with the power, a folder for each daemon."""
 
     state_dir: Annotated[str, Meta(min_length=1)]
     run_dir: Annotated[str, Meta(min_length=1)]
@@ -216,7 +223,7 @@ class Settings(_Section, frozen=True):
 
     def vault_socket(self, caller: str) -> Path:
         """The socket on which the vault hears this caller."""
-        return self.run / f"vault-{caller}.sock"
+        return self.run / "vault" / caller / "vault.sock"
 
 
 def read_settings(path: Path) -> Settings:
@@ -286,9 +293,9 @@ def _check(settings: Settings) -> None:
 
 
 def _check_wires(lines: tuple[LineSettings, ...]) -> None:
-    wires: dict[tuple[str, int], str] = {}
+    wires: dict[tuple[str, int | str], str] = {}
     for line in lines:
-        for what, wire in (("hook", line.hook), ("ring", line.ring)):
+        for what, wire in (("hook", line.hook), ("ring", line.ring), ("lamp", line.lamp), ("button", line.button)):
             if wire is None:
                 continue
             name = f"{what} of line '{line.name}'"

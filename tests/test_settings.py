@@ -24,7 +24,7 @@ def test_the_least_that_must_be_said_gives_the_defaults(tmp_path: Path) -> None:
     settings = read(tmp_path, BASE)
     assert settings.vault.keep_s == 30 * 86_400
     assert settings.vault.pcrs == (7,)
-    assert settings.vault_socket("webui") == Path("/run/linekeep/vault-webui.sock")
+    assert settings.vault_socket("webui") == Path("/run/linekeep/vault/webui/vault.sock")
 
 
 def test_two_lines_of_one_device_are_read(tmp_path: Path) -> None:

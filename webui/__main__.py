@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from appliance.settings import Settings, read_settings
-from webui.places import SETTINGS_VARIABLE, socket_of
+from webui.places import NOTIFY_VARIABLE, SETTINGS_VARIABLE, socket_of
 
 THREADS = 32
 """People who may listen at the same moment; each stream takes a thread."""
@@ -35,8 +35,12 @@ def command(settings: Settings) -> tuple[str, ...]:
 
 def main(settings_file: Path) -> NoReturn:
     """Become the web server. Raises SettingsTrouble before anything is started."""
-    program, *arguments = command(read_settings(settings_file))
+    settings = read_settings(settings_file)
+    socket_of(settings).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    program, *arguments = command(settings)
     surroundings = os.environ | SMALL_HEAPS | {SETTINGS_VARIABLE: str(settings_file.resolve())}
+    # gunicorn would tell systemd that it is ready before its worker has loaded anything: the worker tells it.
+    surroundings[NOTIFY_VARIABLE] = surroundings.pop("NOTIFY_SOCKET", "")
     os.execve(program, [program, *arguments], surroundings)  # noqa: S606 - becoming gunicorn is the purpose
 
 

@@ -33,6 +33,9 @@ from webui.vault_client import ANSWER_WITHIN_S, ThreadVault
 PAGES = {"starting": "Starting", "busy": "TooBusy", "refused": "Refused"}
 """The front's own pages, and the trouble that each tells of."""
 
+HTTP_PORT, HTTPS_PORT = 80, 443
+"""Who listens on the one is looked for on the other: a browser tries that first for an address without https."""
+
 READ_TIMEOUT_S = ANSWER_WITHIN_S + 10
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9.-]{1,253}")
@@ -41,9 +44,6 @@ _BREAKS_QUOTES = frozenset('"\\$\n:')
 
 def write_front(settings: Settings, app: Flask, *, as_root: bool) -> Path:
     """Write the configuration and the pages. Returns the configuration's path. Raises SettingsTrouble."""
-    for needed in certificate_of(settings):
-        if not needed.is_file():
-            raise SettingsTrouble(f"The certificate of the web page is missing: {needed} is not there.")
     folder = front_folder(settings)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for kind, trouble in PAGES.items():
@@ -62,7 +62,8 @@ def render_configuration(settings: Settings, app: Flask, *, as_root: bool) -> st
         return render_template(
             "front/nginx.conf",
             as_root=as_root,
-            listen=listen_address(settings.webui),
+            listen=listen_address(settings.webui, settings.webui.port),
+            listen_plain=listen_address(settings.webui, HTTP_PORT) if settings.webui.port == HTTPS_PORT else None,
             folder=_quotable(front_folder(settings)),
             run=_quotable(settings.run),
             socket=_quotable(socket_of(settings)),
@@ -80,15 +81,15 @@ def render_page(app: Flask, trouble: str, language: str) -> str:
         return render_template("front/page.html", trouble=say(trouble, {}))
 
 
-def listen_address(webui: WebuiSettings) -> str:
-    """Address and port as nginx wants them. Raises SettingsTrouble."""
+def listen_address(webui: WebuiSettings, port: int) -> str:
+    """The settings' address, and a port, as nginx wants them. Raises SettingsTrouble."""
     try:
         address = ipaddress.ip_address(webui.address)
     except ValueError as error:
         if not _HOST_NAME.fullmatch(webui.address):
             raise SettingsTrouble(f"webui.address: '{webui.address}' is not an address.") from error
-        return f"{webui.address}:{webui.port}"
-    return f"[{address}]:{webui.port}" if address.version == 6 else f"{address}:{webui.port}"
+        return f"{webui.address}:{port}"
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
 def _quotable(path: Path) -> Path:

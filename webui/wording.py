@@ -1,12 +1,10 @@
 """How figures and the daemons' own words are said to a person, in their language and time zone.
 
-Everything here is text for eyes; nothing is decided. What a daemon says as a plain English sentence is
-listed below, so that it can be translated; an unlisted sentence is shown as it came.
+Everything here is text for eyes; nothing is decided. What a daemon says in whole sentences is in daemon_sentences.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -72,36 +70,6 @@ _ENDINGS = {
 
 CUT_SHORT = frozenset({"cut_off", "device_lost", "disk_full"})
 """Endings after which a call may have gone on unrecorded through no will of its people."""
-
-_SAID_BY_DAEMONS = (
-    mark("The clock shows a time before this software was made."),
-    mark("The clock has gone back behind a time that this box has already seen."),
-    mark("The clock has jumped ahead further than time has passed."),
-    mark(
-        "The sound device '%(thing)s' is gone. What was recorded is safe; plug it in again, and recording goes on "
-        "by itself."
-    ),
-    mark(
-        "There is no sound device '%(thing)s'. Plug it in, or correct its name in the settings; 'arecord -L' lists "
-        "the names."
-    ),
-    mark("Another program uses the sound device '%(thing)s'. End that program."),
-    mark("Listening to '%(thing)s' broke off. Nothing is recorded until the recorder is restarted."),
-    mark(
-        "The vault does not answer, so there is no key to record with. The last seconds are kept in memory, and "
-        "recording begins by itself when it is back."
-    ),
-)
-_QUOTED = re.compile(r"'([^']*)'")
-
-
-def said(sentence: str) -> str:
-    """A sentence from a daemon in the person's language, if it is a known one; it may quote one name."""
-    quoted = _QUOTED.search(sentence)
-    if quoted is None:
-        return gettext(sentence) if sentence else ""
-    pattern = sentence[: quoted.start(1)] + "%(thing)s" + sentence[quoted.end(1) :]
-    return gettext(pattern, thing=quoted[1]) if pattern in _SAID_BY_DAEMONS else sentence
 
 
 def ending(word: str) -> str:

@@ -35,7 +35,7 @@ class Listener:
     """One caller's socket, with a thread for each connection.
 
     Args:
-        path: of the socket; an old one is replaced.
+        path: of the socket; an old one is replaced, a missing folder made.
         caller: who calls here; only verbs that `CALLERS` gives them are understood.
         user_id: the system user the caller must run as. Root may always call: root owns the box.
         handlers: verb -> what answers it.
@@ -53,19 +53,25 @@ class Listener:
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         allowed = {verb: handlers[verb] for verb, callers in verbs.CALLERS.items() if caller in callers}
+        path.parent.mkdir(mode=0o751, parents=True, exist_ok=True)
         # Bound under another name and moved into place, so that nobody connects before the mode is set.
         fresh = path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         self._server = _Server(str(fresh), _Connection, allowed, user_id, on_fault, on_end)
         fresh.chmod(0o660)
-        if user_id != os.geteuid():
-            os.chown(fresh, -1, pwd.getpwuid(user_id).pw_gid)
+        # On a box the folder gives the group, and the vault has no right to change one.
+        if user_id != os.geteuid() and fresh.stat().st_gid != (group := pwd.getpwuid(user_id).pw_gid):
+            os.chown(fresh, -1, group)
         fresh.rename(path)
         self._path = path
         self._thread = threading.Thread(target=self._server.serve_forever, name=f"listen-{caller}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def is_listening(self) -> bool:
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Stop listening and end every connection."""

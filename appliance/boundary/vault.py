@@ -130,10 +130,8 @@ class VaultClient:
     def note_unrecorded(self, noted: verbs.NoteUnrecorded) -> None:
         self.ask(noted, verbs.Done)
 
-    def heartbeat(
-        self, lines: tuple[verbs.LineNow, ...], heard: tuple[verbs.AnOrder, ...] = ()
-    ) -> tuple[verbs.OrderFor, ...]:
-        return self.ask(verbs.Heartbeat(lines=lines, heard=heard), verbs.Orders).orders
+    def heartbeat(self, lines: tuple[verbs.LineNow, ...], heard: tuple[verbs.AnOrder, ...] = ()) -> verbs.Orders:
+        return self.ask(verbs.Heartbeat(lines=lines, heard=heard), verbs.Orders)
 
     # the web page's
 
@@ -220,3 +218,6 @@ class VaultClient:
 
     def backup_state(self) -> verbs.BackupState:
         return self.ask(verbs.AskBackup(), verbs.BackupState)
+
+    def label(self) -> verbs.Label:
+        return self.ask(verbs.AskLabel(), verbs.Label)

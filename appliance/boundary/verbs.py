@@ -175,7 +175,10 @@ class OrderFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Orders(Answer, frozen=True):
+    """claimed: the box has an owner."""
+
     orders: tuple[OrderFor, ...]
+    claimed: bool
 
 
 # --- the web page's verbs -------------------------------------------------------------------------------
@@ -587,6 +590,22 @@ class NoteDrill(Request, frozen=True):
     call: ACall
 
 
+class AskLabel(Request, frozen=True):
+    """What stands on the label of this box, for who has it before them."""
+
+
+class Label(Answer, frozen=True):
+    """claim_code: empty once the box has an owner. The others: SHA-256 in hexadecimal, of the certificate that vouches
+    for the web page, and of the one that vouches for what the TPM signs."""
+
+    claim_code: str
+    page_fingerprint: str
+    box_fingerprint: str
+
+    def __repr__(self) -> str:
+        return "Label(...)"
+
+
 class ExportJournal(Request, frozen=True):
     """Journal that it is exported, and have the TPM sign that as its head. Whoever asks may read the files."""
 
@@ -635,6 +654,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     ExportJournal: frozenset({CONSOLE}),
     MakeBackup: frozenset({CONSOLE}),
     AskBackup: frozenset({CONSOLE}),
+    AskLabel: frozenset({CONSOLE}),
 }
 
 ANSWERS: dict[type[Request], type[Answer]] = {
@@ -672,4 +692,5 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     ExportJournal: ExportedJournal,
     MakeBackup: BackupState,
     AskBackup: BackupState,
+    AskLabel: Label,
 }

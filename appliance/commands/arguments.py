@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from appliance.settings import parse_period
+from appliance.settings import BOX_STATE, parse_period
 from appliance.terms import SettingsTrouble
 
 CANNOT = 2
@@ -23,6 +24,16 @@ class Parser(argparse.ArgumentParser):
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 """Where a command adds itself."""
+
+
+def add_state(parser: argparse.ArgumentParser, more: str = "") -> None:
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=BOX_STATE,
+        metavar="DIR",
+        help=f"the state directory; on an installed box {BOX_STATE}, which need not be named{more}",
+    )
 
 
 def port(text: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.boundary.verbs import BackupState
-from appliance.commands.arguments import Commands
+from appliance.commands.arguments import Commands, add_state
 from appliance.terms import StorageTrouble
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
         description="Without the box's TPM or the recovery key nothing in a backup opens. What is forgotten on the box "
         "is removed from the backup that the settings name within seconds, from another one when it is named again.",
     )
-    backup.add_argument("--state", type=Path, required=True, metavar="DIR")
+    add_state(backup)
     backup.add_argument("--to", type=Path, metavar="DIR", help="instead of the directory that the settings name")
     backup.set_defaults(command=_backup)
 

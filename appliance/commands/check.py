@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.boundary.verbs import CheckFindings
-from appliance.commands.arguments import Commands
+from appliance.commands.arguments import Commands, add_state
 
 if TYPE_CHECKING:
     from appliance.vault.box import Box
@@ -20,7 +19,7 @@ def add(commands: Commands) -> None:
     check = commands.add_parser(
         "check", help="compare recordings, keys, catalogue and journal; 1 if something is wrong"
     )
-    check.add_argument("--state", type=Path, required=True, metavar="DIR")
+    add_state(check)
     check.set_defaults(command=_check)
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.commands.arguments import Commands
+from appliance.commands.arguments import Commands, add_state
 from appliance.terms import SettingsTrouble, StorageTrouble
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
     journal = commands.add_parser("journal", help="export the journal of acts, or check an export")
     actions = journal.add_subparsers(required=True, metavar="ACTION")
     export = actions.add_parser("export", help="write journal, signed heads, certificates and verifier to a ZIP")
-    export.add_argument("--state", type=Path, required=True, metavar="DIR")
+    add_state(export)
     export.add_argument("file", type=Path, metavar="FILE")
     export.set_defaults(command=_export)
     verify = actions.add_parser("verify", help="check an export; needs no box; 1 if something is wrong")

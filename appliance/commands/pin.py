@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance.boundary.vault import VaultClient
 from appliance.boundary.verbs import PIN_MIN_LENGTH, Caller
-from appliance.commands.arguments import Commands
+from appliance.commands.arguments import Commands, add_state
 from appliance.commands.state import settings_of
 from appliance.terms import SettingsTrouble
 
@@ -23,11 +23,11 @@ def add(commands: Commands) -> None:
         "it, and without PIN and recovery key the recordings are lost.",
     )
     pin.add_argument("action", choices=("set", "remove"))
-    pin.add_argument("--state", type=Path, required=True, metavar="DIR")
+    add_state(pin)
     pin.set_defaults(command=_pin)
 
     unlock = commands.add_parser("unlock", help="type the PIN that the box asks for after its start")
-    unlock.add_argument("--state", type=Path, required=True, metavar="DIR")
+    add_state(unlock)
     unlock.set_defaults(command=_unlock)
 
 

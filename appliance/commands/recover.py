@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.commands.arguments import Commands
+from appliance.commands.arguments import Commands, add_state
 from appliance.terms import KeyTrouble, StorageTrouble, parse_call_id
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
         "with `linekeep restore`, and type the words, one sheet a line. With --drill nothing is changed: one recording "
         "is opened with the words alone. Type them only on a machine that you trust: they open everything.",
     )
-    recover.add_argument("--state", type=Path, required=True, metavar="DIR", help="with --drill a backup will do too")
+    add_state(recover, "; with --drill a backup will do too")
     recover.add_argument("--drill", action="store_true", help="only try; the box may run")
     recover.add_argument("--call", metavar="ID", help="with --drill: open this call, not the newest")
     recover.add_argument("--to", type=Path, metavar="FILE.ogg", help="with --drill: write the call's audio there")
@@ -47,7 +47,13 @@ def _command(parsed: argparse.Namespace) -> int:
 
 def _recover(state: Path, *, go_without: bool) -> int:
     from appliance.clock import Clock  # noqa: PLC0415 - loaded only by who needs a box
-    from appliance.commands.state import is_running, opened_box, reachable_tpm, settings_of  # noqa: PLC0415 - as above
+    from appliance.commands.state import (  # noqa: PLC0415 - as above
+        is_running,
+        left_to_owner,
+        opened_box,
+        reachable_tpm,
+        settings_of,
+    )
     from appliance.vault.backup.restored import refuse_half_restored  # noqa: PLC0415 - as above
     from appliance.vault.box import reach_tpm  # noqa: PLC0415 - as above
     from appliance.vault.recovery.drill import count_opening, ground_in  # noqa: PLC0415 - as above
@@ -67,6 +73,7 @@ def _recover(state: Path, *, go_without: bool) -> int:
             "with --go-without."
         )
     with ExitStack() as stack:
+        stack.enter_context(left_to_owner(state))
         stack.callback(lock_state(state))
         tpm = reach_tpm(stack.enter_context(reachable_tpm(settings)))
         stack.callback(tpm.close)

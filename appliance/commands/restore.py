@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.commands.arguments import Commands
+from appliance.commands.arguments import Commands, add_state
 from appliance.terms import KeyTrouble, StorageTrouble
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
         "backup or since, stays forgotten: the journal, the backup's list and receipts say what that is.",
     )
     restore.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR", help="the backup")
-    restore.add_argument("--state", type=Path, required=True, metavar="DIR")
+    add_state(restore)
     restore.add_argument(
         "--receipts", type=Path, nargs="+", default=[], metavar="FILE", help="deletion receipts that somebody has kept"
     )
@@ -34,14 +34,15 @@ def add(commands: Commands) -> None:
 
 def _restore(parsed: argparse.Namespace) -> int:
     from appliance.clock import Clock  # noqa: PLC0415 - loaded only by who needs a box
-    from appliance.commands.state import is_running  # noqa: PLC0415 - as above
+    from appliance.commands.state import is_running, left_to_owner  # noqa: PLC0415 - as above
     from appliance.vault.backup.place import BackupFolder  # noqa: PLC0415 - as above
     from appliance.vault.backup.restoring import Restoring  # noqa: PLC0415 - as above
 
     if is_running(parsed.state):
         raise StorageTrouble(f"A Linekeep runs in {parsed.state}. Nothing was changed; stop it first.")
     backup = BackupFolder(parsed.source)
-    outcome = Restoring(backup, parsed.state, receipts=parsed.receipts, clock=Clock()).run()
+    with left_to_owner(parsed.state):
+        outcome = Restoring(backup, parsed.state, receipts=parsed.receipts, clock=Clock()).run()
     _say(outcome)
     _open(parsed.state, backup)
     return NOT_ALL if outcome.not_restored else 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +19,7 @@ from appliance.boundary.verbs import Caller
 from appliance.commands import software_tpm
 from appliance.commands.children import Child
 from appliance.daemon import start_log
-from appliance.settings import SETTINGS_NAME, SOFTWARE_TPM, Settings, read_settings
+from appliance.settings import BOX_SETTINGS, BOX_STATE, SETTINGS_NAME, SOFTWARE_TPM, Settings, read_settings
 from appliance.terms import StorageTrouble
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ _T = TypeVar("_T")
 
 
 def settings_of(state: Path) -> Settings:
-    """The settings that lie in a state directory. Raises StorageTrouble: it is none."""
+    """The settings of a state directory: they lie in it, or, for a box, in /etc. Raises StorageTrouble: it is none."""
     settings_file = state / SETTINGS_NAME
     if not settings_file.exists():
+        if state.absolute() == BOX_STATE and state.is_dir():
+            return read_settings(BOX_SETTINGS)
         raise StorageTrouble(
             f"{state} is no state directory of Linekeep: it has no {SETTINGS_NAME}. Name the right one."
         )
@@ -92,9 +95,30 @@ def opened_box(settings: Settings) -> Iterator[Box]:
     """The box, opened by this command; nobody else may have it open."""
     from appliance.vault.box import Box  # noqa: PLC0415 - the commands that need no vault must not load it
 
-    with reachable_tpm(settings) as reached:
+    with left_to_owner(settings.state), reachable_tpm(settings) as reached:
         box = Box(reached, start_log("command"))
         try:
             yield box
         finally:
             box.close()
+
+
+@contextmanager
+def left_to_owner(state: Path) -> Iterator[None]:
+    """Leave what root makes in a state directory to the user who has the directory: the vault must open it later."""
+    try:
+        yield
+    finally:
+        if os.geteuid() == 0 and state.is_dir() and (owner := state.stat()).st_uid != 0:
+            _leave_to(state, owner)
+
+
+def _leave_to(state: Path, owner: os.stat_result) -> None:
+    # By descriptors and never through a link: the directory is another user's, who may change it meanwhile.
+    for _, folders, files, descriptor in os.fwalk(state, follow_symlinks=False):
+        gives_group = bool(os.fstat(descriptor).st_mode & stat.S_ISGID)
+        for name in (*folders, *files):
+            with suppress(FileNotFoundError):
+                if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid == 0:
+                    group = -1 if gives_group else owner.st_gid
+                    os.chown(name, owner.st_uid, group, dir_fd=descriptor, follow_symlinks=False)

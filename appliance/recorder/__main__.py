@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
@@ -12,7 +13,15 @@ import structlog
 
 from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
-from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals, wipe_freed_memory
+from appliance.daemon import (
+    Pulse,
+    forbid_core_dumps,
+    lock_memory,
+    start_log,
+    stay_until,
+    stop_on_signals,
+    wipe_freed_memory,
+)
 from appliance.recorder.device.capture import CaptureThread
 from appliance.recorder.device.sound_cards import sound_device
 from appliance.recorder.device_worker import DeviceWorker
@@ -22,6 +31,7 @@ from appliance.recorder.line.line_plan import plan_of
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import LineWorker, may_be_recorded
+from appliance.recorder.panel.panel import GiveOrder, LinePanel, PanelThread
 from appliance.recorder.start_checks import check_lines
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.container import Consent, OpeningRecord, encode_opening
@@ -35,6 +45,10 @@ SOFTWARE = f"linekeep {version('linekeep')}"
 """What an opening record names as its writer."""
 
 _CALLS_END_WITHIN_S = 5.0
+
+_HANGS_AFTER_S = 20.0
+"""A thread that has not come round for so long; each does within a second, whether its device is there or not. With
+systemd's patience on top this stays below a minute; a slow disk may hold a thread up for some seconds."""
 
 
 def main(settings: Settings) -> int:
@@ -57,7 +71,7 @@ def main(settings: Settings) -> int:
     recorder = Recorder(settings, log)
     recorder.start()
     log.info("recorder_ready")
-    stop.wait()
+    stay_until(stop, recorder.is_alive)
     recorder.stop()
     return 0
 
@@ -81,7 +95,9 @@ class Recorder:
             self._clock,
             log,
         )
+        self._pulses: list[Pulse] = []
         self._workers = [self._worker(device) for device in self._settings.devices]
+        self._panel = PanelThread(self._panels(), self._board.look, lambda: self._link.is_claimed)
 
     def start(self) -> None:
         with contextlib.suppress(RecordingMissing):  # the vault makes the folder, and may start later
@@ -89,6 +105,11 @@ class Recorder:
         self._link.start()
         for worker in self._workers:
             worker.start()
+        self._panel.start()
+
+    def is_alive(self) -> bool:
+        """Does every thread go round? To wait for a device that is missing is to live; to hang in it is not."""
+        return self._link.is_alive and all(pulse.silent_s < _HANGS_AFTER_S for pulse in self._pulses)
 
     def stop(self) -> None:
         """End the running calls, tell the vault, and end all threads."""
@@ -98,15 +119,24 @@ class Recorder:
         for worker in self._workers:
             if not worker.join(max(end_by_s - time.monotonic(), 0)):
                 self._log.error("calls_not_ended")
+        self._panel.stop()
         self._link.stop()
 
     def _worker(self, device: DeviceSettings) -> DeviceWorker:
         lines = {line.channel: self._line(line) for line in self._settings.lines if line.device == device.device}
 
-        def new_capture() -> CaptureThread:
-            return CaptureThread(sound_device(device), self._clock)
+        hearing, working = Pulse(), Pulse()
+        self._pulses += (hearing, working)
 
-        return DeviceWorker(device.device, new_capture, lines, self._clock, self._log)
+        def new_capture() -> CaptureThread:
+            return CaptureThread(sound_device(device), self._clock, pulse=hearing)
+
+        return DeviceWorker(device.device, new_capture, lines, self._clock, self._log, pulse=working)
+
+    def _panels(self) -> Iterator[LinePanel]:
+        for line in self._settings.lines:
+            if line.lamp is not None or line.button is not None:
+                yield _panel(line, self._link.give_order, self._log)
 
     def _local_time(self, at_ms: int) -> datetime:
         return datetime.fromtimestamp(at_ms / 1000, self._timezone)
@@ -130,10 +160,22 @@ class Recorder:
 def _wires(line: LineSettings) -> LineWires:
     if line.hook is None and line.ring is None:
         return LineWires()
-    from appliance.recorder.device.gpio_input import hook_input, ring_input  # noqa: PLC0415 - most boxes have no such wire
+    from appliance.recorder.device.gpio import hook_input, ring_input  # noqa: PLC0415 - most boxes have no such wire
 
     return LineWires(
         hook=hook_input(line.hook) if line.hook else None, ring=ring_input(line.ring) if line.ring else None
+    )
+
+
+def _panel(line: LineSettings, give_order: GiveOrder, log: structlog.stdlib.BoundLogger) -> LinePanel:
+    from appliance.recorder.device.gpio import GpioOutput, button_input  # noqa: PLC0415 - as above
+
+    return LinePanel(
+        line.line,
+        lamp=GpioOutput(line.lamp) if line.lamp else None,
+        button=button_input(line.button) if line.button else None,
+        give_order=give_order,
+        log=log,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import structlog
 
 from appliance.clock import Clock
+from appliance.daemon import Pulse
 from appliance.recorder.device.capture import Block, Closed, Event, Lost, Opened
 from appliance.recorder.line_worker import LineWorker
 from appliance.recorder.wall_time import WallTime
@@ -50,6 +51,7 @@ class DeviceWorker:
         name: the device's, for the log.
         new_capture: makes a capture, not started.
         lines: channel -> line.
+        pulse: beats with every round of the thread.
     """
 
     def __init__(
@@ -59,12 +61,15 @@ class DeviceWorker:
         lines: Mapping[int, LineWorker],
         clock: Clock,
         log: structlog.stdlib.BoundLogger,
+        *,
+        pulse: Pulse | None = None,
     ) -> None:
         self._name = name
         self._new_capture = new_capture
         self._lines = dict(lines)
         self._clock = clock
         self._log = log
+        self._pulse = pulse or Pulse()
         self._wall_time = WallTime(0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"lines of {name}", daemon=True)
@@ -96,6 +101,7 @@ class DeviceWorker:
         capture.start()
         try:
             while not self._stop.is_set():
+                self._pulse.beat()
                 event = capture.next_event(_LOOK_UP_S)
                 if event is not None:
                     self._take(event)

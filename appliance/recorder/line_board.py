@@ -71,6 +71,11 @@ class LineBoard:
         with self._lock:
             self._rows[line].trouble = trouble[:_MAX_TROUBLE_CHARACTERS]
 
+    def look(self, line: LineName) -> LineNow:
+        """One line now; the loudest level goes on being counted."""
+        with self._lock:
+            return _line_now(line, self._rows[line])
+
     def read(self) -> tuple[LineNow, ...]:
         """All lines now. The loudest level is counted anew from here on."""
         with self._lock:
@@ -78,11 +83,15 @@ class LineBoard:
 
     def _read_row(self, line: LineName, row: _Row) -> LineNow:
         row.fresh = False
-        return LineNow(
-            line=line,
-            level_dbfs=row.loudest_dbfs,
-            state=row.state,
-            call=row.call,
-            started_at_ms=row.started_at_ms,
-            trouble=row.trouble,
-        )
+        return _line_now(line, row)
+
+
+def _line_now(line: LineName, row: _Row) -> LineNow:
+    return LineNow(
+        line=line,
+        level_dbfs=row.loudest_dbfs,
+        state=row.state,
+        call=row.call,
+        started_at_ms=row.started_at_ms,
+        trouble=row.trouble,
+    )

@@ -7,7 +7,7 @@ The wires tell the monotonic time of their edges, the sound has frames. A block 
 read here, and its edges then lie far ahead of it: they wait until the sound has come as far. So all is told in the one
 order in which it happened.
 
-Leaves to others: what edges mean (hook), the GPIO lines themselves (gpio_input; untried on real ones), and what follows
+Leaves to others: what edges mean (hook), the GPIO lines themselves (gpio; untried on real ones), and what follows
 from it for a call (line_state).
 """
 
@@ -26,7 +26,7 @@ _AGAIN_MS = 30_000
 
 
 class WireInput(Protocol):
-    """One wire, as gpio_input.GpioInput promises it."""
+    """One wire, as gpio.GpioInput promises it."""
 
     @property
     def active_at_opening(self) -> bool: ...

@@ -103,6 +103,8 @@ class VaultLink:
         self._waiting: deque[verbs.Request] = deque()
         self._unrecorded: deque[_Fact] = deque()
         self._orders: dict[LineName, deque[verbs.OrderFor]] = {}
+        self.is_claimed = True
+        """Whether the box has an owner, as the vault said last; nobody is alarmed before it has said so."""
         self._heard: tuple[str, ...] = ()
         """The names of the orders that came with the last beat's answer."""
         self._beat_due_s = 0.0
@@ -113,6 +115,10 @@ class VaultLink:
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Let what waits be told, and end; give up after STOP_WITHIN_S."""
@@ -174,6 +180,12 @@ class VaultLink:
         with self._news:
             orders = self._orders.pop(line, ())
         return [each.order for each in orders if each.started_at_ms == started_at_ms]
+
+    def give_order(self, line: LineName, started_at_ms: int, order: Order) -> None:
+        """What the own side wants of the call that began then, by the button beside the line."""
+        here = verbs.OrderFor(name="0" * 16, line=line, order=order, started_at_ms=started_at_ms)
+        with self._news:
+            self._orders.setdefault(line, deque(maxlen=_MOST_ORDERS)).append(here)
 
     # the link's own thread
 
@@ -268,7 +280,9 @@ class VaultLink:
         if now_s < self._beat_due_s:
             return
         try:
-            self._hear(self._client.heartbeat(self._read_board(), self._heard))
+            answer = self._client.heartbeat(self._read_board(), self._heard)
+            self.is_claimed = answer.claimed
+            self._hear(answer.orders)
         except VaultRefused as refused:
             self._log.error("vault_refused", verb="Heartbeat", kind=refused.kind, why=str(refused))
         self._beat_due_s = now_s + HEARTBEAT_S

@@ -45,12 +45,18 @@ class RecordingsFolder:
         self._finished = root / "finished"
 
     def create(self) -> None:
-        """Make both folders with their rights; existing ones keep their content and get the rights."""
+        """Make what is missing; existing folders keep their content and get their rights.
+
+        On a box `growing` is the recorder's own folder, made beforehand with the vault's group: its owner alone may
+        change its rights, and nobody needs to.
+        """
+        places = ((self._growing.parent, 0o751), (self._growing, 0o2770), (self._finished, 0o700))
         with disk.storage_errors("the folders for recordings are made"):
-            for folder, mode in ((self._growing, 0o2770), (self._finished, 0o700)):
+            for folder, mode in places:
                 folder.mkdir(parents=True, exist_ok=True)
-                # Not as mkdir's argument: the umask would take from it.
-                folder.chmod(mode)
+                if folder.stat().st_mode & 0o7777 != mode:
+                    # Not as mkdir's argument: the umask would take from it.
+                    folder.chmod(mode)
             disk.sync_folder(self._growing.parent)
 
     def growing_path(self, call: CallId) -> Path:

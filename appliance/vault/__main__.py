@@ -10,8 +10,9 @@ from typing import Any
 from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler, Listener
+from appliance.boundary.vault import VaultAway, VaultClient, VaultRefused
 from appliance.boundary.verbs import Caller
-from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals
+from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stay_until, stop_on_signals
 from appliance.settings import Settings
 from appliance.terms import LinekeepError, SettingsTrouble
 from appliance.vault.backup.keeper import LOOK_EVERY_S, STEP_EVERY_S
@@ -26,6 +27,9 @@ from appliance.vault.tpm import PinNeeded
 _TAKE_OVER, _BACKUP = "take_over", "backup"
 _SWEEP_S = 20
 _DAY_S = 86_400
+_ANSWERS_WITHIN_S = 15.0
+"""Of the question that nothing long can hold up."""
+
 _HEAD_S = 6 * 3600
 """Between two signed heads of the journal, also when nothing happens: docs/decisions/journal-heads.md."""
 
@@ -48,7 +52,6 @@ def main(settings: Settings) -> int:
             door.open(None)
         except PinNeeded:
             log.info("vault_locked")
-        settings.run.mkdir(mode=0o751, parents=True, exist_ok=True)
         # A recorder that went away may have left a recording: it is taken over at once, not at the next sweep.
         on_end: dict[Caller, Callable[[], None]] = {Caller.RECORDER: vault.take_over_soon}
         listeners = [
@@ -65,7 +68,7 @@ def main(settings: Settings) -> int:
         for listener in listeners:
             listener.start()
         log.info("vault_ready", locked=door.is_locked)
-        stop.wait()
+        stay_until(stop, lambda: all(listener.is_listening for listener in listeners) and _answers(settings))
         for listener in listeners:
             listener.stop()
     finally:
@@ -138,6 +141,20 @@ def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
     schedule.every(LOOK_EVERY_S, _BACKUP, box.backup.run, beside=True)
     schedule.every(STEP_EVERY_S, "backup_in_step", box.backup.keep_in_step, beside=True)
     return schedule
+
+
+def _answers(settings: Settings) -> bool:
+    """Ask ourselves, as the person at the console would: a refusal is an answer too, also that of a locked box."""
+    client = VaultClient(settings.vault_socket(Caller.CONSOLE), timeout_s=_ANSWERS_WITHIN_S)
+    try:
+        client.backup_state()
+    except VaultRefused:
+        return True
+    except VaultAway:
+        return False
+    finally:
+        client.close()
+    return True
 
 
 def _nothing() -> None:

@@ -65,6 +65,11 @@ def ensure_front_certificate(folder: Path, authority_key: bytes, names: tuple[st
     return True
 
 
+def authority_fingerprint(folder: Path) -> str:
+    """SHA-256 of the authority's certificate, in hexadecimal: what a browser shows of the issuer."""
+    return x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes()).fingerprint(hashes.SHA256()).hex()
+
+
 def _authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Linekeep box {os.urandom(4).hex()}")])
     constraints: list[x509.GeneralName] = [x509.DNSName(local) for local in _LOCAL_NAMES]
@@ -161,6 +166,8 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        # A umask of 077 would hide it from the front, which reads it as a member of the folder's group.
+        os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

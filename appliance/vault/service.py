@@ -15,6 +15,7 @@ from appliance.boundary.peer import Handler
 from appliance.terms import CallId, Order
 from appliance.vault.box import Box
 from appliance.vault.check import check_box
+from appliance.vault.front_certificate import authority_fingerprint
 from appliance.vault.rights import Right
 
 _COUNT_EVERY_S = 5.0
@@ -64,6 +65,7 @@ class Service:
             verbs.ExportJournal: self.answer_export_journal,
             verbs.MakeBackup: self.answer_make_backup,
             verbs.AskBackup: self.answer_ask_backup,
+            verbs.AskLabel: self.answer_ask_label,
         }
 
     # the recorder's
@@ -98,7 +100,8 @@ class Service:
         return verbs.Done()
 
     def answer_heartbeat(self, request: verbs.Heartbeat) -> verbs.Orders:
-        return verbs.Orders(orders=self._box.line_board.hear(request.lines, request.heard))
+        orders = self._box.line_board.hear(request.lines, request.heard)
+        return verbs.Orders(orders=orders, claimed=self._box.accounts.is_claimed())
 
     # the web page's
 
@@ -228,6 +231,13 @@ class Service:
 
     def answer_ask_backup(self, _request: verbs.AskBackup) -> verbs.BackupState:
         return self._box.backup.state()
+
+    def answer_ask_label(self, _request: verbs.AskLabel) -> verbs.Label:
+        return verbs.Label(
+            claim_code=self._box.accounts.claim_code() or "",
+            page_fingerprint=authority_fingerprint(self._box.settings.state / "tls"),
+            box_fingerprint=self._box.notary.chain.root_fingerprint,
+        )
 
 
 class _Counts:

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from appliance.vault.tpm_connection import TpmAnswer, TpmClock, TpmConnection, update_key_public
+from appliance.vault.tpm_connection import TpmAnswer, TpmClock, TpmConnection, TpmMake, update_key_public
 from appliance.vault.tpm_owner import Ownership, disable_platform, has_owner, take_ownership
 from appliance.vault.tpm_policy import (
     DIGEST_BYTES,
@@ -224,6 +224,14 @@ class Tpm:
     def random(self, count: int) -> bytes:
         """Random bytes from the TPM, encrypted on the bus."""
         return self._transact(lambda connection: connection.random(count))
+
+    def random_in_clear(self, count: int) -> bytes:
+        """Random bytes for a look at the chip, never for a key: the bus has seen them."""
+        return self._transact(lambda connection: connection.random_in_clear(count))
+
+    def make(self) -> TpmMake:
+        """Who made it. Nothing vouches for the answer."""
+        return self._transact(TpmConnection.make)
 
     def clock(self) -> TpmClock:
         """The TPM's clock, as the TPM itself vouches for it."""

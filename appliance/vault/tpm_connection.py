@@ -67,6 +67,8 @@ TpmAnswer = tss.TSS2_Exception
 _FIRST_HANDLES: Final = (0x0200_0000, 0x0300_0000, 0x8000_0000)
 """Loaded sessions, saved sessions, transient objects (part 2, 7.4)."""
 _MOST_HANDLES = 254
+_MANUFACTURER, _VENDOR_STRINGS, _FIRMWARE = 0x105, range(0x106, 0x10A), 0x10B
+"""Properties that do not change (part 2, 6.13)."""
 _PCRS_A_READ = 8
 _RANDOM_A_READ = 32
 
@@ -109,6 +111,15 @@ class TpmClock:
     reset_count: int
     restart_count: int
     safe: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TpmMake:
+    """Who made a TPM, as it says itself: TCG vendor id ("IFX"), model ("SLB9670"), firmware ("7.85")."""
+
+    manufacturer: str
+    model: str
+    firmware: str
 
 
 class TpmConnection:
@@ -453,6 +464,30 @@ class TpmConnection:
             restart_count=int(told.restartCount),
             safe=bool(told.safe),
         )
+
+    def random_in_clear(self, count: int) -> bytes:
+        """Readable on the bus, so never for a key; a TPM that is not provisioned yet can give it."""
+        drawn = b""
+        while len(drawn) < count:
+            drawn += bytes(self.esys.get_random(min(count - len(drawn), _RANDOM_A_READ)))
+        return drawn
+
+    def make(self) -> TpmMake:
+        told = self._properties(_MANUFACTURER, _FIRMWARE)
+        return TpmMake(
+            manufacturer=_text(told[_MANUFACTURER]),
+            model="".join(_text(told.get(which, 0)) for which in _VENDOR_STRINGS),
+            firmware=f"{told[_FIRMWARE] >> 16}.{told[_FIRMWARE] & 0xFFFF}",
+        )
+
+    def _properties(self, first: int, last: int) -> dict[int, int]:
+        _, capability = self.esys.get_capability(tss.TPM2_CAP.TPM_PROPERTIES, first, last - first + 1)
+        return {int(each.property): int(each.value) for each in capability.data.tpmProperties}
+
+
+def _text(word: int) -> str:
+    """Four characters of a property (part 2, 6.13), without what fills them up."""
+    return word.to_bytes(4, "big").decode("ascii", "replace").strip("\0 ")
 
 
 def _storage_key_template() -> tss.TPM2B_PUBLIC:

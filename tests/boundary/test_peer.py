@@ -69,6 +69,7 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.ExportJournal: {},
     verbs.MakeBackup: {"to": "/mnt"},
     verbs.AskBackup: {},
+    verbs.AskLabel: {},
 }
 
 

@@ -69,7 +69,7 @@ def heard_log() -> HeardLog:
 @pytest.fixture
 def vault(tmp_path: Path) -> Iterator[FakeVault]:
     """Away at first."""
-    vault = FakeVault(tmp_path / "vault-recorder.sock")
+    vault = FakeVault(tmp_path / "vault" / "recorder" / "vault.sock")
     yield vault
     vault.go()
     assert vault.faults == []
@@ -101,7 +101,7 @@ def make_desk(
         if folder_exists:
             folder.create()
         board = LineBoard([LINE])
-        link = VaultLink(tmp_path / "vault-recorder.sock", [LINE], board.read, Clock(), heard_log.logger)
+        link = VaultLink(tmp_path / "vault" / "recorder" / "vault.sock", [LINE], board.read, Clock(), heard_log.logger)
         links.append(link)
         link.start()
         line_settings = LineSettings(name=LINE, alsa="line0", ground=ground, consent=consent, **line)

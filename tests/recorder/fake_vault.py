@@ -31,7 +31,7 @@ class FakeVault:
     """
 
     def __init__(self, socket_path: Path) -> None:
-        self._path = socket_path
+        self.socket_path = socket_path
         self._news = threading.Condition()
         self._listener: Listener | None = None
         self.told: list[verbs.Request] = []
@@ -39,6 +39,7 @@ class FakeVault:
         self.lines: dict[LineName, verbs.LineNow] = {}
         self.beats = 0
         self.orders: list[verbs.OrderFor] = []
+        self.claimed = True
         self.refuses_keys = False
         self.refuses_keys_of: set[LineName] = set()
         self.refuses: type[verbs.Request] | None = None
@@ -56,7 +57,7 @@ class FakeVault:
             verbs.DropCall: self._take,
             verbs.Heartbeat: self._beat,
         }
-        self._listener = Listener(self._path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)
+        self._listener = Listener(self.socket_path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)
         self._listener.start()
 
     def go(self) -> None:
@@ -102,7 +103,7 @@ class FakeVault:
             self.orders = [each for each in self.orders if each.name not in request.heard]
             self.beats += 1
             self._news.notify_all()
-            return verbs.Orders(orders=tuple(self.orders))
+            return verbs.Orders(orders=tuple(self.orders), claimed=self.claimed)
 
     def _take(self, request: verbs.Request) -> verbs.Answer:
         if type(request) is self.refuses:

@@ -76,8 +76,8 @@ def open_device() -> Iterator[Callable[..., SoundDevice]]:
 def start_thread() -> Iterator[Callable[..., CaptureThread]]:
     threads: list[CaptureThread] = []
 
-    def start(device: SoundDevice, **options: int) -> CaptureThread:
-        thread = CaptureThread(device, Clock(), **options)
+    def start(device: SoundDevice, queue_blocks: int = capture.QUEUE_BLOCKS) -> CaptureThread:
+        thread = CaptureThread(device, Clock(), queue_blocks=queue_blocks)
         threads.append(thread)
         thread.start()
         return thread

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.recorder.device import gpio_input
-from appliance.recorder.device.gpio_input import GpioMissing, hook_input
+from appliance.recorder.device import gpio
+from appliance.recorder.device.gpio import GpioMissing, hook_input
 from appliance.recorder.line.hook import HookChange, HookDebouncer, HookEvent, HookFlash, RingDebouncer, RingPulses
 from appliance.settings import GpioSettings
 
@@ -147,7 +147,7 @@ def test_recorded_edges_come_through_as_changes(monkeypatch: pytest.MonkeyPatch)
         return line
 
     monkeypatch.setattr(gpiod, "request_lines", request)
-    hook = gpio_input.GpioInput(
+    hook = gpio.GpioInput(
         GpioSettings(line=17, active_low=True),
         lambda active: HookDebouncer(off_hook=active),
         now_ns=lambda: 20_000 * MS,
@@ -163,7 +163,7 @@ def test_recorded_edges_come_through_as_changes(monkeypatch: pytest.MonkeyPatch)
 def test_who_does_not_want_to_wait_never_does(monkeypatch: pytest.MonkeyPatch) -> None:
     line = RecordedLine([(1, 1000, True)])
     monkeypatch.setattr(gpiod, "request_lines", lambda _chip, **_options: line)
-    hook = gpio_input.GpioInput(
+    hook = gpio.GpioInput(
         GpioSettings(line=17), lambda active: HookDebouncer(off_hook=active), now_ns=lambda: 1010 * MS
     )
     hook.open()
@@ -174,7 +174,7 @@ def test_who_does_not_want_to_wait_never_does(monkeypatch: pytest.MonkeyPatch) -
 def test_edges_that_the_kernel_dropped_leave_no_wrong_state(monkeypatch: pytest.MonkeyPatch) -> None:
     line = RecordedLine([(1, 1000, True), (9, 9000, True)])
     monkeypatch.setattr(gpiod, "request_lines", lambda _chip, **_options: line)
-    hook = gpio_input.GpioInput(
+    hook = gpio.GpioInput(
         GpioSettings(line=17), lambda active: HookDebouncer(off_hook=active), now_ns=lambda: 20_000 * MS
     )
     hook.open()
@@ -184,4 +184,4 @@ def test_edges_that_the_kernel_dropped_leave_no_wrong_state(monkeypatch: pytest.
 def test_a_chip_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(GpioMissing, match="There is no GPIO chip /dev/gpiochip999") as trouble:
         hook_input(GpioSettings(chip="/dev/gpiochip999", line=17)).open()
-    assert "recorded by what is heard" in str(trouble.value)
+    assert "recorded without it" in str(trouble.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.recorder.device.gpio_input import hook_input, ring_input
+from appliance.recorder.device.gpio import hook_input, ring_input
 from appliance.recorder.line.line_facts import Cue, CueKind
 from appliance.recorder.line_wires import LineWires
 from appliance.settings import GpioSettings

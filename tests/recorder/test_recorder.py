@@ -17,12 +17,16 @@ import numpy as np
 import pytest
 
 from appliance.boundary import verbs
+from appliance.recorder import __main__ as recorder_daemon
+from appliance.recorder.device.capture import SoundDevice
 from appliance.recorder.ear.signals import Pcm
 from appliance.recordings.container import EndReason
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingCutOff, RecordingReader
+from appliance.settings import read_settings
 from appliance.terms import RATE_HZ, CallId, LineName
 from tests.recorder.fake_vault import FakeVault
+from tests.recorder.heard_log import HeardLog
 from tests.simulators.line import SimulatedLine, build_plugin
 
 Noise = Callable[[float, float], Pcm]
@@ -192,3 +196,41 @@ def test_a_ground_that_no_recording_can_hold_stops_the_start_in_one_sentence(box
     assert recorder.returncode == 2
     assert "recorder.lines[0].ground" in told.decode()
     assert "Traceback" not in told.decode()
+
+
+def test_a_thread_that_hangs_in_its_device_is_no_life_and_a_missing_device_is(
+    box: Box, monkeypatch: pytest.MonkeyPatch, heard_log: HeardLog
+) -> None:
+    monkeypatch.setattr(recorder_daemon, "_HANGS_AFTER_S", 3.0)
+    box.line.unplug()
+    monkeypatch.setenv("ALSA_CONFIG_PATH", box.line.environment()["ALSA_CONFIG_PATH"])
+    recorder = recorder_daemon.Recorder(read_settings(box.settings), heard_log.logger)
+    tried, hangs, may_go_on = threading.Semaphore(0), threading.Event(), threading.Event()
+    open_device = SoundDevice.open
+
+    def open_or_hang(device: SoundDevice) -> None:
+        tried.release()
+        if hangs.is_set():
+            may_go_on.wait()
+        open_device(device)
+
+    monkeypatch.setattr(SoundDevice, "open", open_or_hang)
+    recorder.start()
+    try:
+        for _ in range(5):
+            assert tried.acquire(timeout=PATIENCE_S)
+            assert recorder.is_alive()
+        hangs.set()
+        wait_until(lambda: not recorder.is_alive())
+        may_go_on.set()
+        wait_until(recorder.is_alive)
+    finally:
+        may_go_on.set()
+        recorder.stop()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)  # it is the passing of time that makes it so

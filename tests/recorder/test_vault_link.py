@@ -43,7 +43,9 @@ def link(tmp_path: Path, steady: Steady, vault: FakeVault, heard_log: HeardLog) 
     def board() -> tuple[verbs.LineNow, ...]:
         return (verbs.LineNow(line=LINE, level_dbfs=-40.0),)
 
-    link = VaultLink(tmp_path / "vault-recorder.sock", [LINE, OTHER], board, Clock(steady=steady), heard_log.logger)
+    link = VaultLink(
+        tmp_path / "vault" / "recorder" / "vault.sock", [LINE, OTHER], board, Clock(steady=steady), heard_log.logger
+    )
     yield link
     link.stop()
 
@@ -248,7 +250,8 @@ def test_a_message_that_the_vault_did_not_answer_is_sent_again(
     tmp_path: Path, link: VaultLink, vault: FakeVault
 ) -> None:
     deaf = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    deaf.bind(str(tmp_path / "vault-recorder.sock"))
+    vault.socket_path.parent.mkdir(parents=True)
+    deaf.bind(str(vault.socket_path))
     deaf.listen()
     link.finish_call(CALL)
     link.start()
@@ -314,7 +317,7 @@ def test_an_order_whose_answer_was_missed_comes_again(
     vault.come()
     heartbeat, beats = link._client.heartbeat, list[object]()
 
-    def miss_the_first_answer(lines: tuple[verbs.LineNow, ...], heard: tuple[str, ...]) -> tuple[verbs.OrderFor, ...]:
+    def miss_the_first_answer(lines: tuple[verbs.LineNow, ...], heard: tuple[str, ...]) -> verbs.Orders:
         got = heartbeat(lines, heard)
         beats.append(got)
         if len(beats) == 1:
@@ -353,3 +356,20 @@ def test_stopping_gives_up_on_a_vault_that_is_away(link: VaultLink) -> None:
     started = time.monotonic()
     link.stop()
     assert time.monotonic() - started < STOP_WITHIN_S + 1
+
+
+def test_an_order_of_the_button_is_for_the_call_that_it_names(link: VaultLink) -> None:
+    link.start()
+    link.give_order(LINE, 7, Order.PAUSE)
+    assert link.take_orders(LINE, 7) == [Order.PAUSE]
+    link.give_order(LINE, 7, Order.FORGET)
+    assert link.take_orders(LINE, 8) == []
+
+
+def test_whether_the_box_has_an_owner_comes_with_the_heartbeat(link: VaultLink, vault: FakeVault) -> None:
+    assert link.is_claimed
+    vault.claimed = False
+    vault.come()
+    link.start()
+    vault.wait_for_beats()
+    assert not link.is_claimed

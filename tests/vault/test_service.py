@@ -90,7 +90,7 @@ def beat(
     clients: dict[verbs.Caller, VaultClient], state: LineNowState, call: CallId | None = None, started_at_ms: int = 7
 ) -> list[Order]:
     now = verbs.LineNow(line=LINE, level_dbfs=-30.0, state=state, call=call, started_at_ms=started_at_ms)
-    return [each.order for each in clients[verbs.Caller.RECORDER].heartbeat((now,))]
+    return [each.order for each in clients[verbs.Caller.RECORDER].heartbeat((now,)).orders]
 
 
 def test_an_order_goes_from_the_page_to_the_recorder_and_into_the_journal_by_account(

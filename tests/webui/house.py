@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import ssl
 import subprocess
@@ -43,6 +44,7 @@ class House:
         self.log = folder / "stderr"
         self.stub = VaultStub(self.settings.vault_socket("webui"))
         self.stub.start()
+        self.surroundings: dict[str, str] = {}
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start_web(self) -> None:
@@ -69,7 +71,12 @@ class House:
 
     def _start(self, module: str) -> None:
         with self.log.open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", module, str(self.file)], cwd=ROOT, stderr=log)
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, str(self.file)],
+                cwd=ROOT,
+                env=os.environ | self.surroundings,
+                stderr=log,
+            )
         self._running.append(process)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import ssl
 import tempfile
@@ -19,10 +20,10 @@ from flask import Flask
 from appliance.settings import Settings, WebuiSettings
 from appliance.terms import SettingsTrouble
 from tests.simulators.vault_stub import NOW_MS, OWNER, StubCall, made_up_facts
-from tests.webui.house import House
-from webui.front import listen_address, render_configuration, render_page, write_front
+from tests.webui.house import House, write_certificate
+from webui.front import listen_address, render_configuration, render_page
 from webui.gate import SECURITY_HEADERS
-from webui.places import socket_of
+from webui.places import certificate_of, socket_of
 
 MARKER = os.urandom(24)
 MARKED = StubCall(facts=made_up_facts(0xFEED, NOW_MS), audio=MARKER * 100_000, frames=1)
@@ -184,13 +185,13 @@ def test_front_alone_serves_the_style_of_its_pages(lonely: House) -> None:
     ],
 )
 def test_address_is_written_as_nginx_reads_it(address: str, listen: str) -> None:
-    assert listen_address(WebuiSettings(address=address, port=8443)) == listen
+    assert listen_address(WebuiSettings(address=address), 8443) == listen
 
 
 @pytest.mark.parametrize("address", ["", "1.2.3.4; }", "a b", "unix:/x"])
 def test_address_that_could_change_the_configuration_is_refused(address: str) -> None:
     with pytest.raises(SettingsTrouble, match="address"):
-        listen_address(WebuiSettings(address=address, port=8443))
+        listen_address(WebuiSettings(address=address), 8443)
 
 
 @pytest.mark.parametrize("folder", ['/run/a"b', "/run/a\\b", "/run/$a", "/run/a:b", "/run/a\nb"])
@@ -199,9 +200,32 @@ def test_path_that_could_change_the_configuration_is_refused(folder: str, settin
         render_configuration(msgspec.structs.replace(settings, run_dir=folder), app, as_root=False)
 
 
-def test_missing_certificate_stops_the_start(settings: Settings, app: Flask) -> None:
-    with pytest.raises(SettingsTrouble, match="certificate"):
-        write_front(settings, app, as_root=False)
+def test_certificate_that_is_made_late_or_anew_is_shown_without_a_restart(compiled_translations: None) -> None:
+    with tempfile.TemporaryDirectory(prefix="lk-") as folder:
+        house = House(Path(folder))
+        certificate, key = certificate_of(house.settings)
+        shutil.rmtree(certificate.parent)
+        house.start_front()
+        try:
+            with pytest.raises(ssl.SSLError):
+                shown_certificate(house.port)
+            for _ in range(2):
+                write_certificate(certificate, key)
+                assert shown_certificate(house.port) == certificate.read_text()
+                shutil.rmtree(certificate.parent)
+        finally:
+            house.stop()
+
+
+def shown_certificate(port: int) -> str:
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=10)
+
+
+def test_plain_http_is_redirected_only_on_the_ports_that_a_browser_tries(settings: Settings, app: Flask) -> None:
+    assert settings.webui.port != 443
+    assert "listen 127.0.0.1:80;" not in render_configuration(settings, app, as_root=False)
+    on_443 = msgspec.structs.replace(settings, webui=msgspec.structs.replace(settings.webui, port=443))
+    assert "listen 127.0.0.1:80;" in render_configuration(on_443, app, as_root=False)
 
 
 def test_only_root_names_the_user_of_the_worker(settings: Settings, app: Flask) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,26 +78,6 @@ def test_every_ending_of_a_recording_can_be_said() -> None:
 
 def test_every_consent_of_a_recording_can_be_said() -> None:
     assert wording._CONSENTS.keys() | {ConsentBy.DUTY} == set(ConsentBy)
-
-
-def test_every_sentence_listed_is_said_by_a_daemon() -> None:
-    """A daemon's sentence that changes must change here too, or a German reader gets English."""
-    said = {
-        re.sub(r"%\(\w+\)s", "%(thing)s", text)
-        for folder in ("recorder", "clock.py")
-        for path in ((APPLIANCE / folder).rglob("*.py") if "." not in folder else [APPLIANCE / folder])
-        for text in sentences_of(path)
-    }
-    assert set(wording._SAID_BY_DAEMONS) - said == set()
-
-
-def sentences_of(path: Path) -> Iterator[str]:
-    """The texts of a Python file, what is put into them replaced by a placeholder."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-        if isinstance(node, ast.JoinedStr):
-            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "%(thing)s" for part in node.values)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from appliance.boundary import verbs
 from appliance.clock import Clock
 from appliance.terms import LineNowState, Order
+from webui.daemon_sentences import said
 from webui.gate import this_login
 from webui.language import figure_text, gettext, ngettext
 from webui.vault_client import ThreadVault
-from webui.wording import age_text, hours_that_fit, length_text, period_text, said
+from webui.wording import age_text, hours_that_fit, length_text, period_text
 
 QUIETEST_DBFS = -60.0
 """The left end of a level meter: the noise of a quiet telephone line."""

@@ -29,6 +29,7 @@ from typing import Any
 import alsaaudio
 
 from appliance.clock import Clock
+from appliance.daemon import Pulse
 from appliance.recorder.device.line_time import Block, LineTime, Lost, WhyLost
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, LineTrouble
 
@@ -278,12 +279,16 @@ class CaptureThread:
       changes; meanwhile it is tried every second. Only the wall clock knows how long it was closed.
     - If the consumer falls 30 s behind, blocks are dropped and come as one Lost(why=OVERLOAD).
     - Closed(None) is the end, after stop().
+    - The pulse beats with each reading and each attempt to open, so that a thread that hangs in a device is noticed.
     """
 
-    def __init__(self, device: SoundDevice, clock: Clock, *, queue_blocks: int = QUEUE_BLOCKS) -> None:
+    def __init__(
+        self, device: SoundDevice, clock: Clock, *, queue_blocks: int = QUEUE_BLOCKS, pulse: Pulse | None = None
+    ) -> None:
         self._device = device
         self._clock = clock
         self._queue_blocks = queue_blocks
+        self._pulse = pulse or Pulse()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._dropped: Lost | None = None
         self._last_trouble: str | None = None
@@ -317,6 +322,7 @@ class CaptureThread:
     def _listen(self) -> None:
         try:
             while not self._stop.is_set():
+                self._pulse.beat()
                 try:
                     self._device.open()
                     self._read_until_stopped(Opened(wall_ms=self._clock.now_ms()))
@@ -333,6 +339,7 @@ class CaptureThread:
         """Opened is told when frames come: a card that opens but stays dumb is still in trouble."""
         while not self._stop.is_set():
             piece = self._device.read()
+            self._pulse.beat()
             if piece is None:
                 continue
             if piece.first_frame == 0:

@@ -68,9 +68,13 @@ def alsa_name(usb: str, sysfs: Path = SYSFS, procfs: Path = PROCFS) -> str:
     by_port = _PORT.fullmatch(usb) is not None
     found = [card for card in sound_cards(sysfs, procfs) if (card.port if by_port else card.serial) == usb]
     if not found:
-        where = f"in the USB port {usb}" if by_port else f"with the serial number '{usb}'"
+        if by_port:
+            raise CardMissing(
+                f"There is no sound card in the USB port {usb}. Plug it in there, and it is used at once; "
+                "'linekeep line check --list' shows the cards that are there."
+            )
         raise CardMissing(
-            f"There is no sound card {where}. Plug it in there, and it is used at once; "
+            f"There is no sound card with the serial number '{usb}'. Plug it in, and it is used at once; "
             "'linekeep line check --list' shows the cards that are there."
         )
     if len(found) > 1:

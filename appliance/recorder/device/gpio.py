@@ -1,10 +1,10 @@
-"""One wire of the line interface: its edges, with the kernel's time, from a GPIO line.
+"""GPIO lines: a wire of the line interface or a button, as edges with the kernel's time; and a lamp.
 
 Promise: no change is lost in silence. If the kernel's queue ran over (its numbers have a hole), the level as it is by
 then is taken instead of what came before.
 
-Leaves to others: what the edges mean (hook), and when to open again. Only this file knows gpiod (libgpiod 2). It was
-written on a machine without GPIO and has met no real line yet.
+Leaves to others: what the edges mean (line/hook, panel/button), and when to open again. Only this file knows gpiod
+(libgpiod 2). It was written on a machine without GPIO and has met no real line yet.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import gpiod
 from gpiod.line import Clock, Direction, Edge, Value
 
 from appliance.recorder.line.hook import HookDebouncer, HookEvent, RingDebouncer
+from appliance.recorder.panel.button import ButtonDebouncer, ButtonEvent
 from appliance.settings import GpioSettings
 from appliance.terms import LineTrouble
 
@@ -33,8 +35,22 @@ class GpioMissing(LineTrouble):
     """There is no such chip or line, it is in use, or it is gone."""
 
 
-class GpioInput:
-    """A hook or ring input.
+_E = TypeVar("_E")
+
+
+class Sense(Protocol[_E]):
+    """What makes events of edges: HookDebouncer, RingDebouncer, ButtonDebouncer."""
+
+    def edge(self, at_ns: int, active: bool) -> list[_E]: ...
+
+    def until(self, now_ns: int) -> list[_E]: ...
+
+    @property
+    def waits(self) -> bool: ...
+
+
+class GpioInput(Generic[_E]):
+    """A hook or ring input, or a button.
 
     Args:
         new_sense: what its edges mean, made anew at each opening from whether it is active then.
@@ -45,7 +61,7 @@ class GpioInput:
     def __init__(
         self,
         settings: GpioSettings,
-        new_sense: Callable[[bool], HookDebouncer | RingDebouncer],
+        new_sense: Callable[[bool], Sense[_E]],
         *,
         what: str = "hook",
         now_ns: Callable[[], int] = time.monotonic_ns,
@@ -79,7 +95,7 @@ class GpioInput:
         self._seen = 0
         self._sense = self._new_sense(self.active_at_opening)
 
-    def read(self, timeout_s: float) -> list[HookEvent]:
+    def read(self, timeout_s: float) -> list[_E]:
         """Wait for what happens next, but no longer than this.
 
         Raises:
@@ -88,10 +104,10 @@ class GpioInput:
         if self._request is None:
             return []
         try:
-            events = []
+            events: list[gpiod.EdgeEvent] = []
             if self._request.wait_edge_events(min(_LOOK_S, timeout_s) if self._sense.waits else timeout_s):
                 events = self._request.read_edge_events()
-            told = []
+            told: list[_E] = []
             for event in events:
                 if event.line_seqno != self._seen + 1:
                     told += self._sense.edge(event.timestamp_ns, event.event_type is not event.Type.RISING_EDGE)
@@ -117,29 +133,69 @@ _LATE_NS = 5_000_000
 """An edge that happens while we wait may be stamped before we read the clock."""
 
 
-def hook_input(settings: GpioSettings) -> GpioInput:
+def hook_input(settings: GpioSettings) -> GpioInput[HookEvent]:
     """The hook: active is off the hook."""
     return GpioInput(settings, lambda active: HookDebouncer(off_hook=active))
 
 
-def ring_input(settings: GpioSettings) -> GpioInput:
+def ring_input(settings: GpioSettings) -> GpioInput[HookEvent]:
     """The ringing voltage: active is each half-wave."""
     return GpioInput(settings, lambda _active: RingDebouncer(), what="ringing voltage")
+
+
+def button_input(settings: GpioSettings) -> GpioInput[ButtonEvent]:
+    """A push button: active is down."""
+    return GpioInput(settings, lambda active: ButtonDebouncer(is_down=active), what="button")
+
+
+class GpioOutput:
+    """A lamp: active is lit."""
+
+    def __init__(self, settings: GpioSettings) -> None:
+        self._settings = settings
+        self._request: gpiod.LineRequest | None = None
+
+    def open(self) -> None:
+        """Ask for the line; the lamp is dark. Raises GpioMissing."""
+        wanted = gpiod.LineSettings(
+            direction=Direction.OUTPUT, output_value=Value.INACTIVE, active_low=self._settings.active_low
+        )
+        try:
+            self._request = gpiod.request_lines(
+                self._settings.chip, config={self._settings.line: wanted}, consumer=_CONSUMER
+            )
+        except (OSError, ValueError) as error:
+            raise _trouble(self._settings, "lamp", error) from error
+
+    def show(self, *, lit: bool) -> None:
+        """Raises GpioMissing: then close, and open again."""
+        if self._request is None:
+            return
+        try:
+            self._request.set_value(self._settings.line, Value.ACTIVE if lit else Value.INACTIVE)
+        except OSError as error:
+            raise _trouble(self._settings, "lamp", error) from error
+
+    def close(self) -> None:
+        """Let go of the line. Does nothing if it is closed."""
+        if self._request is not None:
+            self._request.release()
+            self._request = None
 
 
 def _trouble(settings: GpioSettings, sensed: str, error: OSError | ValueError) -> GpioMissing:
     what = f"line {settings.line} of {settings.chip}"
     if not Path(settings.chip).exists():
         return GpioMissing(
-            f"There is no GPIO chip {settings.chip}, so the {sensed} is not sensed. "
-            "Calls are recorded by what is heard; correct 'chip' in the settings ('gpiodetect' lists them)."
+            f"There is no GPIO chip {settings.chip}, so the {sensed} is not used. "
+            "Calls are recorded without it; correct 'chip' in the settings ('gpiodetect' lists them)."
         )
     if isinstance(error, OSError) and error.errno == errno.EBUSY:
         return GpioMissing(
-            f"Another program uses GPIO {what}, so the {sensed} is not sensed. Calls are recorded by what is heard; "
+            f"Another program uses GPIO {what}, so the {sensed} is not used. Calls are recorded without it; "
             "end that program, or correct the settings ('gpioinfo' shows who it is)."
         )
     return GpioMissing(
-        f"GPIO {what} cannot be read ({error}), so the {sensed} is not sensed. Calls are recorded by what is heard; "
+        f"GPIO {what} cannot be used ({error}), so the {sensed} is not used. Calls are recorded without it; "
         "correct the settings, and check the rights of this user (group 'gpio')."
     )

@@ -1,0 +1,198 @@
+"""The lamps and buttons of all lines: one thread that looks twenty times a second.
+
+Promise: nothing here stops a recording, and nothing waits for it. A lamp or button that cannot be had, or is lost, is
+a line in the log, tried again twice a minute. An order that a button gives is for the call that was on the line when it
+went down, and only if the line does the same still: who pauses a call does not by chance confirm the next.
+
+Leaves to others: what rhythms and presses mean (language), GPIO (device/gpio), what becomes of an order (line_worker).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from appliance.boundary.verbs import LineNow
+from appliance.recorder.panel.button import ButtonEvent, Push
+from appliance.recorder.panel.language import LONG_PRESS, RHYTHMS, SHORT_PRESS, light_of
+from appliance.terms import LineName, LineTrouble, Order
+
+LOOK_EVERY_S = 0.05
+_AGAIN_MS = 30_000
+
+GiveOrder = Callable[[LineName, int, Order], None]
+"""Line, when the call began that is meant, order."""
+
+
+class Lamp(Protocol):
+    """One lamp, as gpio.GpioOutput promises it."""
+
+    def open(self) -> None:
+        """Raises LineTrouble."""
+
+    def show(self, *, lit: bool) -> None:
+        """Raises LineTrouble."""
+
+    def close(self) -> None: ...
+
+
+class Button(Protocol):
+    """One button, as gpio.GpioInput promises it."""
+
+    def open(self) -> None:
+        """Raises LineTrouble."""
+
+    def read(self, timeout_s: float) -> Sequence[ButtonEvent]:
+        """Raises LineTrouble."""
+
+    def close(self) -> None: ...
+
+
+class LinePanel:
+    """Lamp and button of one line; either may be missing.
+
+    Args:
+        give_order: called with what a press means.
+    """
+
+    def __init__(
+        self,
+        line: LineName,
+        *,
+        lamp: Lamp | None,
+        button: Button | None,
+        give_order: GiveOrder,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self.line = line
+        self._lamp = _Part(lamp, log, line) if lamp is not None else None
+        self._button = _Part(button, log, line) if button is not None else None
+        self._give_order = give_order
+        self._lit: bool | None = None
+        self._down_at: LineNow | None = None
+
+    def look(self, line: LineNow, now_ms: int, *, claimed: bool) -> None:
+        """Show what the line does now, and take what was pressed.
+
+        Args:
+            now_ms: monotonic.
+        """
+        if self._lamp is not None:
+            self._show(now_ms, lit=RHYTHMS[light_of(line, claimed=claimed)].is_lit(now_ms))
+        if self._button is not None:
+            for event in self._button.use(lambda button: button.read(0), now_ms) or ():
+                self._take(event.push, line)
+
+    def close(self) -> None:
+        """Let go of both; the lamp goes dark."""
+        if self._lamp is not None:
+            self._lamp.use(lambda lamp: lamp.show(lit=False), 0)
+            self._lamp.close()
+        if self._button is not None:
+            self._button.close()
+
+    def _show(self, now_ms: int, *, lit: bool) -> None:
+        if self._lamp is not None and (lit is not self._lit or not self._lamp.is_open):
+            self._lamp.use(lambda lamp: lamp.show(lit=lit), now_ms)
+            self._lit = lit
+
+    def _take(self, push: Push, line: LineNow) -> None:
+        if push is Push.DOWN:
+            self._down_at = line
+            return
+        pressed, self._down_at = self._down_at, None
+        if pressed is None or (pressed.state, pressed.started_at_ms) != (line.state, line.started_at_ms):
+            return
+        order = (LONG_PRESS if push is Push.LONG else SHORT_PRESS).get(line.state)
+        if order is not None:
+            self._give_order(self.line, line.started_at_ms, order)
+
+
+class _Openable(Protocol):
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+_P = TypeVar("_P", bound=_Openable)
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class _Part(Generic[_P]):
+    """A lamp or a button, opened whenever that can be done."""
+
+    part: _P
+    log: structlog.stdlib.BoundLogger
+    line: LineName
+    is_open: bool = False
+    again_ms: int = 0
+
+    def use(self, act: Callable[[_P], _T], now_ms: int) -> _T | None:
+        try:
+            if not self.is_open:
+                if now_ms < self.again_ms:
+                    return None
+                self.part.open()
+                self.is_open = True
+            return act(self.part)
+        except LineTrouble as trouble:
+            self.log.warning("panel_trouble", line=self.line, why=str(trouble))
+            self.close()
+            self.again_ms = now_ms + _AGAIN_MS
+            return None
+
+    def close(self) -> None:
+        self.part.close()
+        self.is_open = False
+
+
+class PanelThread:
+    """Looks at all panels until it is stopped.
+
+    Args:
+        look: the lines as they are now, by name.
+        is_claimed: whether the box has an owner, as far as the vault has said.
+    """
+
+    def __init__(
+        self,
+        panels: Iterable[LinePanel],
+        look: Callable[[LineName], LineNow],
+        is_claimed: Callable[[], bool],
+        *,
+        now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
+    ) -> None:
+        self._panels = tuple(panels)
+        self._look = look
+        self._is_claimed = is_claimed
+        self._now_ms = now_ms
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="panel", daemon=True)
+
+    def start(self) -> None:
+        if self._panels:
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._panels:
+            self._thread.join()
+
+    def look_once(self) -> None:
+        now_ms, claimed = self._now_ms(), self._is_claimed()
+        for panel in self._panels:
+            panel.look(self._look(panel.line), now_ms, claimed=claimed)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.wait(LOOK_EVERY_S):
+                self.look_once()
+        finally:
+            for panel in self._panels:
+                panel.close()
