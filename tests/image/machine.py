@@ -69,13 +69,22 @@ class DirectKernel:
     command_line: str
 
 
+def _direct_kernel() -> DirectKernel | None:
+    """LINEKEEP_DIRECT names the folder of a build: then QEMU starts its kernel itself, without firmware."""
+    folder = os.environ.get("LINEKEEP_DIRECT")
+    if not folder:
+        return None
+    words = (Path(folder) / "cmdline").read_text("utf-8").strip()
+    return DirectKernel(kernel=Path(folder) / "vmlinuz", initrd=Path(folder) / "initrd.img", command_line=words)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
     """What the machine has. The default is a box as it should be.
 
     clock: what the battery clock says at power-on, as QEMU's -rtc base.
     peers: a multicast address; the machines on it share one network cable, and the host is not on it.
-    kernel_words: for a boot loader that takes more of them from the firmware; empty for the image as it is.
+    direct: without firmware and boot loader.
     """
 
     network: bool = True
@@ -86,7 +95,7 @@ class Hardware:
     clock: str = "utc"
     peers: str = ""
     mac: str = "52:54:00:12:34:56"
-    direct: DirectKernel | None = None
+    direct: DirectKernel | None = field(default_factory=_direct_kernel)
     cores: int = 2
     memory_mib: int = 1024
     units: Mapping[str, str] = field(default_factory=dict)

@@ -2,9 +2,9 @@
 
     LINEKEEP_IMAGE=FILE python -m tests.image.power_cuts --cuts 50 --seed 1
 
-One box lives on through all cuts, so each start is the proof of the cut before it and the beginning of the next. A cut
+One box lives on through all cuts: each start is the proof of the cut before it and the beginning of the next. A cut
 comes during a first boot (of a fresh box), during a later boot, while a call is recorded, or while one is forgotten.
-What the guest had written and not flushed is lost: it is in the guest's memory, and in QEMU's own tables of the overlay.
+What the guest had written and not flushed is lost: it is in the guest's memory, or in QEMU's tables of the overlay.
 What the disk itself may lie about is tests/simulators/disk_tap's subject. Prints one JSON object; exit code 1 if
 anything that was promised did not hold.
 """

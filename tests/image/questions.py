@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tests.systemd import matrix
+
 Census = dict[str, Any]
 
-NET_BIND_SERVICE = 1 << 10
+CAPABILITIES = {"CAP_NET_BIND_SERVICE": 1 << 10}
+STATE = "/var/lib/linekeep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,59 +28,64 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """A daemon's row.
+    """A daemon's column of the matrix, as the kernel has to show it.
 
-    groups: besides its own.
+    groups: all of its own.
     capabilities: all it has, and all it can ever get.
     network: whether it sees the box's network; without, it is alone with a loopback interface.
     own_users: whether its user namespace knows nobody but itself.
-    devices: what of the box's devices it finds in /dev; standard ones (null, random, ...) aside.
-    state: where it may write that lasts, below /var/lib/linekeep; read_only: what it sees there without.
+    private_devices: it finds none of the box's devices in /dev.
+    writes: where it may write that lasts, and to sockets; sees_state: what it finds in /var/lib/linekeep (None: all).
+    holds_secrets: it must not be dumpable, for others of its user neither.
     """
 
     daemon: str
     groups: frozenset[str]
-    capabilities: int = 0
-    network: bool = False
-    own_users: bool = False
-    private_devices: bool = False
-    writes: frozenset[str] = frozenset()
-    sees_state: frozenset[str] | None = frozenset()
-    watchdog: bool = True
+    capabilities: int
+    network: bool
+    own_users: bool
+    private_devices: bool
+    writes: frozenset[str]
+    sees_state: frozenset[str] | None
+    watchdog: bool
+    holds_secrets: bool
 
 
-RIGHTS = (
-    Rights(
-        daemon="recorder",
-        groups=frozenset({"linekeep", "audio"}),
-        own_users=True,
-        writes=frozenset({"/var/lib/linekeep/recordings/growing"}),
-        sees_state=frozenset({"recordings"}),
-    ),
-    Rights(
-        daemon="vault",
-        groups=frozenset({"linekeep", "tss"}),
-        writes=frozenset({"/var/lib/linekeep", "/run/linekeep/vault"}),
-        sees_state=None,
-    ),
-    Rights(
-        daemon="webui",
-        groups=frozenset({"linekeep"}),
-        own_users=True,
-        private_devices=True,
-        sees_state=frozenset(),
-    ),
-    Rights(
-        daemon="front",
-        groups=frozenset({"linekeep"}),
-        capabilities=NET_BIND_SERVICE,
-        network=True,
-        private_devices=True,
-        writes=frozenset({"/run/linekeep/front"}),
-        sees_state=frozenset({"tls"}),
-        watchdog=False,
-    ),
-)
+def rights_of(daemon: str) -> Rights:
+    """From the tables of systemd/README.md."""
+    settings = {setting: cells[daemon] for setting, cells in matrix.table("What the kernel allows").items()}
+    (groups,) = matrix.table("Groups").values()
+    return Rights(
+        daemon=daemon,
+        groups=frozenset({f"linekeep-{daemon}", *groups[daemon].split()}),
+        capabilities=sum(CAPABILITIES[name] for name in settings["CapabilityBoundingSet"].split()),
+        network=settings["PrivateNetwork"] != "yes",
+        own_users=settings["PrivateUsers"] == "yes",
+        private_devices=settings["PrivateDevices"] == "yes",
+        writes=frozenset(_box_paths(settings["ReadWritePaths"], settings["BindPaths"])),
+        sees_state=_seen(settings),
+        watchdog=bool(settings["WatchdogSec"]),
+        holds_secrets=bool(settings["LimitMEMLOCK"]),
+    )
+
+
+def _box_paths(*settings: str) -> Iterator[str]:
+    for path in " ".join(settings).split():
+        if "linekeep" in path:
+            yield path
+
+
+def _seen(settings: dict[str, str]) -> frozenset[str] | None:
+    """The first folders below the state that are there for it."""
+    if STATE in settings["InaccessiblePaths"].split():
+        return frozenset()
+    if f"{STATE}:ro" not in settings["TemporaryFileSystem"].split():
+        return None
+    bound = _box_paths(settings["BindPaths"], settings["BindReadOnlyPaths"])
+    return frozenset(path.removeprefix(f"{STATE}/").split("/")[0] for path in bound)
+
+
+RIGHTS = tuple(rights_of(daemon) for daemon in matrix.DAEMONS)
 
 SYSCTLS = {
     "kernel.core_pattern": "|/bin/false",
@@ -134,8 +142,8 @@ TPM_STATES = {
 }
 
 ABSENT_PROGRAMS = (
-    "sshd", "ssh", "gcc", "cc", "make", "apt-get", "dpkg", "curl", "wget", "nc", "telnetd", "tcpdump", "gdb", "strace",
-    "wpa_supplicant", "iw", "rfkill", "bluetoothd", "avahi-daemon", "cron", "at", "sudo", "su", "passwd", "mount.nfs",
+    "sshd", "ssh", "gcc", "cc", "make", "apt-get", "curl", "wget", "nc", "telnetd", "tcpdump", "gdb", "strace",
+    "wpa_supplicant", "iw", "rfkill", "bluetoothd", "avahi-daemon", "cron", "at", "sudo", "mount.nfs",
 )  # fmt: skip
 
 STATE_RIGHTS = {
@@ -145,8 +153,8 @@ STATE_RIGHTS = {
     "/var/lib/linekeep/recordings": ("0751", "linekeep-vault", "linekeep-vault"),
     "/var/lib/linekeep/recordings/growing": ("2770", "linekeep-recorder", "linekeep-vault"),
     "/var/lib/linekeep/tls": ("2750", "linekeep-vault", "linekeep-front"),
-    "/var/lib/linekeep/tls/ca.pem": ("0640", "linekeep-vault", "linekeep-front"),
-    "/var/lib/linekeep/tls/front.pem": ("0640", "linekeep-vault", "linekeep-front"),
+    "/var/lib/linekeep/tls/ca.pem": ("0644", "linekeep-vault", "linekeep-front"),
+    "/var/lib/linekeep/tls/front.pem": ("0644", "linekeep-vault", "linekeep-front"),
     "/var/lib/linekeep/tls/front.key": ("0640", "linekeep-vault", "linekeep-front"),
     "/run/linekeep": ("0755", "root", "root"),
     "/run/linekeep/vault": ("0751", "linekeep-vault", "linekeep-vault"),
@@ -190,7 +198,7 @@ def _of_daemon(rights: Rights) -> Iterator[Question]:
     yield ask("how is the unit?", lambda census, _: census["units"][user]["shown"]["ActiveState"], "active")
     yield ask("how often was it started again?", lambda census, _: census["units"][user]["shown"]["NRestarts"], "0")
     yield ask("who is it?", _user_names, user)
-    yield ask("in which groups?", _group_names, {user} | rights.groups)
+    yield ask("in which groups?", _group_names, rights.groups)
     yield status("CapEff", "which capabilities?", bits)
     yield status("CapPrm", "which may it take?", bits)
     yield status("CapBnd", "which may a program of its get?", bits)
@@ -198,9 +206,10 @@ def _of_daemon(rights: Rights) -> Iterator[Question]:
     yield status("NoNewPrivs", "may it gain rights by starting a program? (1: no)", "1")
     yield status("Seccomp", "are its system calls filtered? (2: yes)", "2")
     yield status("Umask", "its umask", "0077")
-    yield status("VmSwap", "what of it is in swap?", "0 kB")
+    yield ask("what of it is in swap?", lambda _, process: process["status"]["VmSwap"].strip(), "0 kB")
     yield status("TracerPid", "does somebody trace it?", "0")
-    yield ask("may its memory be dumped?", lambda _, process: process["dumpable"], False)
+    if rights.holds_secrets:
+        yield ask("may its memory be dumped?", lambda _, process: process["dumpable"], False)
     yield ask("how long may a core dump be?", lambda _, process: process["limits"]["Max core file size"], "0")
     yield ask("may the unit swap?", lambda census, _: census["units"][user]["swap_max"], "0")
     yield ask("does it see the box's mounts?", _shares("mnt"), False)
@@ -217,7 +226,7 @@ def _of_daemon(rights: Rights) -> Iterator[Question]:
     if rights.private_devices:
         devices = {"tpm0", "tpmrm0", "snd", "vda", "mapper", "mem", "gpiochip0", "kmsg"}
         yield ask("the box's devices in its /dev", lambda _, process: devices & set(process["devices"]), set())
-    yield ask("kernel tunables, writable?", lambda _, process: _is_writable(process, "/proc/sys"), False)
+    yield ask("kernel tunables, writable?", _has_tunables, False)
     yield ask("control groups, writable?", lambda _, process: _is_writable(process, "/sys/fs/cgroup"), False)
     yield ask("the program, writable?", lambda _, process: _is_writable(process, "/opt"), False)
     yield ask("is it watched?", _is_watched, rights.watchdog)
@@ -227,6 +236,11 @@ def _is_watched(census: Census, process: dict[str, Any]) -> bool:
     """By systemd's watchdog, in microseconds, or "infinity"."""
     units = [unit for unit in census["units"].values() if process in unit["processes"]]
     return all(unit["shown"]["WatchdogUSec"] not in {"0", "infinity", ""} for unit in units)
+
+
+def _has_tunables(_: Census, process: dict[str, Any]) -> bool:
+    """Whether /proc/sys is there and can be written; with "subset=pid" it is not there."""
+    return "subset=pid" not in _mount(process, "/proc")["super"] and _is_writable(process, "/proc/sys")
 
 
 def _hides_others(_: Census, process: dict[str, Any]) -> bool:
@@ -346,11 +360,13 @@ def _owner(census: Census, path: str) -> object:
 
 
 _MAY_BE_SEEN = {"/var/lib/linekeep", "/var/lib/linekeep/recordings"}
+_CERTIFICATES = ".pem"
 
 
 def _readable_by_all(census: Census) -> list[str]:
     state = census["trees"]["/var/lib/linekeep"]
-    return [path for path, entry in state.items() if int(entry["mode"], 8) & 0o006 and path not in _MAY_BE_SEEN]
+    readable = [path for path, entry in state.items() if int(entry["mode"], 8) & 0o006 and path not in _MAY_BE_SEEN]
+    return [path for path in readable if not path.endswith(_CERTIFICATES)]
 
 
 def _owners_of_state(census: Census) -> set[str]:
@@ -417,7 +433,15 @@ def _radio(census: Census) -> list[str]:
 
 
 def _of_network() -> Iterator[Question]:
-    yield Question(asked="which ports does a stranger find?", look=_ports, right=set(OPEN_PORTS))
+    yield Question(
+        asked="which ports does a stranger find besides?", look=lambda c: _ports(c) - set(OPEN_PORTS), right=set()
+    )
+    for kind, port in (("tcp", 443), ("tcp", 80), ("udp", 5353)):
+        yield Question(
+            asked=f"does he find {port}/{kind}?",
+            look=lambda census, kind=kind, port=port: (kind, port) in _ports(census),  # type: ignore[misc]
+            right=True,
+        )
     yield Question(asked="whose are they?", look=_strange_owners, right=[])
     yield Question(asked="who reads packets past the firewall?", look=_packet_readers, right={"systemd-network"})
     for chain in ("input", "output", "forward"):
@@ -464,12 +488,17 @@ def _of_tpm() -> Iterator[Question]:
             look=lambda census, name=name: census["tpm"].get(name, census["tpm"]),  # type: ignore[misc]
             right=right,
         )
-    for device, right in {"/dev/tpm0": "0600", "/dev/tpmrm0": "0660"}.items():
+    for device, right in {"/dev/tpm0": "0660", "/dev/tpmrm0": "0660"}.items():
         yield Question(
             asked=f"who may open {device}?",
-            look=lambda census, device=device: census["devices"][device]["mode"],  # type: ignore[misc]
-            right=right,
+            look=lambda census, device=device: _device(census, device),  # type: ignore[misc]
+            right=(right, "tss"),
         )
+
+
+def _device(census: Census, path: str) -> tuple[str, str]:
+    entry = census["devices"][path]
+    return entry["mode"], entry["group"]
 
 
 def _of_systemd() -> Iterator[Question]:

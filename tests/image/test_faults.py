@@ -1,4 +1,4 @@
-"""What a box does when something about its machine is wrong: it records if it can, loses nothing, and says what to do."""
+"""When something about the machine is wrong: the box records if it can, loses nothing, and says what to do."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def test_with_another_machines_tpm_nothing_opens_and_nothing_is_made_anew(
 
 
 WHERE_ON_DISK = """
-import array, fcntl, glob, os, sys
+import fcntl, glob, os, struct, sys
 path = sys.argv[1]
-asked = bytearray((0).to_bytes(8, "little") + (2**40).to_bytes(8, "little") + bytes(8) + (1).to_bytes(4, "little") + bytes(60))
+asked = bytearray(struct.pack("<QQIIII", 0, 2**40, 0, 0, 1, 0) + bytes(56))
 with open(path, "rb") as file:
     fcntl.ioctl(file, 0xC020660B, asked)  # FS_IOC_FIEMAP
 (root,) = [dm for dm in glob.glob("/sys/block/dm-*") if open(f"{dm}/dm/name").read().strip() == "root"]

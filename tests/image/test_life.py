@@ -18,7 +18,7 @@ from tests.image.machine import SLOWER
 from tests.simulators.counter import counter_signal
 from tests.system.house import until
 from tests.system.sounds import match, read_wav
-from tests.system.visitor import Visitor
+from tests.system.visitor import ANSWER_WITHIN_S, Visitor
 
 AT_RISK_S = 2.0
 """DESIGN: at most so much of a running call is lost with the power."""
@@ -55,7 +55,7 @@ def test_a_box_that_was_shut_down_has_its_calls_again(box: Box, first_boot: Firs
 
 
 def test_an_owner_who_is_not_logged_in_sees_nothing(box: Box, first_boot: FirstBoot) -> None:
-    stranger = Visitor(box.https_port, box.visitor.tls, "linekeep.local", box.visitor.answer_within_s)
+    stranger = Visitor(box.https_port, box.visitor.tls, "linekeep.local", ANSWER_WITHIN_S)
     assert stranger.ask(f"/calls/{first_boot.call}/download.wav").status in {302, 303, 401, 403}
 
 
@@ -64,7 +64,7 @@ def test_the_claim_code_is_dead(box: Box, first_boot: FirstBoot) -> None:
 
 
 def test_another_authority_than_the_boxs_is_not_believed(box: Box) -> None:
-    stranger = Visitor(box.https_port, ssl.create_default_context(), "linekeep.local", box.visitor.answer_within_s)
+    stranger = Visitor(box.https_port, ssl.create_default_context(), "linekeep.local", ANSWER_WITHIN_S)
     with pytest.raises(ssl.SSLCertVerificationError):
         stranger.ask("/")
 
