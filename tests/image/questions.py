@@ -134,7 +134,7 @@ TPM_STATES = {
     "owner_auth": True,
     "lockout_auth": True,
     "in_lockout": False,
-    "platform": False,
+    "platform_obeys_everybody": False,
     "storage": True,
     "lockout_counter": 0,
     "loaded_session": [],

@@ -228,10 +228,11 @@ def tpm() -> dict[str, Any]:
         return {"trouble": str(error)}
     permanent, clear = properties[TPM_PERMANENT], properties[TPM_STARTUP_CLEAR]
     bits = {"owner_auth": 0, "endorsement_auth": 1, "lockout_auth": 2, "disable_clear": 8, "in_lockout": 9}
-    startup = {"platform": 0, "storage": 1, "endorsement": 2, "platform_nv": 3, "orderly": 31}
+    startup = {"storage": 1, "endorsement": 2, "platform_nv": 3, "orderly": 31}
     return {
         **{name: bool(permanent >> bit & 1) for name, bit in bits.items()},
         **{name: bool(clear >> bit & 1) for name, bit in startup.items()},
+        "platform_obeys_everybody": platform_obeys_everybody(),
         "lockout_counter": properties.get(0x20E, -1),
         "max_auth_fail": properties.get(0x20F, -1),
         **handles,
@@ -239,17 +240,29 @@ def tpm() -> dict[str, Any]:
 
 
 def capability(kind: int, first: int, count: int) -> bytes:
-    asked = struct.pack(">HIIIII", 0x8001, 22, 0x17A, kind, first, count)
-    device = os.open("/dev/tpmrm0", os.O_RDWR)
-    try:
-        os.write(device, asked)
-        said_bytes = os.read(device, 4096)
-    finally:
-        os.close(device)
-    (code,) = struct.unpack_from(">I", said_bytes, 6)
+    code, answer = transact(struct.pack(">HIIIII", 0x8001, 22, 0x17A, kind, first, count))
     if code:
         raise OSError(f"the TPM said {code:#x}")
-    return said_bytes[15:]
+    return answer[5:]
+
+
+def platform_obeys_everybody() -> bool:
+    """Whether an empty password rules the platform hierarchy (TPM2_HierarchyControl, which leaves it as it is)."""
+    password = struct.pack(">IHBH", 0x40000009, 0, 0, 0)
+    command = struct.pack(">II", 0x4000000C, len(password)) + password + struct.pack(">IB", 0x4000000C, 1)
+    code, _ = transact(struct.pack(">HII", 0x8002, 10 + len(command), 0x121) + command)
+    return code == 0
+
+
+def transact(command: bytes) -> tuple[int, bytes]:
+    """Returns: the response code, and what follows it."""
+    device = os.open("/dev/tpmrm0", os.O_RDWR)
+    try:
+        os.write(device, command)
+        answer = os.read(device, 4096)
+    finally:
+        os.close(device)
+    return int.from_bytes(answer[6:10], "big"), answer[10:]
 
 
 def mapped() -> list[dict[str, str]]:
