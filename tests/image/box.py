@@ -19,7 +19,7 @@ from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
 from tests.image.body import Body
 from tests.image.machine import SLOWER, Done, Hardware, Machine
-from tests.system.house import DAEMONS
+from tests.system.house import DAEMONS, until
 from tests.system.visitor import Visitor
 
 STATE = "/var/lib/linekeep"
@@ -89,14 +89,21 @@ class Box(Machine):
 
     # by stick
 
-    def label(self, timeout_s: float = 60.0) -> Label:
-        """SETUP.TXT as it lies on the stick, once it has a claim code or says what is wrong."""
+    def label(self, timeout_s: float = 60.0, *, says: str = "Claim code") -> Label:
+        """SETUP.TXT as it lies on the stick, once this stands in it."""
         give_up = time.monotonic() + timeout_s * SLOWER
-        while time.monotonic() < give_up:
-            if text := self.body.take_from_stick(SETUP):
-                return Label(text=text.decode("utf-8"))
+        text = ""
+        while says not in text:
+            assert time.monotonic() < give_up, (text or f"no {SETUP}", self.console()[-2000:])
             time.sleep(0.5)
-        raise AssertionError(f"no {SETUP} on the stick; the console ends with:\n{self.console()[-2000:]}")
+            text = (self.body.take_from_stick(SETUP) or b"").decode("utf-8")
+        return Label(text=text)
+
+    def plug_stick_in_again(self) -> None:
+        """The box reads it as if it came for the first time."""
+        self.monitor("device_del", id="stick-plug")
+        until(lambda: not self.run("sh", "-c", "ls /dev/disk/by-label/LINEKEEP"))
+        self.monitor("device_add", driver="usb-storage", id="stick-plug", drive="stick", removable=True)
 
     # by page
 

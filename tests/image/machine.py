@@ -334,8 +334,9 @@ class Machine:
     def _stick(self) -> list[str]:
         if not (self.hardware.stick and self.body.stick.exists()):
             return []
-        drive = f"if=none,id=stick,file={self.body.stick},format=raw"
-        return ["-device", "qemu-xhci", "-drive", drive, "-device", "usb-storage,drive=stick,removable=on"]
+        node = f"driver=raw,node-name=stick,file.driver=file,file.filename={self.body.stick}"
+        plug = "usb-storage,id=stick-plug,drive=stick,removable=on"
+        return ["-device", "qemu-xhci", "-blockdev", node, "-device", plug]
 
     def _network(self) -> list[str]:
         if not self.hardware.network:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import ssl
 import time
 from collections.abc import Iterator
@@ -52,6 +53,12 @@ def test_what_was_said_on_the_line_is_heard_through_the_page(first_boot: FirstBo
 def test_a_box_that_was_shut_down_has_its_calls_again(box: Box, first_boot: FirstBoot) -> None:
     assert box.visitor.calls() == [first_boot.call]
     assert box.visitor.download(first_boot.call) == first_boot.wav
+
+
+def test_the_line_is_heard_before_the_page_is_up(box: Box) -> None:
+    stages = box.stages()
+    print(json.dumps(stages))
+    assert 0 < stages["linekeep-recorder.service"] < stages["linekeep-webui.service"]
 
 
 def test_an_owner_who_is_not_logged_in_sees_nothing(box: Box, first_boot: FirstBoot) -> None:
