@@ -198,7 +198,8 @@ class LineWatch:
         """
         self.end_frame = first_frame + samples.size
         heard = self._signals.hear(samples, expects=self._state.state in (State.RINGING, State.DIALLING))
-        ear = self._ear.hear(samples, seeks=heard.loud is not None and self._may_be_no_speech(first_frame))
+        seeks = heard.loud is not None and self._may_be_no_speech(first_frame)
+        ear = self._ear.hear(samples, seeks=seeks, may_wait=self._may_wait)
         if heard.speech and not ear.explained:
             if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
                 self._resumed_frame = first_frame
@@ -259,6 +260,12 @@ class LineWatch:
         free = self._state.state is State.RINGING or self._state.hook.is_on
         if free or self._quiet_frames >= self._plan.rules.hold_over:
             self._joined_late = False
+
+    @property
+    def _may_wait(self) -> bool:
+        """In a call that is decided only its end is still waited for, and a star code that nobody has begun yet."""
+        gate = self._gate
+        return self._state.in_call and gate is not None and not gate.waits and not self._codes.reads
 
     def _may_be_no_speech(self, first_frame: int) -> bool:
         """In a call only what breaks a silence is doubted: it may have been put down, and it rings again."""
