@@ -12,7 +12,14 @@ import structlog
 
 from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
-from appliance.daemon import forbid_core_dumps, lock_memory, start_log, stop_on_signals, wipe_freed_memory
+from appliance.daemon import (
+    collect_garbage_rarely,
+    forbid_core_dumps,
+    lock_memory,
+    start_log,
+    stop_on_signals,
+    wipe_freed_memory,
+)
 from appliance.recorder.device.capture import CaptureThread
 from appliance.recorder.device.sound_cards import sound_device
 from appliance.recorder.device_worker import DeviceWorker
@@ -55,6 +62,7 @@ def main(settings: Settings) -> int:
     wipe_freed_memory()
     check_known_answers()
     recorder = Recorder(settings, log)
+    collect_garbage_rarely()
     recorder.start()
     log.info("recorder_ready")
     stop.wait()

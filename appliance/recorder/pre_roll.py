@@ -26,8 +26,12 @@ class PreRoll:
         if first_frame != self.end_frame:
             self.forget(first_frame)
         self.end_frame = first_frame + samples.size
-        head, rest = self._parts(first_frame, self.end_frame)
-        head[:], rest[:] = samples[: head.size], samples[head.size :]
+        place = first_frame % self._kept.size
+        if place + samples.size <= self._kept.size:
+            self._kept[place : place + samples.size] = samples
+        else:
+            head, rest = self._parts(first_frame, self.end_frame)
+            head[:], rest[:] = samples[: head.size], samples[head.size :]
         self.first_frame = max(self.first_frame, self.end_frame - self._kept.size)
 
     def forget(self, next_frame: int) -> None:

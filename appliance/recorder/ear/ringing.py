@@ -129,24 +129,28 @@ class RingListener:
     def ringing(self) -> bool:
         """A burst is on, or has probably begun. Clicks, which may pass for speech, show in their first 200 ms, the tone
         itself in its first half second; it stays true for up to half a second after the end."""
-        ears = (*self._tone_ears, *self._click_ears)
         clicks = self._clicks.heard_in(self._windows.newest)
-        return any(ear.likely for ear in ears) or any(
+        return self._is_on or any(
             strength > ear.limit for ear, strength in zip(self._click_ears, clicks, strict=False)
         )
 
-    def hear(self, samples: Pcm) -> list[RingChange]:
+    @property
+    def _is_on(self) -> bool:
+        return any(ear.likely for ears in (self._tone_ears, self._click_ears) for ear in ears)
+
+    def hear(self, samples: Pcm, *, listens: bool = True) -> list[RingChange]:
         """Take in the next samples of the line.
 
         Args:
             samples: int16, shape (frames,). What does not fill a 20 ms step waits for the next block.
+            listens: False where no ring can begin.
         """
         windows = self._windows.add(samples)
-        if not len(windows):
-            return []
-        changes: list[RingChange] = []
         first = self._window - AHEAD_STEPS
         self._window += len(windows)
+        if not len(windows) or not (listens or self._is_on):
+            return []
+        changes: list[RingChange] = []
         # A shorter window in the middle of the longer one.
         for heard, ears, part in (
             (self._tones, self._tone_ears, windows[:, _EDGE_FRAMES:-_EDGE_FRAMES]),

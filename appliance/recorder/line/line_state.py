@@ -157,7 +157,10 @@ class LineState:
         if seen.speech != self._speech:
             self._change_speech(seen.first_frame, on=seen.speech)
         self._surely_frame = max(self._surely_frame, self.certain_until(seen.first_frame))
-        self._stirring.add(seen.sound, seen.end_frame, seen.explained)
+        if self.in_call:
+            self._stirring.pass_over(seen.sound)
+        else:
+            self._stirring.add(seen.sound, seen.end_frame, seen.explained)
         for cue in sorted(seen.cues, key=lambda cue: cue.at_frame):
             self._take(cue, seen.end_frame)
         self._listen(seen)
@@ -386,7 +389,7 @@ class LineState:
 
     def _compare(self, seen: Observed) -> None:
         """What is heard with what the hook says."""
-        if not self._stirring.stirs:
+        if self.in_call or not self._stirring.stirs:
             self.hook.hear_nobody()
         speaks = seen.speech and not self.in_call and self._stirring.is_somebody
         self.hook.hear(seen.frames, speaks=speaks, sounds=seen.speech or bool(seen.explained))

@@ -59,6 +59,7 @@ _KEYS_REMEMBERED = 32
 _SPOKEN_BLOCKS = 100
 _SILENT = RATE_HZ
 _LONG_SILENT = 5 * RATE_HZ
+_LONG_TALK = 5 * RATE_HZ
 _CALLER_AFTER_RING = 6 * RATE_HZ
 _SHORT_TONE = 3 * RATE_HZ // 10
 _DIALS_SOON = 3 * RATE_HZ
@@ -199,7 +200,8 @@ class LineWatch:
         self.end_frame = first_frame + samples.size
         heard = self._signals.hear(samples, expects=self._state.state in (State.RINGING, State.DIALLING))
         seeks = heard.loud is not None and self._may_be_no_speech(first_frame)
-        ear = self._ear.hear(samples, seeks=seeks, may_wait=self._may_wait)
+        amid_talk = self._is_amid_talk(first_frame)
+        ear = self._ear.hear(samples, seeks=seeks, may_wait=self._may_wait, amid_talk=amid_talk)
         if heard.speech and not ear.explained:
             if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
                 self._resumed_frame = first_frame
@@ -267,6 +269,15 @@ class LineWatch:
         gate = self._gate
         return self._state.in_call and gate is not None and not gate.waits and not self._codes.reads
 
+    def _is_amid_talk(self, first_frame: int) -> bool:
+        """No ringing goes on for so long without a silence."""
+        return (
+            self._state.in_call
+            and bool(self._spoken)
+            and first_frame - self._spoken[-1] < _SILENT
+            and first_frame - self._resumed_frame > _LONG_TALK
+        )
+
     def _may_be_no_speech(self, first_frame: int) -> bool:
         """In a call only what breaks a silence is doubted: it may have been put down, and it rings again."""
         if not self._state.in_call or self._explained_frame >= first_frame:
@@ -274,8 +285,9 @@ class LineWatch:
         spoken = self._spoken[-1] if self._spoken else -_STILL_RINGS
         return first_frame - spoken > _SILENT or first_frame - self._resumed_frame < _SILENT
 
-    def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard, sensed: Iterable[Cue]) -> Observed:
-        self._explained_frame = max([self._explained_frame, *(end for _first, end in ear.explained)])
+    def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard, sensed: Sequence[Cue]) -> Observed:
+        for _first, end in ear.explained:
+            self._explained_frame = max(self._explained_frame, end)
         explained = first_frame - self._explained_frame <= _EXPLAINED_FRAMES
         return Observed(
             first_frame=first_frame,
@@ -283,7 +295,7 @@ class LineWatch:
             # A tone of the exchange begins no call; in one it may be what keeps it alive until somebody answers.
             speech=heard.speech and (self._state.in_call or not explained),
             sound=_sound(first_frame, heard),
-            cues=(*self._sensed(sensed), *self._cues(ear)),
+            cues=(*self._sensed(sensed), *self._cues(ear)) if sensed or ear.sounds else (),
             explained=ear.explained,
             tonal=ear.tonal[1] == first_frame + frames,
             alive=self._noise.says_alive(heard, idle=self._state.state is State.IDLE),

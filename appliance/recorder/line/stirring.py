@@ -106,6 +106,10 @@ class Stirring:
         for span in explained:
             self.strike(*span)
 
+    def pass_over(self, sound: Sound) -> None:
+        """A block in which nobody asks who is there; what was taken down before is cleared when somebody does again."""
+        self._run_since, self._was_still = None, not sound.steps
+
     def strike(self, from_frame: int, to_frame: int) -> None:
         """What sounded between these is explained."""
         for block in self._blocks:
