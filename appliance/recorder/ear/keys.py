@@ -282,7 +282,10 @@ def _loud_blocks(sound: Reals) -> list[bool]:
     """Whether a window that ends in a block, or the memory before it, holds enough for a key."""
     steps = sound[_MEMORY % STEP_FRAMES :].reshape(-1, STEP_FRAMES)
     loud = (np.vecdot(steps, steps) > _QUIET).tolist()
-    return [True in loud[first : first + _MEMORY // STEP_FRAMES + _STEPS] for first in range(0, len(loud) - _MEMORY // STEP_FRAMES, _STEPS)]
+    return [
+        True in loud[first : first + _MEMORY // STEP_FRAMES + _STEPS]
+        for first in range(0, len(loud) - _MEMORY // STEP_FRAMES, _STEPS)
+    ]
 
 
 def _spectra(sound: Reals) -> Reals:

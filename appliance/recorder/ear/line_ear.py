@@ -41,12 +41,14 @@ class EarHeard:
     dialled: those keys among them that are no part of a caller ID.
     explained: spans up to now in which what sounded was no speech.
     tonal: where a tone, whichever it may be, sounds or has sounded last.
+    cut_ring: of a burst that has ended, and may have been a ring that somebody has answered, or nothing.
     """
 
     sounds: tuple[LineSound, ...]
     dialled: tuple[Key, ...]
     explained: tuple[Span, ...]
     tonal: Span
+    cut_ring: Span | None = None
 
 
 class LineEar:
@@ -68,10 +70,9 @@ class LineEar:
         self._nothing_new = EarHeard(sounds=(), dialled=(), explained=(), tonal=(from_frame, from_frame))
         self._sent = False
         self._tonal: Span = (0, 0)
+        self._receiving_since: int | None = None
 
-    def hear(
-        self, samples: Pcm, *, seeks: bool = True, may_wait: bool = False, amid_talk: bool = False
-    ) -> EarHeard:
+    def hear(self, samples: Pcm, *, seeks: bool = True, may_wait: bool = False, amid_talk: bool = False) -> EarHeard:
         """Take in the next samples of the line: int16, shape (frames,).
 
         Args:
@@ -117,6 +118,7 @@ class LineEar:
             dialled=tuple(key for each in dialled if isinstance(key := self._placed(each), Key)),
             explained=explained,
             tonal=self._placed_span(self._tonal),
+            cut_ring=self._placed_span(self._rings.cut) if self._rings.cut is not None else None,
         )
         self._nothing_new = EarHeard(sounds=(), dialled=(), explained=(), tonal=heard.tonal)
         return heard
@@ -128,19 +130,29 @@ class LineEar:
             self._tonal = since, now
             yield begin - _TONAL_AFTER, now
         receiving = seeks and self._callers.receiving
-        if receiving:
-            yield begin - _RECEIVING_AFTER, now
+        if not receiving:
+            self._receiving_since = None
+        elif self._receiving_since is None:
+            self._receiving_since = begin  # a noise passes for a modem now and then, but not in two blocks in a row
+        else:
+            yield self._receiving_since - _RECEIVING_AFTER, now
         sends = self._tones.tonal or receiving or (seeks and (self._rings.ringing or self._keys.pressing))
+        rings_end = [sound.at_frame for sound in sounds if isinstance(sound, RingChange) and not sound.on]
+        ring_until = min(max(rings_end) + _AROUND, now) if rings_end else now
         if sends or (seeks and self._sent):
-            yield begin, now  # what ended in this block is no speech either
+            yield begin, now if sends else ring_until  # what ended in this block is no speech either
         self._sent = sends
+        if self._rings.cut is not None:
+            yield self._rings.cut
         for sound in sounds:
             match sound:
                 case Key():
                     yield sound.first_frame - _KEY_BEFORE, sound.end_frame + _KEY_AFTER
                 case CallerId():
                     yield sound.at_frame - _MESSAGE_FRAMES, sound.at_frame + _AROUND
-                case RingChange(on=True) | ToneChange(on=True):
+                case RingChange(on=True):
+                    yield sound.at_frame - _AROUND, ring_until  # somebody may have picked up since
+                case ToneChange(on=True):
                     yield sound.at_frame - _AROUND, now
                 case RingChange() | ToneChange():
                     yield sound.at_frame - _AROUND, sound.at_frame + _AROUND

@@ -61,6 +61,7 @@ _SILENT = RATE_HZ
 _LONG_SILENT = 5 * RATE_HZ
 _LONG_TALK = 5 * RATE_HZ
 _CALLER_AFTER_RING = 6 * RATE_HZ
+_ANSWERED_WITHIN = 5 * RATE_HZ
 _SHORT_TONE = 3 * RATE_HZ // 10
 _DIALS_SOON = 3 * RATE_HZ
 
@@ -141,6 +142,8 @@ class LineWatch:
         self._ring: Span = (-_STILL_RINGS, -_STILL_RINGS)
         """The last burst of ringing, believed or not."""
         self._doubted: Span | None = None
+        self._cut_ring: Span | None = None
+        """A short burst, of which only a voice that follows makes a ring."""
         self._keys: deque[Key] = deque(maxlen=_KEYS_REMEMBERED)
         self._fax_frame: int | None = None
         self._spoken: deque[int] = deque(maxlen=_SPOKEN_BLOCKS)
@@ -215,6 +218,7 @@ class LineWatch:
                 self._finder.hear_caller(sound)
         if self._gate is None:
             self._remember(ear)
+            self._cut_ring = ear.cut_ring or self._cut_ring
         events += self._consent(ear, first_frame, samples, stirs=heard.loud is not None)
         return Watched(heard=heard, exchange_sounds=bool(ear.explained), sounds=ear.sounds, events=events)
 
@@ -240,7 +244,7 @@ class LineWatch:
         if frames > self._plan.rules.longest_gap:
             self._joined_late, self._quiet_frames = self._joins_late, 0
         self._ear = LineEar(self._plan.country, from_frame=self.end_frame)
-        self._doubted, self._listener = None, None
+        self._doubted = self._cut_ring = self._listener = None
         self._ring = (-_STILL_RINGS, -_STILL_RINGS)
         events = list(self._follow(self._state.lose(first_frame, frames)))
         if self._gate is not None:
@@ -428,12 +432,24 @@ class LineWatch:
 
     def _begun(self, begins: CallBegins) -> Iterator[Event]:
         if not begins.goes_on:
+            surely_new = begins.route is Route.RANG
+            begins = self._after_cut_ring(begins)
             yield begins
-            yield from self._answered(begins)
+            yield from self._answered(begins, surely_new=surely_new)
         elif self._gate is not None and self._gate.is_open:
             yield begins
 
-    def _answered(self, begins: CallBegins) -> Iterator[Event]:
+    def _after_cut_ring(self, begins: CallBegins) -> CallBegins:
+        """Who speaks soon after a short burst, on a line on which nothing else went on, has answered a ring."""
+        cut, self._cut_ring = self._cut_ring, None
+        if begins.route is not Route.UNKNOWN or cut is None or self._state.hook.is_off:
+            return begins
+        if not cut[1] <= begins.answered_frame < cut[1] + _ANSWERED_WITHIN:
+            return begins
+        self._finder.begin(Route.RANG)
+        return replace(begins, at_frame=cut[1], audio_from=max(begins.audio_from, cut[1]), route=Route.RANG)
+
+    def _answered(self, begins: CallBegins, *, surely_new: bool) -> Iterator[Event]:
         """Somebody is known to have answered a second ago: what was heard since counts too."""
         doubted = self._doubted
         if begins.route is Route.DIALLED and doubted is not None and begins.answered_frame > doubted[1]:
@@ -446,7 +462,7 @@ class LineWatch:
         self._known = self.party
         private = self._is_private(begins.at_frame)
         yield from _only(self._gate.answer(begins.answered_frame, self._known, private=private))
-        if self._joined_late and begins.route is not Route.RANG:
+        if self._joined_late and not surely_new:
             yield from _only(self._gate.join_late(begins.answered_frame))
         if self._fax_frame is not None:
             yield from _only(self._gate.hear_fax(begins.answered_frame))

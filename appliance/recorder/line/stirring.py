@@ -122,6 +122,13 @@ class Stirring:
         self._blocks.clear()
         self._run_since = None
 
+    def clear_but_newest(self) -> None:
+        """What sounds in the newest block, and was not struck, may be somebody who has just picked up."""
+        while len(self._blocks) > 1:
+            self._blocks.popleft()
+        if self._run_since is not None and not (self._blocks and self._run_since >= self._blocks[-1].sound.first_frame):
+            self._run_since = None
+
     def _recent(self) -> list[_Block]:
         if not self._blocks:
             return []
