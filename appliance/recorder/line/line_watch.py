@@ -204,7 +204,7 @@ class LineWatch:
         heard = self._signals.hear(samples, expects=self._state.state in (State.RINGING, State.DIALLING))
         seeks = heard.loud is not None and self._may_be_no_speech(first_frame)
         amid_talk = self._is_amid_talk(first_frame)
-        ear = self._ear.hear(samples, seeks=seeks, may_wait=self._may_wait, amid_talk=amid_talk)
+        ear = self._ear.hear(samples, seeks=seeks, may_wait=self._may_wait and not seeks, amid_talk=amid_talk)
         if heard.speech and not ear.explained:
             if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
                 self._resumed_frame = first_frame
