@@ -65,6 +65,10 @@ SHORTEST_PIECES = 6
 _MUCH_BELOW, _LITTLE_ELSE = 10**-0.1, 10**-1.2
 """Much energy below the tones, nothing else: a high voice's harmonics are like that. 15 ms more are waited for."""
 
+_NO_VOICE = np.float32(10**1.5)
+"""A line that is known to be so much steadier than the least has sounded for half a second on end: of a hum that is
+still being learned, and no voice's."""
+
 _LEAST_SHARE = 0.45
 """Of the energy between 500 Hz and 3400 Hz. In white noise as loud as the key it is 0.46 and more."""
 
@@ -118,13 +122,15 @@ WEIGHED_PIECES = 5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looks:
     """Steps that deserve the second look: which of the block; of each its pair, the places of the two tones and the
-    power they hold, the power of all lines, and the strongest other one as a ratio to the weaker tone."""
+    power they hold, the power of all lines, that of those below the tones which may be a voice's, and the strongest
+    other one as a ratio to the weaker tone."""
 
     sound: Reals
     steps: Numbers
     pairs: Numbers
     tones: Numbers
     lines: Reals
+    below: Reals
     held: Reals
     rivals: Reals
 
@@ -203,7 +209,8 @@ class KeyListener:
         certain: dict[int, tuple[int, int]] = {}
         if found.size:
             new = np.maximum(_lines(parts[found]) - steady[found // _STEPS], 0)
-            looks = _looks(sound, new, powers, found, pairs)
+            low = np.where(steady[found // _STEPS] < _LEAST_STEADY * _NO_VOICE, new, 0) @ _BELOW
+            looks = _looks(sound, new, low, powers, found, pairs)
             self._shows = len(parts) - 1 in looks.steps
             places = zip(looks.steps.tolist(), looks.pairs.tolist(), self._lengths(looks), strict=True)
             certain = {step: (pair, pieces) for step, pair, pieces in places if pieces}
@@ -302,7 +309,7 @@ def _lines(parts: Reals) -> Reals:
     return parts[:, ::2] + parts[:, 1::2]
 
 
-def _looks(sound: Reals, lines: Reals, powers: Reals, steps: Numbers, pairs: Numbers) -> Looks:
+def _looks(sound: Reals, lines: Reals, below: Reals, powers: Reals, steps: Numbers, pairs: Numbers) -> Looks:
     """Of these steps those in which nothing else is nearly as loud as the pair."""
     tones = np.stack((pairs // 4, 4 + pairs % 4), 1)
     held = powers[steps[:, None], tones] + 1
@@ -314,6 +321,7 @@ def _looks(sound: Reals, lines: Reals, powers: Reals, steps: Numbers, pairs: Num
         pairs=pairs[alone],
         tones=tones[alone],
         lines=lines[alone],
+        below=below[alone],
         held=held[alone],
         rivals=rivals[alone],
     )
@@ -343,7 +351,7 @@ def measure(looks: Looks) -> tuple[Numbers, Reals, npt.NDArray[np.bool_]]:
         ),
         1,
     )
-    enough = SHORTEST_PIECES + 3 * ((ratios[:, 0] > _MUCH_BELOW) & (looks.rivals < _LITTLE_ELSE))
+    enough = SHORTEST_PIECES + 3 * ((looks.below > _MUCH_BELOW * looks.held.sum(1)) & (looks.rivals < _LITTLE_ELSE))
     return pieces, measures, (pieces >= enough) & (deviation < _MOST_DEVIATION).all(1)
 
 
@@ -420,6 +428,7 @@ _ABOVE_DIAL_TONES = _between(500, 3400).astype(np.float32)
 _TONE_LINES = np.repeat(np.column_stack((_columns([_near(hz, 55) for hz in _TONES_HZ]), _ABOVE_DIAL_TONES)), 2, axis=0)
 """The main lobe of each tone, and all above the dial tones. Each line counts as real and as imaginary part."""
 
+_BELOW = _between(180, 480).astype(np.float32)
 _NEAR_LINES = _columns(
     [_near(hz, 165) & ~_near(hz, 55) for hz in _TONES_HZ] + [_near(2 * hz, 55) for hz in HIGH_HZ] + [_between(180, 480)]
 )
