@@ -62,7 +62,9 @@ def test_what_may_wait_is_heard_later_and_no_different(evening: Pcm) -> None:
     for at in range(0, evening.size, BLOCK_FRAMES):
         told.append(ear.hear(evening[at : at + BLOCK_FRAMES], may_wait=True).sounds)
     told.append(ear.hear(evening[:0]).sounds)
-    assert sorted(repr(sound) for sounds in told for sound in sounds) == sorted(map(repr, heard(evening, LineEar(GERMANY))))
+    assert sorted(repr(sound) for sounds in told for sound in sounds) == sorted(
+        map(repr, heard(evening, LineEar(GERMANY)))
+    )
     assert sum(bool(sounds) for sounds in told) <= len(told) // 8
 
 
