@@ -182,9 +182,10 @@ class LineWorker:
         if not self._ground:
             return
         end_frame = first_frame + frames
-        if self._granted is not None and frames <= self._plan.rules.longest_gap:
+        if self._granted is not None:
             self._record_until(first_frame)
-            self._fill(frames, why)
+            if frames <= self._plan.rules.longest_gap:
+                self._fill(frames, why)
         self._pre_roll.forget(end_frame)
         self._missing_why = why
         self._follow(self._watch.lose(first_frame, frames))
