@@ -90,11 +90,6 @@ class Call:
         return round(self.frames / RATE_HZ, 1)
 
     @property
-    def wanted_frames(self) -> int:
-        """So many more complete the next page; given one by one they would only wait here."""
-        return self._batch_end_frame - self.frames
-
-    @property
     def gaps(self) -> int:
         return len(self._gaps)
 

@@ -291,11 +291,8 @@ class LineWorker:
     def _record_what_is_certain(self) -> None:
         """What follows the last sound may be the silence after the call; it waits, as long as memory has room."""
         end_frame = self._pre_roll.end_frame
-        if self._granted is None or self._next_frame is None:
-            return
-        certain = max(self._watch.certain_until(end_frame), end_frame - self._hold_back)
-        if self._call is None or certain - self._next_frame >= self._call.wanted_frames:
-            self._record_until(certain)
+        if self._granted is not None and self._next_frame is not None:
+            self._record_until(max(self._watch.certain_until(end_frame), end_frame - self._hold_back))
 
     def _record_until(self, end_frame: int) -> None:
         """Bring the recording of the call on the line, if it may be kept, up to this frame."""
