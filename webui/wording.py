@@ -14,7 +14,7 @@ from webui import language
 from webui.language import figure_text, gettext, mark, ngettext
 
 AUDIO_BYTES_AN_HOUR = 7_700_000
-"""16 kbit/s with Ogg pages and seals, rounded up: for saying how many hours still fit."""
+"""16 kbit/s with Ogg pages and seals, rounded up: for saying how many hours still fit. Two sides take twice that."""
 
 _DAY_MS = 86_400_000
 _PERIODS = (

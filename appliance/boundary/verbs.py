@@ -311,7 +311,7 @@ class OpenedCall(Answer, frozen=True):
     audio_bytes: int
     frames: int
     peaks: bytes
-    """Two signed bytes (lowest, highest) a column, the whole call in at most 800 columns."""
+    """For each channel two signed bytes (lowest, highest) a column, the whole call in at most 800 columns."""
     gaps: tuple[tuple[int, int, str], ...]
     """First frame, frames, why."""
     ground: str = ""
@@ -319,6 +319,8 @@ class OpenedCall(Answer, frozen=True):
     consent_by: str = ""
     """What proves that the call may be kept, as `ConsentBy`; empty if its recording does not say it."""
     consent_at_ms: int = 0
+    channels: int = 1
+    """Two: the near side on the left, the far side on the right."""
     evidence: Evidence = Evidence()
     hold_reason: str = ""
     """Empty if it is not held, or its reason was lost (in a power cut, or with the catalogue)."""

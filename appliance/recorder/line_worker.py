@@ -23,7 +23,8 @@ from appliance.boundary.verbs import IssuedCall
 from appliance.recorder.call import MOST_GAPS, Call, CallStart
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.ear.announcement import AnnouncementHeard
-from appliance.recorder.ear.signals import Pcm, Signals, Span
+from appliance.recorder.ear.sides import LineSignals
+from appliance.recorder.ear.signals import Pcm, Span
 from appliance.recorder.line.consent import Granted, Refused
 from appliance.recorder.line.hook_sense import HookDoubt
 from appliance.recorder.line.line_facts import CallBegins, SpeechChanges
@@ -32,7 +33,8 @@ from appliance.recorder.line.line_state import State
 from appliance.recorder.line.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
 from appliance.recorder.line.party import NOBODY_KNOWN, Party
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_health import LineHealth
+from appliance.recorder.line_health import LineHealth, TwoSidedHealth
+from appliance.recorder.line_voice import LineVoice
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.pre_roll import PreRoll
 from appliance.recorder.vault_link import UnrecordedCall, VaultLink
@@ -92,12 +94,13 @@ class LineWorker:
         folder: where growing recordings lie.
         software: what the opening record names as the writer.
         wires: what senses its hook and its ringing voltage.
+        voice: what the box itself says into it; None: it only listens.
     """
 
     def __init__(
         self,
         line: LineSettings,
-        signals: Signals,
+        signals: LineSignals,
         plan: LinePlan,
         local_time: Callable[[int], datetime],
         *,
@@ -108,6 +111,7 @@ class LineWorker:
         software: str,
         log: structlog.stdlib.BoundLogger,
         wires: LineWires | None = None,
+        voice: LineVoice | None = None,
     ) -> None:
         self._settings = line
         self._line = line.line
@@ -122,12 +126,14 @@ class LineWorker:
         self._software = software
         self._log = log
         self._wires = wires or LineWires()
+        self._voice = voice
+        self._ailment = ""
         self._wall_time = WallTime(0)
         self._watch = self._new_watch()
-        self._health = LineHealth()
+        self._health = LineHealth() if plan.channels == 1 else TwoSidedHealth()
         self._told_party = NOBODY_KNOWN
         self._hold_back = max(plan.consent.within, plan.rules.lead)
-        self._pre_roll = PreRoll(plan.rules.lead + self._hold_back + _WAITS_LONGER_FRAMES)
+        self._pre_roll = PreRoll(plan.rules.lead + self._hold_back + _WAITS_LONGER_FRAMES, plan.channels)
         self._began: CallBegins | None = None
         """Of the call on the line, as long as the vault has yet to be told of it."""
         self._granted: Granted | None = None
@@ -159,12 +165,12 @@ class LineWorker:
         self._show_trouble(self._obstacle())
 
     def hear(self, first_frame: int, samples: Pcm) -> None:
-        """Take a block of this line's channel; it must be contiguous and is kept."""
+        """Take a block of this line, shape (frames,), or (frames, 2) of near and far side; contiguous, and kept."""
         if not self._ground:
             self._board.show_level(self._line, self._signals.hear(samples).level_dbfs)
             return
         self._pre_roll.add(first_frame, samples)
-        sensed = self._wires.read(first_frame + samples.size)
+        sensed = self._wires.read(first_frame + len(samples))
         watched = self._watch.hear(first_frame, samples, sensed)
         self._board.show_level(self._line, watched.heard.level_dbfs)
         self._follow(watched.events)
@@ -172,17 +178,25 @@ class LineWorker:
             self._follow(self._watch.order(order))
         if self._watch.gate is not None and self._watch.gate.refused is not None:
             self._pre_roll.forget_until(self._pre_roll.end_frame)
+        voice = self._voice
+        if voice is not None:
+            voice.follow(self._watch, watched, samples, lambda: self._local_time(self._wall_time.at_ms(first_frame)))
         self._record_what_is_certain()
         self._tell_party()
         self._show_state()
-        ailment = self._health.hear(samples, watched.heard, exchange_sounds=watched.exchange_sounds)
+        if voice is None or not voice.tests:
+            ours = watched.exchange_sounds or (voice is not None and voice.announces)
+            self._ailment = self._health.hear(samples, watched.heard, exchange_sounds=ours)
         doubt = _DOUBTS[self._watch.hook_doubt]
-        self._show_trouble(self._obstacle() or doubt or ailment or self._wires.trouble)
+        mute = voice.trouble if voice is not None else ""
+        self._show_trouble(self._obstacle() or doubt or mute or self._ailment or self._wires.trouble)
 
     def lose(self, first_frame: int, frames: int, why: str) -> None:
         """Nobody has the audio of these frames."""
         if not self._ground:
             return
+        if self._voice is not None:
+            self._voice.fall_silent()
         end_frame = first_frame + frames
         if self._granted is not None and frames <= self._plan.rules.longest_gap:
             self._record_until(first_frame)
@@ -205,6 +219,8 @@ class LineWorker:
     def _hear_no_more(self, trouble: str) -> None:
         self._watch = self._new_watch()
         self._health.forget_audio()
+        if self._voice is not None:
+            self._voice.fall_silent()
         self._wires.close()
         self._pre_roll.forget(0)
         self._show_state()
@@ -329,6 +345,7 @@ class LineWorker:
             software=self._software,
             started_at_ms=started_at_ms,
             consent=Consent(at_ms=self._wall_time.at_ms(self._granted.at_frame), by=self._granted.by),
+            channels=1 if self._plan.channels == 1 else 2,
         )
 
     def _feed(self, call: Call, end_frame: int) -> None:

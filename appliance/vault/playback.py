@@ -146,6 +146,7 @@ class Playback:
             consent_at_ms=card.consent_at_ms,
             hold_reason=card.hold_reason if facts.hold_until_ms else "",
             held_since_ms=card.held_since_ms if facts.hold_until_ms else 0,
+            channels=card.channels,
         )
 
     def read(self, visitor: Visitor, request: verbs.Read) -> verbs.ReadBytes:

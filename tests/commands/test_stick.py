@@ -30,7 +30,7 @@ class Box:
         subprocess.run(["mcopy", "-o", "-i", self.stick, "-", f"::{name}"], input=content.encode(), check=True)
 
     def take(self, name: str) -> str:
-        command = ["mcopy", "-i", self.stick, f"::{name}", "-"]
+        command: list[str | Path] = ["mcopy", "-i", self.stick, f"::{name}", "-"]
         return subprocess.run(command, check=True, capture_output=True).stdout.decode()
 
     def plug_in(self) -> int:

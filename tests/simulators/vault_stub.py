@@ -44,6 +44,7 @@ class StubCall:
     ground: str = "Agreed <in writing>"
     consent_by: str = ""
     consent_at_ms: int = 0
+    channels: int = 1
     evidence: verbs.Evidence = SIGNED
     hold_reason: str = ""
     held_since_ms: int = 0
@@ -209,6 +210,7 @@ class VaultStub:
             ground=call.ground,
             consent_by=call.consent_by,
             consent_at_ms=call.consent_at_ms,
+            channels=call.channels,
             evidence=call.evidence,
             hold_reason=call.hold_reason,
             held_since_ms=call.held_since_ms,
@@ -413,11 +415,15 @@ def made_up_erasure(nth: int, asked_at_ms: int, *, why: str = "period", **change
 
 
 def speaking_call(facts: verbs.CallFacts, speech: NDArray[np.int16] | None = None) -> StubCall:
-    """A call with sound in it: a real Ogg Opus stream, and the waveform that belongs to it."""
+    """A call with sound in it: a real Ogg Opus stream, and the waveform that belongs to it.
+
+    speech: of one side or, with two columns, of both.
+    """
     samples = murmur(facts.length_ms / 1000) if speech is None else speech
-    encoder = OpusPages(1)
+    encoder = OpusPages(1, channels=samples.ndim)
     pages = encoder.push(samples) + encoder.finish()
-    return StubCall(facts=facts, audio=b"".join(pages), frames=samples.size, peaks=peaks_of(samples))
+    peaks = peaks_of(samples)
+    return StubCall(facts=facts, audio=b"".join(pages), frames=len(samples), peaks=peaks, channels=samples.ndim)
 
 
 def with_gaps(call: StubCall, *gaps: tuple[int, int, str]) -> StubCall:
@@ -435,6 +441,6 @@ def murmur(seconds: float) -> NDArray[np.int16]:
 
 
 def peaks_of(samples: NDArray[np.int16]) -> bytes:
-    columns = np.array_split(samples, min(COLUMNS, samples.size))
-    spans = [(int(column.min()) >> 8, int(column.max()) >> 8) for column in columns]
-    return np.array(spans, dtype=np.int8).tobytes()
+    columns = np.array_split(samples, min(COLUMNS, len(samples)))
+    spans = [(column.min(axis=0) >> 8, column.max(axis=0) >> 8) for column in columns]
+    return np.stack([np.stack(span, axis=-1).reshape(-1) for span in spans]).astype(np.int8).tobytes()

@@ -11,12 +11,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from appliance.boundary import verbs
 from appliance.terms import CallId, LineName, LineNowState, Order
-from tests.simulators.vault_stub import CODE, OWNER, PASSWORD, VaultStub, made_up_facts, quiet_box, speaking_call
+from tests.simulators.vault_stub import (
+    CODE,
+    OWNER,
+    PASSWORD,
+    VaultStub,
+    made_up_facts,
+    murmur,
+    quiet_box,
+    speaking_call,
+)
 from tests.webui.house import House
 from webui.gate import LOGIN_COOKIE
 
@@ -263,6 +273,48 @@ def test_keyboard_moves_and_speed_is_taken(page: Page, stub: VaultStub) -> None:
     page.locator("h1").click()
     page.keyboard.press("Space")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+_HEARD = """async (address) => {
+  const answer = await fetch(address);
+  const context = new OfflineAudioContext(2, 1, 48000);
+  const sound = await context.decodeAudioData(await answer.arrayBuffer());
+  const power = (side, from) => sound.getChannelData(side).slice(from, from + 48000).reduce((sum, x) => sum + x * x, 0);
+  return [sound.numberOfChannels, ...[0, 1].map((side) => [0, 2].map((at) => power(side, at * 48000)))];
+}"""
+
+_DRAWN = """() => {
+  const canvas = document.querySelector("canvas");
+  const pen = canvas.getContext("2d");
+  const [width, height] = [Math.floor(canvas.width / 2), Math.floor(canvas.height / 2)];
+  const drawn = (side, half) => pen.getImageData(half * width, side * height, width, height).data.reduce(
+    (count, value, at) => count + (at % 4 === 3 && value > 0 ? 1 : 0), 0);
+  return [0, 1].map((side) => [0, 1].map((half) => drawn(side, half)));
+}"""
+
+
+def test_browser_hears_each_side_in_its_place_and_shows_both(page: Page, stub: VaultStub) -> None:
+    voice = murmur(2)
+    near, far = np.concatenate((voice, 0 * voice)), np.concatenate((0 * voice, voice))
+    call = speaking_call(made_up_facts(3, NOW_MS - 60_000, seconds=4), np.stack((near, far), axis=1))
+    stub.keep(call)
+    page.goto(f"/calls/{call.facts.call}")
+    channels, (near_first, near_then), (far_first, far_then) = page.evaluate(
+        _HEARD, f"/calls/{call.facts.call}/audio.ogg"
+    )
+    assert channels == 2
+    assert near_first > 1000 * far_first
+    assert far_then > 1000 * near_then
+    sides = page.locator(".side")
+    expect(sides).to_have_text(["Own side", "Other side"])
+    upper, lower = (sides.nth(nth).bounding_box() for nth in (0, 1))
+    assert upper is not None
+    assert lower is not None
+    assert lower["y"] > upper["y"] + upper["height"]
+    # Who speaks first has bars on the left of the upper row, and none there in the lower one.
+    drawn = page.evaluate(_DRAWN)
+    assert drawn[0][0] > 3 * drawn[1][0]
+    assert drawn[1][1] > 3 * drawn[0][1]
 
 
 def test_call_that_cannot_be_played_is_said(page: Page, stub: VaultStub) -> None:

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -129,6 +130,17 @@ class Looks:
     rivals: Reals
 
 
+class Side(Enum):
+    """Where a key came from."""
+
+    LINE = "line"
+    """Two wires: nobody can tell."""
+    NEAR = "near"
+    FAR = "far"
+    UNCLEAR = "unclear"
+    """The sides are apart, and still nobody can tell."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """One key press.
@@ -141,6 +153,7 @@ class Key:
     first_frame: int
     end_frame: int
     digit: str
+    side: Side = Side.LINE
 
 
 class KeyListener:
@@ -163,6 +176,11 @@ class KeyListener:
         """A key is held, or what sounds now may become one: true 40 ms after it began at the latest, and until 20 ms
         after it ended. In speech it is true of one block in a hundred, and not of three in a row."""
         return self._held >= 0 or self._shows
+
+    @property
+    def held(self) -> str:
+        """The key that was told and is still held; empty: none."""
+        return DIGITS[self._held] if self._held >= 0 else ""
 
     def hear(self, samples: Pcm) -> list[Key]:
         """Take in the next samples of the line; the keys that became certain in them.

@@ -1,7 +1,8 @@
 """All that is listened for on one line beside speech: what the exchange sends, and what people press.
 
 Pure. Blocks of int16 go in, what was heard in them comes out. A cadence is told once two of its periods are there, and
-dated back to its beginning. What follows from it for a call is left to others.
+dated back to its beginning. Where the sides are apart, keys are listened for on both, and what the exchange sends on
+the far one only, from where it comes. What follows for a call is left to others.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from appliance.recorder.ear.caller_id import CallerId, CallerIdListener
 from appliance.recorder.ear.countries import Country
-from appliance.recorder.ear.keys import Key, KeyListener
+from appliance.recorder.ear.keys import Key, KeyListener, Side
 from appliance.recorder.ear.ringing import RingChange, RingListener
+from appliance.recorder.ear.sides import FAR, TwoSidedKeys, side_of
 from appliance.recorder.ear.signals import Pcm, Span
 from appliance.recorder.ear.tones import ToneChange, ToneListener
 from appliance.terms import RATE_HZ
@@ -50,11 +52,12 @@ class LineEar:
 
     Args:
         from_frame: of the first sample that will be heard; all frames told are counted like it.
+        channels: 2, if its sides are apart.
     """
 
-    def __init__(self, country: Country, *, from_frame: int = 0) -> None:
+    def __init__(self, country: Country, *, from_frame: int = 0, channels: int = 1) -> None:
         self._from_frame = from_frame
-        self._keys = KeyListener()
+        self._keys = KeyListener() if channels == 1 else TwoSidedKeys()
         self._callers = CallerIdListener(frozenset(country.caller_id))
         self._tones = ToneListener(country)
         self._rings = RingListener(country)
@@ -63,25 +66,28 @@ class LineEar:
         self._tonal: Span = (0, 0)
 
     def hear(self, samples: Pcm, *, seeks: bool = True) -> EarHeard:
-        """Take in the next samples of the line: int16, shape (frames,).
+        """Take in the next samples of the line: int16, shape (frames,) or (frames, 2).
 
         Args:
             seeks: they are louder than the line's noise, and it matters at once whether that is speech.
         """
-        begin, self._heard_frames = self._heard_frames, self._heard_frames + samples.size
+        begin, self._heard_frames = self._heard_frames, self._heard_frames + len(samples)
         sounds: list[LineSound] = []
         dialled: list[Key] = []
         for pressed in self._keys.hear(samples):
             sounds.append(pressed)
             collected = self._callers.collects(pressed.end_frame)
-            caller = self._callers.hear_key(pressed.digit, pressed.end_frame)
+            caller = None
+            if pressed.side is not Side.NEAR:
+                caller = self._callers.hear_key(pressed.digit, pressed.end_frame)
             if caller is not None:
                 sounds.append(caller)
             if not collected and not self._callers.collects(pressed.end_frame):
                 dialled.append(pressed)
-        sounds += self._callers.hear(samples)
-        sounds += self._tones.hear(samples)
-        sounds += self._rings.hear(samples)
+        sent = side_of(samples, FAR)
+        sounds += self._callers.hear(sent)
+        sounds += self._tones.hear(sent)
+        sounds += self._rings.hear(sent)
         explained = tuple(self._placed_span(span) for span in self._explained(begin, sounds, seeks=seeks))
         return EarHeard(
             sounds=tuple(self._placed(sound) for sound in sounds),

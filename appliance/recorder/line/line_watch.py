@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-import numpy as np
-
 from appliance.recorder.ear.announcement import AnnouncementHeard, AnnouncementListener
 from appliance.recorder.ear.caller_id import CallerId
-from appliance.recorder.ear.keys import Key
+from appliance.recorder.ear.keys import Key, Side
 from appliance.recorder.ear.line_ear import EarHeard, LineEar, LineSound
 from appliance.recorder.ear.ringing import RingChange
-from appliance.recorder.ear.signals import Heard, Pcm, Signals, Span
+from appliance.recorder.ear.sides import LineSignals, mixed
+from appliance.recorder.ear.signals import Heard, Pcm, Span
 from appliance.recorder.ear.tones import ToneChange
 from appliance.recorder.line.consent import ConsentGate, Decision
 from appliance.recorder.line.hook_sense import HookDoubt
@@ -43,6 +42,7 @@ from appliance.recorder.line.party import Party, PartyFinder
 from appliance.recorder.line.star_codes import CodeReader, PlainKey, TypedOrder
 from appliance.recorder.line.stirring import Sound
 from appliance.recordings.container import EndReason
+from appliance.recordings.opus import silence
 from appliance.terms import RATE_HZ, NotKept, Order
 
 _CERTAIN_WITHIN_FRAMES = 2 * RATE_HZ
@@ -128,12 +128,12 @@ class LineWatch:
     """
 
     def __init__(
-        self, signals: Signals, plan: LinePlan, is_private: Callable[[int], bool], *, joins_late: bool = False
+        self, signals: LineSignals, plan: LinePlan, is_private: Callable[[int], bool], *, joins_late: bool = False
     ) -> None:
         self._signals = signals
         self._plan = plan
         self._is_private = is_private
-        self._ear = LineEar(plan.country)
+        self._ear = LineEar(plan.country, channels=plan.channels)
         self._state = LineState(plan.rules)
         self._noise = LineNoise()
         self._finder = PartyFinder()
@@ -147,7 +147,7 @@ class LineWatch:
         self._resumed_frame = -_STILL_RINGS
         """Where that began after a silence."""
         self._gate: ConsentGate | None = None
-        self._codes = CodeReader(plan.codes)
+        self._codes = self._new_code_readers()
         self._listener: AnnouncementListener | None = None
         self._listener_frame = 0
         self._known = Party()
@@ -194,17 +194,18 @@ class LineWatch:
         """Take in the next block; after a hole `lose` comes before it.
 
         Args:
+            samples: int16, shape (frames,), or (frames, 2) where the sides are apart.
             sensed: what the wires of the line have told until its end, if it has any: hook, ringing voltage.
         """
-        self.end_frame = first_frame + samples.size
+        self.end_frame = first_frame + len(samples)
         heard = self._signals.hear(samples, expects=self._state.state in (State.RINGING, State.DIALLING))
         ear = self._ear.hear(samples, seeks=heard.loud is not None and self._may_be_no_speech(first_frame))
         if heard.speech and not ear.explained:
             if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
                 self._resumed_frame = first_frame
             self._spoken.append(self.end_frame)
-        self._look_whether_free(samples.size, speaks=heard.speech)
-        seen = self._observed(first_frame, samples.size, heard, ear, sensed)
+        self._look_whether_free(len(samples), speaks=heard.speech)
+        seen = self._observed(first_frame, len(samples), heard, ear, sensed)
         events: list[Event] = [_hook_moves(cue) for cue in sensed if cue.kind in _HOOK_MOVES]
         events += self._follow(self._state.observe(seen))
         for sound in ear.sounds:
@@ -221,7 +222,7 @@ class LineWatch:
 
     def hear_out(self) -> tuple[LineSound, ...]:
         """Nothing more comes: what was heard last, and would have become certain a little later."""
-        heard = self._ear.hear(np.zeros(_CERTAIN_WITHIN_FRAMES, np.int16))
+        heard = self._ear.hear(silence(_CERTAIN_WITHIN_FRAMES, self._plan.channels))
         for sound in heard.sounds:
             if isinstance(sound, CallerId):
                 self._finder.hear_caller(sound)
@@ -236,7 +237,7 @@ class LineWatch:
         self.end_frame = first_frame + frames
         if frames > self._plan.rules.longest_gap:
             self._joined_late, self._quiet_frames = self._joins_late, 0
-        self._ear = LineEar(self._plan.country, from_frame=self.end_frame)
+        self._ear = LineEar(self._plan.country, from_frame=self.end_frame, channels=self._plan.channels)
         self._doubted, self._listener = None, None
         self._ring = (-_STILL_RINGS, -_STILL_RINGS)
         events = list(self._follow(self._state.lose(first_frame, frames)))
@@ -422,7 +423,7 @@ class LineWatch:
             self._begin_anew(Route.RANG)
         self._doubted = None
         self._finder.answer(begins.answered_frame, begins.route)
-        self._codes = CodeReader(self._plan.codes)
+        self._codes = self._new_code_readers()
         self._gate = ConsentGate(self._plan.consent)
         self._known = self.party
         private = self._is_private(begins.at_frame)
@@ -464,6 +465,8 @@ class LineWatch:
             return
         for one in heard:
             yield from self._announced(gate, one)
+        if self._spoken and self._spoken[-1] == self.end_frame:
+            yield from _only(gate.hear_voice(first_frame, self.end_frame))
         for sound in ear.sounds:
             match sound:
                 case Key() if sound in ear.dialled:
@@ -477,13 +480,17 @@ class LineWatch:
         if self._listener is None or not self._listener.running:
             yield from _only(gate.wait(self.end_frame))
 
+    def _new_code_readers(self) -> dict[Side, CodeReader]:
+        return {side: CodeReader(self._plan.codes) for side in Side}
+
     def _take_key(self, gate: ConsentGate, key: Key) -> Iterator[Event]:
-        taken = self._codes.take(key)
+        taken = self._codes[key.side].take(key)
         match taken:
             case PlainKey():
-                self._finder.hear_keys([key])
+                if key.side is not Side.FAR:
+                    self._finder.hear_keys([key])
                 yield from _only(gate.hear_key(taken))
-            case TypedOrder():
+            case TypedOrder() if key.side in (Side.LINE, Side.NEAR):
                 yield from self._ordered(
                     Ordered(at_frame=taken.at_frame, from_frame=taken.from_frame, order=taken.order)
                 )
@@ -510,7 +517,8 @@ class LineWatch:
         elif gate is None and not self._state.stirs and not self._listener.running:
             self._listener = None
             return []
-        return self._listener.hear(samples)
+        # What the own side plays is on the near side; what the telephone system plays to both, on the far one.
+        return self._listener.hear(mixed(samples))
 
     def _announced(self, gate: ConsentGate, heard: AnnouncementHeard) -> Iterator[Event]:
         heard = replace(heard, at_frame=self._listener_frame + heard.at_frame)

@@ -16,6 +16,7 @@ import pytest
 
 from appliance.boundary.verbs import ExportEvidence
 from appliance.recordings.container import PAUSED, Gap
+from appliance.recordings.opus import OpusDecoder
 from appliance.terms import CallId
 from appliance.vault.evidence import verifier
 from appliance.vault.evidence_desk import DayNotOver, NotSigned
@@ -212,6 +213,24 @@ def test_the_statement_about_a_recording_of_format_1_is_what_it_was(house: BoxHo
     assert "Recorded because: Consent." in "\n".join(verdict.said)
     assert "Consent, " not in "\n".join(verdict.said)
     assert "not noted in this recording" in files["REPORT.en.html"].decode()
+
+
+def test_a_recording_of_two_sides_is_exported_with_both_and_says_which_is_which(
+    house: BoxHouse, tmp_path: Path
+) -> None:
+    with house.opened() as box, Desk(box, house.settings()).opened() as desk:
+        call, writer, pages = begin_writing(box, channels=2)
+        end_writing(call, writer, pages)
+        box.intake.finish(call)
+        box.evidence.run()
+        opened = box.playback.open_call(OWNER, call)
+        files = desk.export(call, whole_day=False)
+    assert opened.channels == 2
+    (audio,) = [content for name, content in files.items() if name.endswith("audio.ogg")]
+    assert OpusDecoder().feed(audio).shape == (opened.frames, 2)
+    verdict = verdict_of(files, tmp_path)
+    assert verdict.findings == []
+    assert "near side on the left" in "\n".join(verdict.said)
 
 
 def test_the_access_log_tells_who_had_the_call_before(day: Day) -> None:
