@@ -22,6 +22,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
 
@@ -39,7 +40,7 @@ ANNOUNCEMENT_NAME = "announcement.wav"
 AS_IT_CAME = Path("/usr/share/linekeep") / SETTINGS_NAME
 """The settings of a new box, in its image."""
 
-_MOST_BYTES = {SETTINGS_NAME: 64 * 1024, ANNOUNCEMENT_NAME: 16 * 1024 * 1024}
+_MOST_BYTES = {SETTINGS_NAME: 64 * 1024, ANNOUNCEMENT_NAME: 16 * 1024 * 1024, SETUP_NAME: 64 * 1024}
 _MOST_LISTED_BYTES = 1024 * 1024
 _STICK_ANSWERS_WITHIN_S = 120
 _VAULT_ANSWERS_WITHIN_S = 300.0
@@ -95,6 +96,10 @@ class Stick:
         return content
 
     def write(self, name: str, content: bytes) -> None:
+        """Put a file into the first folder, unless it is there with this content."""
+        with suppress(SettingsTrouble):  # one that is too long is another's
+            if self.read(name) == content:
+                return
         self._run(["mcopy", "-o", "-i", str(self._device), "-", f"::{name}"], content)
 
     def _run(self, command: list[str], given: bytes = b"", *, most_bytes: int = 1) -> bytes:
