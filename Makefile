@@ -4,6 +4,7 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 STATE ?= build/demo
 PORT ?= 8443
+ARCH ?= amd64
 KILLS ?= 50
 RUNS ?= 2000
 OPERATIONS ?= 5000
@@ -17,7 +18,7 @@ RUN_READY := .venv/.run-ready
 DEVELOP_READY := .venv/.develop-ready
 GERMAN := webui/translations/de/LC_MESSAGES/messages
 
-.PHONY: help run install uninstall test lint bench bench-million day soak crash attack lock check-image power-cuts clean
+.PHONY: help run install uninstall image check-image power-cuts test lint hardware bench bench-million day soak crash attack lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -30,6 +31,10 @@ install: ## install on this Debian machine, as root: users, units, program; star
 uninstall: ## take it off again, as root; recordings, keys and settings stay unless KEEP=no
 	@KEEP=$(KEEP) systemd/uninstall
 
+image: $(RUN_READY) ## build what is flashed onto a board, as root; ARCH=amd64|arm64
+	requirements/install-debian debian-image.txt $(if $(filter arm64,$(ARCH)),debian-image-arm64.txt)
+	@image/build $(ARCH)
+
 test: $(DEVELOP_READY) ## run all tests
 	.venv/bin/python -m pytest $(TESTS)
 
@@ -37,7 +42,10 @@ lint: $(DEVELOP_READY) ## ruff, mypy, shellcheck
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	shellcheck requirements/install-debian .ci/run systemd/install systemd/make-wheels systemd/uninstall
+	shellcheck image/build requirements/install-debian .ci/run systemd/install systemd/make-wheels systemd/uninstall
+
+hardware: $(DEVELOP_READY) ## simulate and draw the line interface; schematics as PDF in build/hardware
+	.venv/bin/python -m hardware
 
 bench: $(DEVELOP_READY) ## measure speed and memory; prints JSON
 	@.venv/bin/python -m tests.bench.whole

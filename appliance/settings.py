@@ -88,10 +88,24 @@ class _Place(_Section, frozen=True):
         return self.alsa or f"usb {self.usb}"
 
 
+_TimeOfDay = Annotated[str, Meta(pattern=r"\A(([01][0-9]|2[0-3]):[0-5][0-9])?\Z")]
+
+
 class DeviceSettings(_Place, frozen=True):
     """A sound device, and how many channels to open."""
 
     channels: Annotated[int, Meta(ge=1, le=16)] = 1
+
+
+class OutputSettings(DeviceSettings, frozen=True, kw_only=True):
+    """Where the box speaks into a line; a coupler joins it to the wires on which the line is heard.
+
+    channel: which of the device's is this line's.
+    self_test: at what time of day a short, quiet tone is played into the idle line and listened for; empty: never.
+    """
+
+    channel: Annotated[int, Meta(ge=0, le=15)] = 0
+    self_test: _TimeOfDay = ""
 
 
 class GpioSettings(_Section, frozen=True, kw_only=True):
@@ -108,6 +122,7 @@ class GpioSettings(_Section, frozen=True, kw_only=True):
 
 ConsentMode = Literal["opt_in", "announced", "duty", "never"]
 
+_Channel = Annotated[int, Meta(ge=0, le=15)]
 _KeyName = Annotated[str, Meta(pattern=r"\A[0-9*#]\Z")]
 _StarCode = Annotated[str, Meta(pattern=r"\A(\*[0-9*#]{1,5})?\Z")]
 _NumberPattern = Annotated[str, Meta(pattern=r"\A(withheld|\+?[0-9?]{1,32}\*?|\*[0-9?]{1,32})\Z")]
@@ -119,18 +134,23 @@ class StarCodes(_Section, frozen=True):
     confirm: the spoken yes was heard.
     pause, resume: what is said between them is not recorded.
     forget: nothing of this call is kept.
+    keep: the owner is asked to keep its recording longer.
     """
 
     confirm: _StarCode = "*71"
     pause: _StarCode = "*72"
     resume: _StarCode = "*73"
     forget: _StarCode = "*74"
+    keep: _StarCode = "*75"
 
 
 class LineSettings(_Place, frozen=True, kw_only=True):
     """
     name: the line's name.
-    alsa or usb, channel: where it is heard.
+    alsa or usb, channel: where it is heard; the first channel, if nothing is said.
+    near_channel, far_channel: in the place of channel, where the two sides are apart: what the own side sends, and what
+        it hears.
+    output: where the box plays its announcement and its test tone; without, it only listens.
     hook, ring: GPIO inputs that sense them; without, a line is known by its sound alone.
     lamp, button: GPIO lines of a lamp that shows what the line does, and of a button: `recorder/panel/language.py`.
     ground: why this line may be recorded, in the owner's words; without it, it is not.
@@ -139,7 +159,7 @@ class LineSettings(_Place, frozen=True, kw_only=True):
         never: nothing is kept, whatever the ground, nor noted.
     yes_key, no_key: what the other side presses.
     consent_within_s: so long, from the answer on, a call waits in memory for its consent.
-    announcement: a sound file with the announcement as it is played; empty: none.
+    announcement: a sound file with the announcement as it is played, by the box if the line has an output; empty: none.
     never_numbers, always_numbers: digits as they are sent or dialled, ? for one of them, * for the rest at the end or
         the beginning; "withheld" for who withholds his. Always: who has agreed once and for all; never wins.
     private: nothing is kept of a call that begins then: "mo-fr 18:00-08:00", "sa-su", "12:30-13:15".
@@ -148,7 +168,10 @@ class LineSettings(_Place, frozen=True, kw_only=True):
     """
 
     name: str
-    channel: Annotated[int, Meta(ge=0, le=15)] = 0
+    channel: _Channel | None = None
+    near_channel: _Channel | None = None
+    far_channel: _Channel | None = None
+    output: OutputSettings | None = None
     hook: GpioSettings | None = None
     ring: GpioSettings | None = None
     lamp: GpioSettings | None = None
@@ -169,6 +192,18 @@ class LineSettings(_Place, frozen=True, kw_only=True):
     @property
     def line(self) -> LineName:
         return parse_line_name(self.name)
+
+    @property
+    def plays_announcement(self) -> bool:
+        """The box itself plays it to whoever calls; a duty asks nobody."""
+        return self.output is not None and bool(self.announcement) and self.consent in ("opt_in", "announced")
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The one of two wires, or near and far one."""
+        if self.near_channel is not None and self.far_channel is not None:
+            return self.near_channel, self.far_channel
+        return (self.channel or 0,)
 
 
 class RecorderSettings(_Section, frozen=True):
@@ -250,6 +285,7 @@ _MEANT = {
     "chip": "the path of a GPIO chip, such as /dev/gpiochip0",
     "yes_key": "one key: 0 to 9, * or #",
     "no_key": "one key: 0 to 9, * or #",
+    "self_test": "a time of day, such as 03:30, or empty",
     **dict.fromkeys(("confirm", "pause", "resume", "forget"), "* and one to five keys (*71), or empty"),
     **dict.fromkeys(
         ("never_numbers", "always_numbers"),
@@ -286,10 +322,38 @@ def _check(settings: Settings) -> None:
     if len(os.fsencode(settings.vault_socket("recorder"))) > LONGEST_SOCKET_PATH:
         raise SettingsTrouble("run_dir is too long a path for sockets; use one of at most 80 bytes.")
     _check_places(settings.recorder)
+    _check_outputs(settings.recorder.lines)
     _check_wires(settings.recorder.lines)
     for line in settings.recorder.lines:
         _check_consent(line)
         _check_codes(line)
+
+
+def _check_outputs(lines: tuple[LineSettings, ...]) -> None:
+    channels: dict[str, int] = {}
+    places: dict[tuple[str, int], str] = {}
+    for line in lines:
+        output = line.output
+        if output is None:
+            continue
+        name = f"the output of line '{line.name}'"
+        _check_place(output, name)
+        if output.channel >= output.channels:
+            raise SettingsTrouble(f"{name} is channel {output.channel}, which its device has not; give its channels.")
+        if channels.setdefault(output.device, output.channels) != output.channels:
+            raise SettingsTrouble(f"{name} gives its device another number of channels than another line's output.")
+        place = output.device, output.channel
+        if place in places:
+            raise SettingsTrouble(
+                f"lines '{places[place]}' and '{line.name}' both have channel {output.channel} of '{output.device}' as "
+                "output; each line needs a channel of its own, or callers hear what is played to others."
+            )
+        places[place] = line.name
+        if not line.plays_announcement and not output.self_test:
+            raise SettingsTrouble(
+                f"line '{line.name}' has an output, but nothing to play on it: name an announcement for callers who "
+                "are asked, or a time for self_test, or leave the output out."
+            )
 
 
 def _check_wires(lines: tuple[LineSettings, ...]) -> None:
@@ -350,17 +414,41 @@ def _check_places(recorder: RecorderSettings) -> None:
         _check_place(line, f"line '{line.name}'")
         if line.device not in channels:
             raise SettingsTrouble(f"line '{line.name}' names a device that recorder.devices does not list.")
-        if line.channel >= channels[line.device]:
-            raise SettingsTrouble(f"line '{line.name}' is on channel {line.channel}, which its device has not.")
+        _check_sides(line)
         if line.line in names:
             raise SettingsTrouble(f"line '{line.name}' is listed twice.")
-        place = line.device, line.channel
-        if place in places:
-            raise SettingsTrouble(
-                f"lines '{places[place]}' and '{line.name}' are both on channel {line.channel} of '{line.device}', "
-                "which is listed twice; each line has a channel of its own."
-            )
-        names[line.line] = places[place] = line.name
+        names[line.line] = line.name
+        for channel in line.channels:
+            if channel >= channels[line.device]:
+                raise SettingsTrouble(f"line '{line.name}' is on channel {channel}, which its device has not.")
+            place = line.device, channel
+            if place in places:
+                raise SettingsTrouble(
+                    f"lines '{places[place]}' and '{line.name}' are both on channel {channel} of '{line.device}', "
+                    "which is listed twice; each line has a channel of its own."
+                )
+            places[place] = line.name
+
+
+def _check_sides(line: LineSettings) -> None:
+    sides = line.near_channel, line.far_channel
+    if sides == (None, None):
+        return
+    if None in sides:
+        given, missing = ("far", "near") if line.near_channel is None else ("near", "far")
+        raise SettingsTrouble(
+            f"line '{line.name}' has a {given}_channel, but no {missing}_channel; two wires are one line, on channel."
+        )
+    if line.channel is not None:
+        raise SettingsTrouble(
+            f"line '{line.name}' has channel and near_channel; give channel for two wires, or near_channel and "
+            "far_channel for two sides."
+        )
+    if line.near_channel == line.far_channel:
+        raise SettingsTrouble(
+            f"line '{line.name}' has the same near_channel and far_channel, {line.near_channel}; "
+            "each side has a channel of its own."
+        )
 
 
 def _check_place(place: _Place, what: str) -> None:

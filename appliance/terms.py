@@ -97,6 +97,8 @@ class Order(StrEnum):
     RESUME = "resume"
     FORGET = "forget"
     """Nothing of this call is kept."""
+    KEEP = "keep"
+    """The owner is asked to keep the recording of this call longer."""
 
 
 class LinekeepError(Exception):

@@ -11,6 +11,7 @@ from appliance.terms import SettingsTrouble
 
 BASE = 'state_dir = "/var/lib/linekeep"\nrun_dir = "/run/linekeep"\n'
 DEVICE = '[[recorder.devices]]\nalsa = "hw:1"\nchannels = 2\n'
+SIDES = "near_channel = 0\nfar_channel = 1\n"
 LINE = '[[recorder.lines]]\nname = "a"\nalsa = "hw:1"\nchannel = 0\n'
 
 
@@ -32,6 +33,14 @@ def test_two_lines_of_one_device_are_read(tmp_path: Path) -> None:
     assert [line.line for line in lines.recorder.lines] == ["a", "b"]
 
 
+def test_a_line_has_one_channel_or_a_near_and_a_far_one(tmp_path: Path) -> None:
+    sides = LINE.replace("channel = 0", "near_channel = 1\nfar_channel = 0")
+    (line,) = read(tmp_path, BASE + DEVICE + sides).recorder.lines
+    assert line.channels == (1, 0)
+    assert read(tmp_path, BASE + DEVICE + LINE).recorder.lines[0].channels == (0,)
+    assert read(tmp_path, BASE + DEVICE + LINE.replace("channel = 0\n", "")).recorder.lines[0].channels == (0,)
+
+
 def test_a_line_names_a_card_by_its_usb_port(tmp_path: Path) -> None:
     text = BASE + (DEVICE + LINE).replace('alsa = "hw:1"', 'usb = "1-1.2"')
     (line,) = read(tmp_path, text).recorder.lines
@@ -39,12 +48,55 @@ def test_a_line_names_a_card_by_its_usb_port(tmp_path: Path) -> None:
 
 
 def test_without_codes_the_star_may_mean_yes(tmp_path: Path) -> None:
-    codes = 'codes = { confirm = "", pause = "", resume = "", forget = "" }\n'
+    codes = 'codes = { confirm = "", pause = "", resume = "", forget = "", keep = "" }\n'
     (line,) = read(tmp_path, BASE + DEVICE + LINE + 'yes_key = "*"\n' + codes).recorder.lines
     assert line.yes_key == "*"
 
 
+SECOND = LINE.replace('"a"', '"b"').replace("channel = 0", "channel = 1")
+TESTED = 'output = { alsa = "hw:2", channels = 2, self_test = "03:30" }\n'
+ANNOUNCED = 'consent = "announced"\nannouncement = "/etc/a.wav"\n'
+
+
+def test_a_line_may_have_an_output_to_speak_on_and_to_test(tmp_path: Path) -> None:
+    output = 'output = { usb = "1-1.2", channels = 2, channel = 1, self_test = "03:30" }\n'
+    (line,) = read(tmp_path, BASE + DEVICE + LINE + ANNOUNCED + output).recorder.lines
+    assert line.output is not None
+    assert (line.output.device, line.output.channel, line.output.self_test) == ("usb 1-1.2", 1, "03:30")
+    assert line.plays_announcement
+    (silent,) = read(tmp_path, BASE + DEVICE + LINE + TESTED).recorder.lines
+    assert not silent.plays_announcement
+
+
 NONSENSE = {
+    "an output with nothing to play": (
+        BASE + DEVICE + LINE + 'output = { alsa = "hw:2" }\n',
+        "'a' has an output, but nothing to play on it",
+    ),
+    "an output for a duty, which asks nobody": (
+        BASE + DEVICE + LINE + 'consent = "duty"\nground = "x"\nannouncement = "/a"\noutput = { alsa = "hw:2" }\n',
+        "nothing to play on it",
+    ),
+    "an output nowhere": (
+        BASE + DEVICE + LINE + ANNOUNCED + "output = { channel = 0 }\n",
+        "the output of line 'a' must",
+    ),
+    "an output channel that is not there": (
+        BASE + DEVICE + LINE + ANNOUNCED + 'output = { alsa = "hw:2", channel = 1 }\n',
+        "output of line 'a' is channel 1, which",
+    ),
+    "two lines speak into one": (
+        BASE + DEVICE + LINE + TESTED + SECOND + TESTED,
+        "lines 'a' and 'b' both have channel 0 of 'hw:2' as output",
+    ),
+    "two outputs that disagree": (
+        BASE + DEVICE + LINE + TESTED + SECOND + TESTED.replace("channels = 2", "channels = 4, channel = 3"),
+        "output of line 'b' gives its device another number of channels",
+    ),
+    "no time of day": (
+        BASE + DEVICE + LINE + TESTED.replace("03:30", "24:00"),
+        "output.self_test must be a time of day, such as 03:30",
+    ),
     "no toml": ("state_dir = ", "not valid TOML"),
     "empty": ("", "state_dir"),
     "no run_dir": ('state_dir = "/x"\n', "run_dir"),
@@ -68,6 +120,24 @@ NONSENSE = {
     "line without device": (BASE + LINE, "does not list"),
     "line on a missing channel": (BASE + DEVICE + LINE.replace("channel = 0", "channel = 2"), "channel 2"),
     "line twice": (BASE + DEVICE + LINE + LINE.replace("channel = 0", "channel = 1"), "twice"),
+    "near side without a far one": (BASE + DEVICE + LINE.replace("channel", "near_channel"), "no far_channel"),
+    "far side without a near one": (BASE + DEVICE + LINE.replace("channel", "far_channel"), "no near_channel"),
+    "two wires and two sides": (BASE + DEVICE + LINE + SIDES, "channel and near_channel"),
+    "sides on one channel": (
+        BASE + DEVICE + LINE.replace("channel = 0\n", SIDES.replace("1", "0")),
+        "same near_channel",
+    ),
+    "far side on a missing channel": (
+        BASE + DEVICE + LINE.replace("channel = 0\n", SIDES.replace("1", "2")),
+        "channel 2, which its device has not",
+    ),
+    "side on another line's channel": (
+        BASE
+        + DEVICE
+        + LINE
+        + LINE.replace('"a"', '"b"').replace("channel = 0\n", "near_channel = 1\nfar_channel = 0\n"),
+        "both on channel 0",
+    ),
     "channel twice": (BASE + DEVICE + LINE + LINE.replace('"a"', '"b"'), "twice"),
     "device twice": (BASE + DEVICE + DEVICE, "twice"),
     "device without a name": (BASE + DEVICE.replace('alsa = "hw:1"', 'alsa = ""'), "either alsa or usb"),

@@ -16,6 +16,7 @@ from webui.pages.claim import ClaimPages
 from webui.pages.deletions import DeletionPages
 from webui.pages.errors import Errors
 from webui.pages.evidence import EvidencePages
+from webui.pages.hold import HoldPages
 from webui.pages.live import LivePages
 from webui.pages.login import LoginPages
 from webui.pages.orders import OrderPages
@@ -43,6 +44,7 @@ def create_app(webui: WebuiSettings, vault: ThreadVault, log: BoundLogger, clock
     app.register_blueprint(LoginPages(vault).blueprint())
     app.register_blueprint(CallList(vault, clock).blueprint())
     app.register_blueprint(CallPages(vault, clock).blueprint())
+    app.register_blueprint(HoldPages(vault, clock).blueprint())
     app.register_blueprint(AudioPages(vault).blueprint())
     app.register_blueprint(EvidencePages(vault, clock).blueprint())
     app.register_blueprint(DeletionPages(vault, clock).blueprint())

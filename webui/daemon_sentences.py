@@ -50,6 +50,37 @@ SENTENCES = (
     ),
     mark("Another program uses the sound device '%(thing)s'. End that program."),
     mark("Listening to '%(thing)s' broke off. Nothing is recorded until the recorder is restarted."),
+    # its output
+    mark(
+        "The output of the sound device '%(thing)s' takes %(channels)s channels of %(format)s at %(rate)s Hz, not "
+        "%(wanted)s of S16_LE at %(wanted_rate)s Hz. Set the number of channels it has, or use its 'plughw:' name, "
+        "which converts."
+    ),
+    mark(
+        "The output of the sound device '%(thing)s' is gone, so nothing can be played on this line. "
+        "What was recorded is safe; plug the device in again."
+    ),
+    mark(
+        "The sound device '%(thing)s' was not fed in time, so what it played on this line has broken off. "
+        "What was recorded is safe; if this comes again, the box is too busy."
+    ),
+    mark(
+        "Something went wrong inside the recorder, and what it played on this line has broken off. "
+        "What was recorded is safe; the log says more."
+    ),
+    mark(
+        "The daily test tone was not heard, so on this line an announcement would not be heard either. What was "
+        "recorded is safe. Look whether the coupler is plugged into input and output of the sound card and into the "
+        "line, and whether that output is turned on (alsamixer, F3). It is tried again every hour."
+    ),
+    mark(
+        "The daily test tone was too faint (%(level)s dBFS), as an announcement would be. What was recorded "
+        "is safe. Turn up the output of the sound card (alsamixer, F3). It is tried again every hour."
+    ),
+    mark(
+        "The daily test tone was too loud (%(level)s dBFS), as an announcement would be. What was recorded "
+        "is safe. Turn down the output of the sound card (alsamixer, F3). It is tried again every hour."
+    ),
     # what is in the way of a recording
     mark(
         "This line is not recorded, because the settings give no ground for it. "
@@ -132,6 +163,9 @@ SENTENCES = (
     ),
 )
 
+_SIDES = (mark("Own side"), mark("Other side"))
+"""Before a sentence about one side of a line."""
+
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 _PARTS = {
@@ -160,6 +194,9 @@ _PATTERNS = tuple((_pattern(sentence), sentence) for sentence in SENTENCES)
 
 def said(sentence: str) -> str:
     """A sentence from a daemon in the person's language, if it is a known one."""
+    side, separator, about_side = sentence.partition(": ")
+    if separator and side in _SIDES:
+        return f"{gettext(side)}: {said(about_side)}"
     for pattern, text in _PATTERNS:
         if match := pattern.fullmatch(sentence):
             parts = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import urlencode
 
 import flask_babel
@@ -91,6 +91,12 @@ def local_time(moment: datetime) -> datetime:
     """An aware time in the box's time zone."""
     local: datetime = flask_babel.to_user_timezone(moment)
     return local
+
+
+def end_of_day(day: date) -> datetime:
+    """The moment at which this day is over in the box's time zone."""
+    moment: datetime = flask_babel.to_utc(datetime.combine(day + timedelta(days=1), time()))
+    return moment.replace(tzinfo=UTC)
 
 
 def clock_text(local: datetime) -> str:

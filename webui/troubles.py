@@ -136,6 +136,24 @@ TROUBLES = {
         safe=mark("The recording goes on, and nothing was changed."),
         to_do=mark("Wait until the call has ended, then try again."),
     ),
+    "CallHeld": Trouble(
+        status=409,
+        happened=mark("This call is held"),
+        safe=mark("It was not deleted, and nothing was changed."),
+        to_do=mark("It can be deleted when its hold is over, or lifted on its page."),
+    ),
+    "HoldOutOfBounds": Trouble(
+        status=422,
+        happened=mark("A hold ends on a day to come, within a year"),
+        safe=mark("Nothing was changed."),
+        to_do=mark("Choose another last day."),
+    ),
+    "HoldNeedsClock": Trouble(
+        status=409,
+        happened=mark("The clock of the box is not certain"),
+        safe=mark("Nothing was changed. Until the clock is right, nothing is deleted by date either."),
+        to_do=mark("Have the clock set right, then hold the call."),
+    ),
     "NothingRecorded": Trouble(
         status=409,
         happened=mark("Nothing was recorded of this call"),

@@ -14,7 +14,7 @@ from webui import language
 from webui.language import figure_text, gettext, mark, ngettext
 
 AUDIO_BYTES_AN_HOUR = 7_700_000
-"""16 kbit/s with Ogg pages and seals, rounded up: for saying how many hours still fit."""
+"""16 kbit/s with Ogg pages and seals, rounded up: for saying how many hours still fit. Two sides take twice that."""
 
 _DAY_MS = 86_400_000
 _PERIODS = (
@@ -109,6 +109,20 @@ def local_time(ms: int) -> datetime:
     return language.local_time(datetime.fromtimestamp(ms / 1000, UTC))
 
 
+def end_of_day_ms(day: date) -> int:
+    """The moment, in UTC milliseconds, at which this day is over where the box stands."""
+    return int(language.end_of_day(day).timestamp()) * 1000
+
+
+def last_day(until_ms: int) -> date:
+    """The last day of what lasts until then."""
+    return local_time(until_ms - 1).date()
+
+
+def last_day_text(until_ms: int) -> str:
+    return language.date_text(last_day(until_ms))
+
+
 def clock_text(ms: int) -> str:
     return language.clock_text(local_time(ms))
 
@@ -190,6 +204,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "ending": ending,
     "fingerprint": fingerprint,
     "gap_reason": gap_reason,
+    "last_day_text": last_day_text,
     "length_text": length_text,
     "list_text": language.list_text,
     "moment_text": moment_text,

@@ -127,6 +127,9 @@ class VaultClient:
     def drop_call(self, call: verbs.ACall, why: NotKept) -> None:
         self.ask(verbs.DropCall(call=call, why=why), verbs.Done)
 
+    def ask_to_keep(self, call: verbs.ACall) -> None:
+        self.ask(verbs.AskToKeep(call=call), verbs.Done)
+
     def note_unrecorded(self, noted: verbs.NoteUnrecorded) -> None:
         self.ask(noted, verbs.Done)
 
@@ -168,6 +171,15 @@ class VaultClient:
 
     def erase_call(self, login: str, call: verbs.ACall) -> verbs.Erased:
         return self.ask(verbs.EraseCall(login=login, call=call), verbs.Erased)
+
+    def hold_call(self, login: str, call: verbs.ACall, *, until_ms: int, reason: str) -> None:
+        self.ask(verbs.HoldCall(login=login, call=call, until_ms=until_ms, reason=reason), verbs.Done)
+
+    def lift_hold(self, login: str, call: verbs.ACall) -> None:
+        self.ask(verbs.LiftHold(login=login, call=call), verbs.Done)
+
+    def dismiss_keep(self, login: str, call: verbs.ACall) -> None:
+        self.ask(verbs.DismissKeep(login=login, call=call), verbs.Done)
 
     def list_erasures(self, request: verbs.ListErasures) -> verbs.ErasurePage:
         return self.ask(request, verbs.ErasurePage)

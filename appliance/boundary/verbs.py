@@ -30,6 +30,7 @@ ANumber = Annotated[str, Meta(max_length=32, pattern=r"\A[0-9A-D*#]*\Z")]
 
 
 PIN_MIN_LENGTH = 4
+MAX_HOLD_REASON = 200
 Pin = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
@@ -120,6 +121,12 @@ class DropCall(Request, frozen=True):
     why: NotKept
 
 
+class AskToKeep(Request, frozen=True):
+    """Somebody on the line, or at the page, asks that this running call be kept longer. May be repeated."""
+
+    call: ACall
+
+
 class NoteUnrecorded(Request, frozen=True):
     """A call was on the line of which nothing is kept but that. `call`: issued for this line, and used for no other.
 
@@ -139,7 +146,7 @@ class LineNow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A line at this moment: `level_dbfs` the loudest since the last beat, trouble a sentence or empty.
 
     call: the one that is being recorded.  started_at_ms: of the call on the line, the same from its answer to its end,
-    whatever its state; it is what tells one call from the next.
+    whatever its state; it is what tells one call from the next.  keep_asked: somebody has asked to keep it longer.
     """
 
     line: ALine
@@ -148,14 +155,21 @@ class LineNow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     call: ACall | None = None
     started_at_ms: Count = 0
     trouble: Annotated[str, Meta(max_length=400)] = ""
+    keep_asked: bool = False
 
 
 FITTING_ORDERS: dict[LineNowState, tuple[Order, ...]] = {
     LineNowState.WAITING: (Order.CONFIRM, Order.FORGET),
-    LineNowState.RECORDING: (Order.PAUSE, Order.FORGET),
-    LineNowState.PAUSED: (Order.RESUME, Order.FORGET),
+    LineNowState.RECORDING: (Order.PAUSE, Order.KEEP, Order.FORGET),
+    LineNowState.PAUSED: (Order.RESUME, Order.KEEP, Order.FORGET),
 }
 """What can be asked for in which state; in all others nothing."""
+
+
+def fitting_orders(now: LineNow) -> tuple[Order, ...]:
+    """What can be asked for now; to keep the call longer only once."""
+    fitting = FITTING_ORDERS.get(now.state, ())
+    return tuple(order for order in fitting if not (order is Order.KEEP and now.keep_asked))
 
 
 class Heartbeat(Request, frozen=True):
@@ -242,10 +256,17 @@ class ListCalls(Request, frozen=True):
     before_call: ACall | None = None
     line: ALine | None = None
     number: Annotated[str, Meta(max_length=32)] = ""
+    longer: bool = False
+    """Only those that somebody has asked to be kept longer, or that are held."""
 
 
 class CallFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """not_kept: why nothing was recorded (a `NotKept`); empty if there is a recording."""
+    """
+    due_at_ms: when it goes, as things stand: the end of its period, or of a hold or an open request that lasts longer.
+    not_kept: why nothing was recorded (a `NotKept`); empty if there is a recording.
+    hold_until_ms: 0: not held.
+    keep_asked_at_ms: of an open request to keep it longer; 0: on a clock that was not right; None: there is none.
+    """
 
     call: CallId
     line: LineName
@@ -258,6 +279,8 @@ class CallFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gaps: int
     lost_ms: int
     not_kept: str = ""
+    hold_until_ms: int = 0
+    keep_asked_at_ms: int | None = None
 
 
 class CallPage(Answer, frozen=True):
@@ -288,7 +311,7 @@ class OpenedCall(Answer, frozen=True):
     audio_bytes: int
     frames: int
     peaks: bytes
-    """Two signed bytes (lowest, highest) a column, the whole call in at most 800 columns."""
+    """For each channel two signed bytes (lowest, highest) a column, the whole call in at most 800 columns."""
     gaps: tuple[tuple[int, int, str], ...]
     """First frame, frames, why."""
     ground: str = ""
@@ -296,7 +319,12 @@ class OpenedCall(Answer, frozen=True):
     consent_by: str = ""
     """What proves that the call may be kept, as `ConsentBy`; empty if its recording does not say it."""
     consent_at_ms: int = 0
+    channels: int = 1
+    """Two: the near side on the left, the far side on the right."""
     evidence: Evidence = Evidence()
+    hold_reason: str = ""
+    """Empty if it is not held, or its reason was lost (in a power cut, or with the catalogue)."""
+    held_since_ms: int = 0
 
 
 class Purpose(StrEnum):
@@ -378,6 +406,29 @@ class Erased(Answer, frozen=True):
 
     erasure: str
     is_signed: bool
+
+
+class HoldCall(Request, frozen=True):
+    """Do not erase this finished call before that moment, whatever happens; in the place of a hold that it has."""
+
+    login: Token
+    call: ACall
+    until_ms: Count
+    reason: Annotated[str, Meta(min_length=1, max_length=MAX_HOLD_REASON)]
+
+
+class LiftHold(Request, frozen=True):
+    """This call is erased as if it had never been held."""
+
+    login: Token
+    call: ACall
+
+
+class DismissKeep(Request, frozen=True):
+    """Nobody keeps this call longer, though somebody asked for it."""
+
+    login: Token
+    call: ACall
 
 
 class ListErasures(Request, frozen=True):
@@ -472,6 +523,9 @@ class Now(Answer, frozen=True):
     unreadable_calls: int
     recovery: RecoveryChoice
     backup: BackupFacts | None = None
+    keep_requests: int = 0
+    """Finished calls that somebody has asked to be kept longer, and nobody has decided."""
+    held_calls: int = 0
 
 
 class AskRecovery(Request, frozen=True):
@@ -626,6 +680,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     ReportGap: frozenset({RECORDER}),
     FinishCall: frozenset({RECORDER}),
     DropCall: frozenset({RECORDER}),
+    AskToKeep: frozenset({RECORDER}),
     NoteUnrecorded: frozenset({RECORDER}),
     Heartbeat: frozenset({RECORDER}),
     AskClaimed: frozenset({WEBUI}),
@@ -639,6 +694,9 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     ExportEvidence: frozenset({WEBUI}),
     ReadStatement: frozenset({WEBUI}),
     EraseCall: frozenset({WEBUI}),
+    HoldCall: frozenset({WEBUI}),
+    LiftHold: frozenset({WEBUI}),
+    DismissKeep: frozenset({WEBUI}),
     ListErasures: frozenset({WEBUI}),
     ExportReceipt: frozenset({WEBUI}),
     AskNow: frozenset({WEBUI}),
@@ -664,6 +722,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     ReportGap: Done,
     FinishCall: Done,
     DropCall: Done,
+    AskToKeep: Done,
     NoteUnrecorded: Done,
     Heartbeat: Orders,
     AskClaimed: Claimed,
@@ -677,6 +736,9 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     ExportEvidence: ExportedEvidence,
     ReadStatement: SignedStatement,
     EraseCall: Erased,
+    HoldCall: Done,
+    LiftHold: Done,
+    DismissKeep: Done,
     ListErasures: ErasurePage,
     ExportReceipt: ExportedReceipt,
     AskNow: Now,

@@ -21,7 +21,7 @@ from appliance.recorder.device.capture import Block, CaptureThread, Closed, Devi
 from appliance.recorder.device.sound_cards import sound_cards, sound_device
 from appliance.recorder.ear.countries import COUNTRIES
 from appliance.recorder.line_check import LineCheck, Told, Verdict
-from appliance.settings import DeviceSettings, RecorderSettings
+from appliance.settings import DeviceSettings, LineSettings, RecorderSettings
 from appliance.terms import LineTrouble
 
 _LOOK_S = 0.05
@@ -84,7 +84,7 @@ class _Device:
     """A sound device and a line for each of its channels, those included that the settings do not name."""
 
     def __init__(self, device: DeviceSettings, settings: RecorderSettings) -> None:
-        named = {line.channel: line.name for line in settings.lines if line.device == device.device}
+        named = dict(_names(line for line in settings.lines if line.device == device.device))
         names = [named.get(channel, f"channel{channel}") for channel in range(device.channels)]
         country, above_db = COUNTRIES[settings.country], settings.speech_above_floor_db
         self.lines = [LineCheck(name, country, above_db) for name in names]
@@ -113,6 +113,13 @@ class _Device:
                     raise event.trouble
             case Opened():
                 pass
+
+
+def _names(lines: Iterable[LineSettings]) -> Iterator[tuple[int, str]]:
+    """What each channel is called; of sides that are apart, each by itself."""
+    for line in lines:
+        sides = ("",) if len(line.channels) == 1 else (" near", " far")
+        yield from ((channel, line.name + side) for channel, side in zip(line.channels, sides, strict=True))
 
 
 @contextmanager

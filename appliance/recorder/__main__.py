@@ -15,6 +15,7 @@ from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
 from appliance.daemon import (
     Pulse,
+    collect_garbage_rarely,
     forbid_core_dumps,
     lock_memory,
     start_log,
@@ -22,13 +23,16 @@ from appliance.daemon import (
     stop_on_signals,
     wipe_freed_memory,
 )
+from appliance.recorder.daily_tone import DailyTime
 from appliance.recorder.device.capture import CaptureThread
-from appliance.recorder.device.sound_cards import sound_device
+from appliance.recorder.device.playback import Output
+from appliance.recorder.device.sound_cards import playback_device, sound_device
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
-from appliance.recorder.ear.signals import Signals
-from appliance.recorder.line.line_plan import plan_of
+from appliance.recorder.ear.sides import signals_for
+from appliance.recorder.line.line_plan import LinePlan, plan_of
 from appliance.recorder.line_board import LineBoard
+from appliance.recorder.line_voice import LineVoice
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import LineWorker, may_be_recorded
 from appliance.recorder.panel.panel import GiveOrder, LinePanel, PanelThread
@@ -69,6 +73,7 @@ def main(settings: Settings) -> int:
     wipe_freed_memory()
     check_known_answers()
     recorder = Recorder(settings, log)
+    collect_garbage_rarely()
     recorder.start()
     log.info("recorder_ready")
     stay_until(stop, recorder.is_alive)
@@ -95,6 +100,8 @@ class Recorder:
             self._clock,
             log,
         )
+        outputs = {line.output.device: line.output for line in lines if line.output}
+        self._playbacks = {device: playback_device(output, log) for device, output in outputs.items()}
         self._pulses: list[Pulse] = []
         self._workers = [self._worker(device) for device in self._settings.devices]
         self._panel = PanelThread(self._panels(), self._board.look, lambda: self._link.is_claimed)
@@ -103,6 +110,8 @@ class Recorder:
         with contextlib.suppress(RecordingMissing):  # the vault makes the folder, and may start later
             self._folder.sweep_growing()
         self._link.start()
+        for playback in self._playbacks.values():
+            playback.start()
         for worker in self._workers:
             worker.start()
         self._panel.start()
@@ -119,11 +128,13 @@ class Recorder:
         for worker in self._workers:
             if not worker.join(max(end_by_s - time.monotonic(), 0)):
                 self._log.error("calls_not_ended")
+        for playback in self._playbacks.values():
+            playback.stop()
         self._panel.stop()
         self._link.stop()
 
     def _worker(self, device: DeviceSettings) -> DeviceWorker:
-        lines = {line.channel: self._line(line) for line in self._settings.lines if line.device == device.device}
+        lines = {line.channels: self._line(line) for line in self._settings.lines if line.device == device.device}
 
         hearing, working = Pulse(), Pulse()
         self._pulses += (hearing, working)
@@ -142,10 +153,11 @@ class Recorder:
         return datetime.fromtimestamp(at_ms / 1000, self._timezone)
 
     def _line(self, line: LineSettings) -> LineWorker:
+        plan = plan_of(line, self._settings)
         return LineWorker(
             line,
-            Signals(self._settings.speech_above_floor_db),
-            plan_of(line, self._settings),
+            signals_for(len(line.channels), self._settings.speech_above_floor_db),
+            plan,
             self._local_time,
             folder=self._folder,
             room=self._room,
@@ -154,7 +166,18 @@ class Recorder:
             software=SOFTWARE,
             log=self._log,
             wires=_wires(line),
+            voice=self._voice(line, plan),
         )
+
+    def _voice(self, line: LineSettings, plan: LinePlan) -> LineVoice | None:
+        output = line.output
+        if output is None:
+            return None
+        announcement = plan.announcement.samples if plan.announcement and line.plays_announcement else None
+        tested = [each for each in self._settings.lines if each.output and each.output.self_test]
+        self_test = DailyTime(output.self_test, turn=tested.index(line)) if output.self_test else None
+        way_in = Output(self._playbacks[output.device], output.channel)
+        return LineVoice(line.line, way_in, announcement, self_test, self._log)
 
 
 def _wires(line: LineSettings) -> LineWires:
@@ -190,6 +213,7 @@ def _check_grounds(lines: tuple[LineSettings, ...]) -> None:
             ground=line.ground.strip(),
             consent=Consent(at_ms=2**53, by=ConsentBy.ANNOUNCEMENT),
             software=SOFTWARE,
+            channels=2,
         )
         try:
             encode_opening(trial)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.peaks import Peaks
 from appliance.recordings.container import MAX_PEAK_COLUMNS, ClosingRecord, Consent, EndReason, Gap, OpeningRecord
 from appliance.recordings.encoder import OpusPages
+from appliance.recordings.opus import silence
 from appliance.recordings.writer import RecordingWriter
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, CallId, Direction, LineName
 
@@ -32,7 +34,11 @@ MOST_GAPS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStart:
-    """What is known of a call before its first frame is written. consent: by which it may be written at all."""
+    """What is known of a call before its first frame is written.
+
+    consent: by which it may be written at all.
+    channels: 2, if its sides are apart: near and far.
+    """
 
     issued: IssuedCall
     line: LineName
@@ -40,6 +46,7 @@ class CallStart:
     consent: Consent
     software: str
     started_at_ms: int
+    channels: Literal[1, 2] = 1
 
 
 class Call:
@@ -54,8 +61,9 @@ class Call:
     def __init__(self, path: Path, start: CallStart) -> None:
         self.call: CallId = start.issued.call
         self._started_at_ms = start.started_at_ms
-        self._pages = OpusPages(serial=int(self.call[:8], 16))
-        self._peaks = Peaks()
+        self._channels = start.channels
+        self._pages = OpusPages(serial=int(self.call[:8], 16), channels=start.channels)
+        self._peaks = Peaks(start.channels)
         self._gaps: list[Gap] = []
         self.frames = 0
         """Frames taken so far, silence in place of lost ones included."""
@@ -73,6 +81,7 @@ class Call:
                 ground=start.ground,
                 consent=start.consent,
                 software=start.software,
+                channels=start.channels,
             ),
         )
 
@@ -81,13 +90,18 @@ class Call:
         return round(self.frames / RATE_HZ, 1)
 
     @property
+    def wanted_frames(self) -> int:
+        """So many more complete the next page; given one by one they would only wait here."""
+        return self._batch_end_frame - self.frames
+
+    @property
     def gaps(self) -> int:
         return len(self._gaps)
 
     def add(self, samples: Pcm) -> None:
         """Take the next frames. Raises DiskFull, StorageTrouble, LineTrouble: `abandon` the call."""
         self._batch.append(samples)
-        self.frames += samples.size
+        self.frames += len(samples)
         if self.frames >= self._batch_end_frame:
             self._batch_end_frame = self.frames + RATE_HZ
             self._write(self._encode_batch())
@@ -99,7 +113,7 @@ class Call:
             last = self._gaps.pop()
             gap = Gap(at_frame=last.at_frame, frames=last.frames + frames, why=why)
         self._gaps.append(gap)
-        self.add(np.zeros(frames, np.int16))
+        self.add(silence(frames, self._channels))
 
     def finish(self, why: EndReason, *, direction: Direction, number: str) -> None:
         """Close the recording whole. Raises DiskFull, StorageTrouble: `abandon` the call.
@@ -133,7 +147,7 @@ class Call:
         self._writer.discard()
 
     def _encode_batch(self) -> list[bytes]:
-        samples = np.concatenate([np.empty(0, np.int16), *self._batch])
+        samples = np.concatenate([silence(0, self._channels), *self._batch])
         self._batch.clear()
         self._peaks.add(samples)
         return self._pages.push(samples)

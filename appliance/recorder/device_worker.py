@@ -1,4 +1,4 @@
-"""One sound device's thread: takes what the capture brings and hands each line its channel.
+"""One sound device's thread: takes what the capture brings and hands each line its channel, or its two.
 
 Promise: a device that is missing, busy or pulled out costs its lines the time it is away, and nobody else
 anything; a fault of the program costs the running calls of this device their last second, is logged, and the
@@ -13,12 +13,12 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol, assert_never
 
-import numpy as np
 import structlog
 
 from appliance.clock import Clock
 from appliance.daemon import Pulse
 from appliance.recorder.device.capture import Block, Closed, Event, Lost, Opened
+from appliance.recorder.ear.sides import channels_of
 from appliance.recorder.line_worker import LineWorker
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import EndReason
@@ -50,7 +50,7 @@ class DeviceWorker:
     Args:
         name: the device's, for the log.
         new_capture: makes a capture, not started.
-        lines: channel -> line.
+        lines: channel, or near and far one -> line.
         pulse: beats with every round of the thread.
     """
 
@@ -58,7 +58,7 @@ class DeviceWorker:
         self,
         name: str,
         new_capture: Callable[[], Capture],
-        lines: Mapping[int, LineWorker],
+        lines: Mapping[tuple[int, ...], LineWorker],
         clock: Clock,
         log: structlog.stdlib.BoundLogger,
         *,
@@ -115,8 +115,8 @@ class DeviceWorker:
         match event:
             case Block():
                 self._wall_time.note(event.first_frame + event.frames, self._clock.now_ms())
-                for channel, line in self._lines.items():
-                    line.hear(event.first_frame, np.ascontiguousarray(event.samples[:, channel]))
+                for channels, line in self._lines.items():
+                    line.hear(event.first_frame, channels_of(event.samples, channels))
             case Lost():
                 self._log.warning("frames_lost", device=self._name, frames=event.frames, why=event.why.value)
                 for line in self._lines.values():

@@ -25,6 +25,7 @@ class _Row:
     call: CallId | None = None
     started_at_ms: int = 0
     trouble: str = ""
+    keep_asked: bool = False
 
 
 class LineBoard:
@@ -53,17 +54,21 @@ class LineBoard:
             row = self._rows[line]
             row.call, row.started_at_ms = call, started_at_ms
             row.state = LineNowState.IDLE if call is None else LineNowState.RECORDING
+            row.keep_asked = row.keep_asked and call is not None
 
-    def show_state(self, line: LineName, state: LineNowState, started_at_ms: int | None = None) -> None:
+    def show_state(
+        self, line: LineName, state: LineNowState, started_at_ms: int | None = None, *, keep_asked: bool = False
+    ) -> None:
         """What is on the line now.
 
         Args:
             started_at_ms: of the call on it, the same as long as it is on; orders are for the call that began then.
                 None: as shown before.
+            keep_asked: the owner has been asked to keep it longer.
         """
         with self._lock:
             row = self._rows[line]
-            row.state = state
+            row.state, row.keep_asked = state, keep_asked
             row.started_at_ms = row.started_at_ms if started_at_ms is None else started_at_ms
 
     def show_trouble(self, line: LineName, trouble: str) -> None:
@@ -94,4 +99,5 @@ def _line_now(line: LineName, row: _Row) -> LineNow:
         call=row.call,
         started_at_ms=row.started_at_ms,
         trouble=row.trouble,
+        keep_asked=row.keep_asked,
     )

@@ -34,6 +34,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from appliance.recorder.ear.sides import side_of
 from appliance.recorder.ear.signals import Heard, Pcm
 from appliance.terms import RATE_HZ
 
@@ -223,6 +224,27 @@ class LineHealth:
         else:
             del self._sentences[ailment]
         self._gravest = next(iter(self.found.values()), "")
+
+
+class TwoSidedHealth:
+    """The health of a line whose sides are apart, each by itself: one may be dead, or too soft."""
+
+    def __init__(self) -> None:
+        self._sides = {"Own side": LineHealth(), "Other side": LineHealth()}
+
+    def hear(self, samples: Pcm, heard: Heard, *, exchange_sounds: bool = False) -> str:
+        """As `LineHealth.hear`, of int16, shape (frames, 2); the sentence begins with the side."""
+        told = []
+        for column, (name, health) in enumerate(self._sides.items()):
+            side = heard.sides[column] if heard.sides else heard
+            sentence = health.hear(side_of(samples, column), side, exchange_sounds=exchange_sounds)
+            told += [f"{name}: {sentence}"] if sentence else []
+        return next(iter(told), "")
+
+    def forget_audio(self) -> None:
+        """As `LineHealth.forget_audio`."""
+        for health in self._sides.values():
+            health.forget_audio()
 
 
 class _Latch:

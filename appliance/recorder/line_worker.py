@@ -23,7 +23,8 @@ from appliance.boundary.verbs import IssuedCall
 from appliance.recorder.call import MOST_GAPS, Call, CallStart
 from appliance.recorder.disk_room import DiskRoom
 from appliance.recorder.ear.announcement import AnnouncementHeard
-from appliance.recorder.ear.signals import Pcm, Signals, Span
+from appliance.recorder.ear.sides import LineSignals
+from appliance.recorder.ear.signals import Pcm, Span
 from appliance.recorder.line.consent import Granted, Refused
 from appliance.recorder.line.hook_sense import HookDoubt
 from appliance.recorder.line.line_facts import CallBegins, SpeechChanges
@@ -32,7 +33,8 @@ from appliance.recorder.line.line_state import State
 from appliance.recorder.line.line_watch import Event, HookMoves, KeptCallEnds, LineWatch, Ordered, Unanswered
 from appliance.recorder.line.party import NOBODY_KNOWN, Party
 from appliance.recorder.line_board import LineBoard
-from appliance.recorder.line_health import LineHealth
+from appliance.recorder.line_health import LineHealth, TwoSidedHealth
+from appliance.recorder.line_voice import LineVoice
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.pre_roll import PreRoll
 from appliance.recorder.vault_link import UnrecordedCall, VaultLink
@@ -92,12 +94,13 @@ class LineWorker:
         folder: where growing recordings lie.
         software: what the opening record names as the writer.
         wires: what senses its hook and its ringing voltage.
+        voice: what the box itself says into it; None: it only listens.
     """
 
     def __init__(
         self,
         line: LineSettings,
-        signals: Signals,
+        signals: LineSignals,
         plan: LinePlan,
         local_time: Callable[[int], datetime],
         *,
@@ -108,6 +111,7 @@ class LineWorker:
         software: str,
         log: structlog.stdlib.BoundLogger,
         wires: LineWires | None = None,
+        voice: LineVoice | None = None,
     ) -> None:
         self._settings = line
         self._line = line.line
@@ -122,19 +126,23 @@ class LineWorker:
         self._software = software
         self._log = log
         self._wires = wires or LineWires()
+        self._voice = voice
+        self._ailment = ""
         self._wall_time = WallTime(0)
         self._watch = self._new_watch()
-        self._health = LineHealth()
+        self._health = LineHealth() if plan.channels == 1 else TwoSidedHealth()
         self._told_party = NOBODY_KNOWN
         self._hold_back = max(plan.consent.within, plan.rules.lead)
-        self._pre_roll = PreRoll(plan.rules.lead + self._hold_back + _WAITS_LONGER_FRAMES)
+        self._pre_roll = PreRoll(plan.rules.lead + self._hold_back + _WAITS_LONGER_FRAMES, plan.channels)
         self._began: CallBegins | None = None
         """Of the call on the line, as long as the vault has yet to be told of it."""
         self._granted: Granted | None = None
         self._call: Call | None = None
         self._started_at_ms = 0
         """Of the call on the line, as the board shows it: what tells one call from the next."""
-        self._shown: tuple[LineNowState, int] | None = None
+        self._keep_asked = False
+        """Whether the owner is to be asked to keep the call on the line longer, if it is recorded."""
+        self._shown: tuple[LineNowState, int, bool] | None = None
         self._next_frame: int | None = None
         """While a call is on the line that may be kept or waits for that: its first frame that is in no recording."""
         self._pauses: list[Span] = []
@@ -157,12 +165,12 @@ class LineWorker:
         self._show_trouble(self._obstacle())
 
     def hear(self, first_frame: int, samples: Pcm) -> None:
-        """Take a block of this line's channel; it must be contiguous and is kept."""
+        """Take a block of this line, shape (frames,), or (frames, 2) of near and far side; contiguous, and kept."""
         if not self._ground:
             self._board.show_level(self._line, self._signals.hear(samples).level_dbfs)
             return
         self._pre_roll.add(first_frame, samples)
-        sensed = self._wires.read(first_frame + samples.size)
+        sensed = self._wires.read(first_frame + len(samples))
         watched = self._watch.hear(first_frame, samples, sensed)
         self._board.show_level(self._line, watched.heard.level_dbfs)
         self._follow(watched.events)
@@ -170,17 +178,25 @@ class LineWorker:
             self._follow(self._watch.order(order))
         if self._watch.gate is not None and self._watch.gate.refused is not None:
             self._pre_roll.forget_until(self._pre_roll.end_frame)
+        voice = self._voice
+        if voice is not None:
+            voice.follow(self._watch, watched, samples, lambda: self._local_time(self._wall_time.at_ms(first_frame)))
         self._record_what_is_certain()
         self._tell_party()
         self._show_state()
-        ailment = self._health.hear(samples, watched.heard, exchange_sounds=watched.exchange_sounds)
+        if voice is None or not voice.tests:
+            ours = watched.exchange_sounds or (voice is not None and voice.announces)
+            self._ailment = self._health.hear(samples, watched.heard, exchange_sounds=ours)
         doubt = _DOUBTS[self._watch.hook_doubt]
-        self._show_trouble(self._obstacle() or doubt or ailment or self._wires.trouble)
+        mute = voice.trouble if voice is not None else ""
+        self._show_trouble(self._obstacle() or doubt or mute or self._ailment or self._wires.trouble)
 
     def lose(self, first_frame: int, frames: int, why: str) -> None:
         """Nobody has the audio of these frames."""
         if not self._ground:
             return
+        if self._voice is not None:
+            self._voice.fall_silent()
         end_frame = first_frame + frames
         if self._granted is not None and frames <= self._plan.rules.longest_gap:
             self._record_until(first_frame)
@@ -203,6 +219,8 @@ class LineWorker:
     def _hear_no_more(self, trouble: str) -> None:
         self._watch = self._new_watch()
         self._health.forget_audio()
+        if self._voice is not None:
+            self._voice.fall_silent()
         self._wires.close()
         self._pre_roll.forget(0)
         self._show_state()
@@ -257,6 +275,14 @@ class LineWorker:
             self._pauses.append((ordered.from_frame, _OPEN))
         elif ordered.order is Order.RESUME and self._is_paused:
             self._pauses[-1] = self._pauses[-1][0], ordered.at_frame
+        elif ordered.order is Order.KEEP and not self._keep_asked:
+            self._keep_asked = True
+            self._ask_to_keep()
+
+    def _ask_to_keep(self) -> None:
+        """Each recording of the call on the line is to be kept longer, once somebody has asked for it."""
+        if self._keep_asked and self._call is not None:
+            self._link.ask_to_keep(self._call.call)
 
     @property
     def _is_paused(self) -> bool:
@@ -265,8 +291,11 @@ class LineWorker:
     def _record_what_is_certain(self) -> None:
         """What follows the last sound may be the silence after the call; it waits, as long as memory has room."""
         end_frame = self._pre_roll.end_frame
-        if self._granted is not None and self._next_frame is not None:
-            self._record_until(max(self._watch.certain_until(end_frame), end_frame - self._hold_back))
+        if self._granted is None or self._next_frame is None:
+            return
+        certain = max(self._watch.certain_until(end_frame), end_frame - self._hold_back)
+        if self._call is None or certain - self._next_frame >= self._call.wanted_frames:
+            self._record_until(certain)
 
     def _record_until(self, end_frame: int) -> None:
         """Bring the recording of the call on the line, if it may be kept, up to this frame."""
@@ -302,6 +331,7 @@ class LineWorker:
         self._call, self._next_frame, self._disk_trouble = call, first_frame, ""
         self._board.show_call(self._line, call.call, self._started_at_ms)
         self._link.begin_call(call.call, self._line, started_at_ms)
+        self._ask_to_keep()
         self._told_party = NOBODY_KNOWN
         self._log.info("call_recording_begun", call=call.call, line=self._line, missed_seconds=missed_s)
         if first_frame < held_frame:
@@ -318,6 +348,7 @@ class LineWorker:
             software=self._software,
             started_at_ms=started_at_ms,
             consent=Consent(at_ms=self._wall_time.at_ms(self._granted.at_frame), by=self._granted.by),
+            channels=1 if self._plan.channels == 1 else 2,
         )
 
     def _feed(self, call: Call, end_frame: int) -> None:
@@ -383,7 +414,7 @@ class LineWorker:
     def _forget_call(self) -> None:
         self._began = self._granted = self._next_frame = None
         self._pauses.clear()
-        self._started_at_ms = 0
+        self._started_at_ms, self._keep_asked = 0, False
 
     def _tell_unrecorded(self, since_frame: int, at_frame: int, party: Party, why: NotKept) -> None:
         keeps_number = self._settings.unrecorded_numbers and why is not NotKept.FORGOTTEN
@@ -459,10 +490,12 @@ class LineWorker:
         return self._link.why_no_key(self._line) or waits
 
     def _show_state(self) -> None:
-        shown = self._state(), self._started_at_ms
+        state = self._state()
+        keep_asked = self._keep_asked and state is not LineNowState.NOT_RECORDED
+        shown = state, self._started_at_ms, keep_asked
         if shown != self._shown:
             self._shown = shown
-            self._board.show_state(self._line, *shown)
+            self._board.show_state(self._line, state, self._started_at_ms, keep_asked=keep_asked)
 
     def _state(self) -> LineNowState:
         gate = self._watch.gate

@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
-import numpy as np
-
 from appliance.recorder.ear.announcement import AnnouncementHeard
 from appliance.recorder.ear.caller_id import CallerId
-from appliance.recorder.ear.keys import Key
+from appliance.recorder.ear.keys import Key, Side
 from appliance.recorder.ear.line_ear import LineSound
 from appliance.recorder.ear.ringing import RingChange
-from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.ear.sides import channels_of, signals_for
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.ear.tones import ToneChange
 from appliance.recorder.line.consent import Granted, Refused
 from appliance.recorder.line.line_facts import CallBegins, Cue, SpeechChanges
@@ -29,7 +28,7 @@ from appliance.recorder.line.party import Party
 from appliance.recordings.container import EndReason
 from appliance.settings import LineSettings, RecorderSettings
 from appliance.sound_file import read_sound_file
-from appliance.terms import BLOCK_FRAMES, RATE_HZ, NotKept
+from appliance.terms import BLOCK_FRAMES, RATE_HZ, NotKept, SettingsTrouble
 
 _DATED_BACK_S = 20.0
 """A cadence is certain after two periods of it; the longest, ringback in Austria, is 6 s."""
@@ -44,17 +43,20 @@ def replay(path: Path, settings: RecorderSettings) -> Iterator[Told]:
     """Tell each happening of a sound file, in the order of time. What is told is described in docs/replay.md.
 
     Args:
-        settings: its nth line is the file's nth channel; a channel without one is a line with consent by key.
+        settings: its first line is the file's first channel, or its first two if the line's sides are apart, and so on;
+            a channel that is left over is a line with consent by key.
     Raises:
-        SettingsTrouble: the file, or an announcement of the settings, cannot be read, or is no sound.
+        SettingsTrouble: the file, or an announcement of the settings, cannot be read, or is no sound; or a side of a
+            line is not in the file.
     """
     sound = read_sound_file(path)
-    lines = [HeardLine(f"line{channel + 1}", _watch(channel, settings)) for channel in range(sound.shape[1])]
+    placed = list(_placed(settings.lines, sound.shape[1]))
+    lines = [HeardLine(f"line{nth}", _watch(line, settings)) for nth, (line, _channels) in enumerate(placed, start=1)]
     order = _Order()
     for first_frame in range(0, len(sound), BLOCK_FRAMES):
         block = sound[first_frame : first_frame + BLOCK_FRAMES]
-        for channel, line in enumerate(lines):
-            order.add(line.hear(first_frame, np.ascontiguousarray(block[:, channel])))
+        for line, (_settings, channels) in zip(lines, placed, strict=True):
+            order.add(line.hear(first_frame, channels_of(block, channels)))
         # What is noticed later began no earlier than this.
         noticed_s = (first_frame + BLOCK_FRAMES) / RATE_HZ - _DATED_BACK_S
         yield from order.up_to(min([noticed_s, *(_just_before(line.since_s) for line in lines)]))
@@ -63,11 +65,29 @@ def replay(path: Path, settings: RecorderSettings) -> Iterator[Told]:
     yield from order.up_to(float("inf"))
 
 
-def _watch(channel: int, settings: RecorderSettings) -> LineWatch:
-    lines = settings.lines
-    line = lines[channel] if channel < len(lines) else LineSettings(name="line", alsa="file")
+def _placed(lines: Iterable[LineSettings], channels: int) -> Iterator[tuple[LineSettings, tuple[int, ...]]]:
+    """Each line with its channels of the file; of two, the near one is first if it is in the settings."""
+    first = 0
+    for line in lines:
+        end = first + len(line.channels)
+        if first < channels < end:
+            raise SettingsTrouble(
+                f"Line '{line.name}' has two sides, and of the file one channel is left for it. "
+                "Give a file with near and far side."
+            )
+        if end > channels:
+            break
+        place = range(first, end)
+        yield line, tuple(place) if list(line.channels) == sorted(line.channels) else tuple(reversed(place))
+        first = end
+    for channel in range(first, channels):
+        yield LineSettings(name="line", alsa="file"), (channel,)
+
+
+def _watch(line: LineSettings, settings: RecorderSettings) -> LineWatch:
+    signals = signals_for(len(line.channels), settings.speech_above_floor_db)
     # A file has no date, so nothing in it is at a private hour.
-    return LineWatch(Signals(settings.speech_above_floor_db), plan_of(line, settings), lambda _frame: False)
+    return LineWatch(signals, plan_of(line, settings), lambda _frame: False)
 
 
 class HeardLine:
@@ -106,7 +126,8 @@ class HeardLine:
                 facts = {"number": sound.number or None, "name": sound.name or None, "withheld": sound.withheld}
                 return told | {"what": "caller_id", **facts, "standard": sound.standard}
             case Key():
-                return told | {"what": "dtmf", "digit": sound.digit}
+                side = {} if sound.side is Side.LINE else {"side": sound.side.value}
+                return told | {"what": "dtmf", "digit": sound.digit, **side}
             case ToneChange(name="fax"):
                 return told | {"what": "fax"} if sound.on else None
             case ToneChange():

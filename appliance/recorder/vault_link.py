@@ -41,7 +41,7 @@ _MOST_UNRECORDED = 1000
 """So many facts of calls that were not recorded wait; of more, the oldest are lost, and the log says so."""
 
 _MOST_ORDERS = 16
-"""For a line whose worker fetches none; there are four kinds of them."""
+"""For a line whose worker fetches none; there are five kinds of them."""
 
 _FACTS_AT_ONCE = 10
 """Then it is the heartbeat's turn, and the spare keys'."""
@@ -155,6 +155,10 @@ class VaultLink:
     def drop_call(self, call: CallId, why: NotKept) -> None:
         """Nothing of this call is to be kept; its recording is discarded already."""
         self._tell(verbs.DropCall(call=call, why=why))
+
+    def ask_to_keep(self, call: CallId) -> None:
+        """Somebody wants this running call to be kept longer."""
+        self._tell(verbs.AskToKeep(call=call))
 
     def note_unrecorded(self, line: LineName, call: UnrecordedCall) -> None:
         """A call was on the line and is not kept; this fact is."""

@@ -160,7 +160,7 @@ class _AudioEnd:
     def take(self, page: ogg.Page, content: bytes) -> None:
         self._count += 1
         if self._count == 1:
-            self._pre_skip = ogg.parse_pre_skip(b"".join(ogg.page_packets(content)))
+            self._pre_skip = ogg.parse_head(b"".join(ogg.page_packets(content))).pre_skip
         self._writer.write(self._held)
         self._held = content
         self.complete = page.eos

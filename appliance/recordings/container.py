@@ -1,4 +1,4 @@
-"""The recording container, formats 1 and 2: where which byte lies, and the two records that frame the audio.
+"""The recording container, formats 1 to 3: where which byte lies, and the two records that frame the audio.
 
 Theory. The ciphertext is a sequence of segments of 1024 bytes; the first begins with the 40 bytes of the
 header, each ends with a 16 byte tag, the last one may be shorter. So the plaintext comes in pieces of 968,
@@ -6,15 +6,16 @@ header, each ends with a 16 byte tag, the last one may be shorter. So the plaint
 
     [0, 968)        opening record: JSON, padded with spaces; exactly segment 0, synced before any audio
     [968, 968+N)    audio: a complete Ogg Opus stream
-    [968+N, end-8)  closing record: JSON, in format 2 padded with spaces in place of the digits that its number lacks
+    [968+N, end-8)  closing record: JSON, since format 2 padded with spaces in place of the digits its number lacks
     [end-8, end)    u64, big endian: where the closing record starts, = 968+N
 
 Records are JSON in one spelling only: keys sorted, no white space, no unknown and no missing field. What parses
 here encodes to the same bytes, so a signed hash of a record has one meaning.
 
-Format 2 has three members more: by whose consent the recording is kept, and with whom the call was. The opening record
-names the format of both records. Everything is written in format 2; recordings of format 1 are read, and a cut off one
-is recovered as what it is. They say nothing of these three: consent None, direction unknown, no number.
+Since format 2 there are three members more: by whose consent the recording is kept, and with whom the call was. Since
+format 3 there is one more: of two channels the left one is the near side, the right one the far side. The opening
+record names the format of both records. Everything is written in format 3; older recordings are read, and a cut off one
+is recovered as what it is. What they do not say is None, unknown or empty, and they have one channel.
 
 Pure: no file, no key, no clock. Byte for byte in docs/format.md.
 """
@@ -30,7 +31,7 @@ import msgspec
 from appliance.recordings.sealing import HEADER_BYTES, SEGMENT_BYTES, TAG_BYTES
 from appliance.terms import CallId, ConsentBy, DamagedRecording, Direction, LineName, SettingsTrouble
 
-Format = Literal[1, 2]
+Format = Literal[1, 2, 3]
 
 OPENING_BYTES = SEGMENT_BYTES - HEADER_BYTES - TAG_BYTES
 """Plaintext in segment 0, which is the opening record and nothing else."""
@@ -41,14 +42,14 @@ SEGMENT_PLAINTEXT_BYTES = SEGMENT_BYTES - TAG_BYTES
 MAX_CLOSING_BYTES = 4 * 1024 * 1024
 """What a reader accepts as closing record: room for 60,000 gaps, and a bound on what a reader must hold."""
 
-MAX_GROUND_CHARACTERS = 138
+MAX_GROUND_CHARACTERS = 135
 """A ground this long fits the opening record even if each of its characters takes four bytes, and all else is longest.
-Settings allow 120."""
+Settings allow 120, and always did."""
 
 MAX_NUMBER_CHARACTERS = 32
 
 MAX_PEAK_COLUMNS = 800
-_MAX_PEAKS_CHARACTERS = 4 * -(-MAX_PEAK_COLUMNS * 2 // 3)
+_MAX_PEAKS_CHARACTERS = 4 * -(-MAX_PEAK_COLUMNS * 4 // 3)
 _OFFSET = struct.Struct(">Q")
 
 # Patterns are searched, not matched, hence the anchors; \Z because $ would allow a line feed after it.
@@ -91,7 +92,10 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known when a recording starts. Raises ValueError: only format 1 has no consent."""
+    """What is known when a recording starts.
+
+    Raises ValueError: only format 1 has no consent, and only format 3 two channels.
+    """
 
     call: _Call
     line: _Line
@@ -102,12 +106,16 @@ class OpeningRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Why this line may be recorded, in words."""
     software: _Word
     consent: Consent | None = None
+    channels: Literal[1, 2] = 1
+    """Two: the near side on the left, the far side on the right."""
     codec: Literal["opus"] = "opus"
-    format: Format = 2
+    format: Format = 3
 
     def __post_init__(self) -> None:
         if (self.consent is None) is not (self.format == 1):
-            raise ValueError("a recording of format 2 says by whose consent it is kept, and one of format 1 does not")
+            raise ValueError("only a recording of format 1 does not say by whose consent it is kept")
+        if self.channels != 1 and self.format != 3:
+            raise ValueError("only a recording of format 3 has two channels")
 
 
 PAUSED = "paused"
@@ -134,7 +142,8 @@ class ClosingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ended_at_ms: _Count
     gaps: tuple[Gap, ...] = ()
     peaks: _Peaks = ""
-    """Base64 of (lowest, highest) sample as int8 of up to 800 columns, equal but for the last; for the eye only."""
+    """Base64 of (lowest, highest) sample as int8, for each channel, of up to 800 columns, equal but for the last; for
+    the eye only."""
     lost_after_frame: _Count | None = None
     """The first frame that is not in the audio although it was captured; None if nothing was lost."""
     direction: Direction = Direction.UNKNOWN
@@ -147,13 +156,14 @@ class ClosingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 Record = TypeVar("Record", OpeningRecord, ClosingRecord)
 _ENCODER = msgspec.json.Encoder(order="sorted")
-_SINCE_FORMAT_2 = frozenset({"consent", "direction", "number"})
+_SINCE_FORMAT = {"consent": 2, "direction": 2, "number": 2, "channels": 3}
+"""All other members have always been there."""
 
 
 def members_of(record: OpeningRecord | ClosingRecord, record_format: Format) -> dict[str, Any]:
     """What a record says in a recording of this format, for JSON."""
     told: dict[str, Any] = msgspec.to_builtins(record)
-    return {name: value for name, value in told.items() if record_format != 1 or name not in _SINCE_FORMAT_2}
+    return {name: value for name, value in told.items() if _SINCE_FORMAT.get(name, 1) <= record_format}
 
 
 def encode_opening(record: OpeningRecord) -> bytes:

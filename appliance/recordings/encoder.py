@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.recordings import ogg
-from appliance.recordings.opus import MAX_PACKETS, PACKET_FRAMES, OpusEncoder
+from appliance.recordings.opus import MAX_PACKETS, PACKET_FRAMES, OpusEncoder, silence
 
 PACKETS_PER_PAGE = 50
 """One second. Longer pages would put more audio at risk; pages of half a second would cost 1.3 % more disk."""
@@ -21,13 +21,18 @@ class OpusPages:
 
     Args:
         serial: the Ogg stream's number, 32 bits, any.
+        bitrate_bps: of each channel.
+        channels: 1 or 2.
     """
 
-    def __init__(self, serial: int, *, bitrate_bps: int = 16_000, complexity: int = 5) -> None:
-        self._encoder = OpusEncoder(bitrate_bps, complexity)
-        self._stream = ogg.OggOpusStream(serial, pre_skip=self._encoder.pre_skip)
+    def __init__(
+        self, serial: int, *, bitrate_bps: int = 16_000, complexity: int | None = None, channels: int = 1
+    ) -> None:
+        self._channels = channels
+        self._encoder = OpusEncoder(bitrate_bps, complexity, channels)
+        self._stream = ogg.OggOpusStream(serial, pre_skip=self._encoder.pre_skip, channels=channels)
         self._waiting_pages = self._stream.head_pages()
-        self._partial = np.empty(0, dtype=np.int16)
+        self._partial = silence(0, channels)
         self._packets: list[bytes] = []
         self._granule = 0
         self._frames = 0
@@ -41,10 +46,10 @@ class OpusPages:
         """Take the next frames; returns the pages that became complete, the head pages with the first block.
 
         Args:
-            block: int16, shape (n,), one channel at 8 kHz. Cheapest in multiples of 160.
+            block: int16, shape (n,) or (n, 2), 8 kHz. Cheapest in multiples of 160.
         """
-        self._frames += block.size
-        self._encode(np.concatenate((self._partial, block)) if self._partial.size else block)
+        self._frames += len(block)
+        self._encode(np.concatenate((self._partial, block)) if len(self._partial) else block)
         # Not the last page: the encoder still holds its lookahead, so `finish` always adds a packet.
         if len(self._packets) == PACKETS_PER_PAGE:
             self._fill_page(self._granule, last=False)
@@ -55,13 +60,13 @@ class OpusPages:
         end = self._encoder.pre_skip + self._frames * ogg.GRANULES_PER_FRAME
         # The decoder is behind by the lookahead: push that much silence through, and fill the last packet.
         missing = self._frames + self._encoder.lookahead_frames - self._granule // ogg.GRANULES_PER_FRAME
-        padding = -(-(missing) // PACKET_FRAMES) * PACKET_FRAMES - self._partial.size
-        self._encode(np.concatenate((self._partial, np.zeros(padding, dtype=np.int16))))
+        padding = -(-(missing) // PACKET_FRAMES) * PACKET_FRAMES - len(self._partial)
+        self._encode(np.concatenate((self._partial, silence(padding, self._channels))))
         self._fill_page(end, last=True)
         return self._take_pages()
 
     def _encode(self, frames: NDArray[np.int16]) -> None:
-        whole = frames.size - frames.size % PACKET_FRAMES
+        whole = len(frames) - len(frames) % PACKET_FRAMES
         for start in range(0, whole, MAX_PACKETS * PACKET_FRAMES):
             for packet in self._encoder.encode(frames[start : min(whole, start + MAX_PACKETS * PACKET_FRAMES)]):
                 self._add(packet)

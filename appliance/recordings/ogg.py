@@ -42,6 +42,14 @@ _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpusHead:
+    """What the first packet of a stream announces. pre_skip: 48 kHz samples that a decoder drops at the start."""
+
+    channels: int
+    pre_skip: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Where a whole page lies in the bytes it was found in."""
 
@@ -57,16 +65,18 @@ class OggOpusStream:
     Args:
         serial: 32 bits, any; tells streams in one file apart, of which we have one.
         pre_skip: 48 kHz samples that the decoder drops at the start.
+        channels: 1, or 2 as left and right.
     """
 
-    def __init__(self, serial: int, *, pre_skip: int) -> None:
+    def __init__(self, serial: int, *, pre_skip: int, channels: int = 1) -> None:
         self._serial = serial
         self._pre_skip = pre_skip
+        self._channels = channels
         self._next_sequence = 0
 
     def head_pages(self) -> list[bytes]:
         """The two pages before the audio: OpusHead and OpusTags, each alone (RFC 7845, 3)."""
-        head = _OPUS_HEAD.pack(b"OpusHead", 1, 1, self._pre_skip, RATE_HZ, 0, 0)
+        head = _OPUS_HEAD.pack(b"OpusHead", 1, self._channels, self._pre_skip, RATE_HZ, 0, 0)
         tags = b"OpusTags" + struct.pack("<I", len(VENDOR)) + VENDOR + struct.pack("<I", 0)
         return [self._page([head], 0, _FIRST), self._page([tags], 0, 0)]
 
@@ -96,8 +106,8 @@ def whole_pages(untrusted_stream: bytes) -> Iterator[Page]:
         offset += length
 
 
-def frames_told(untrusted_beginning: bytes, untrusted_end: bytes) -> int:
-    """How many 8 kHz frames a whole stream holds, as its own last page says.
+def frames_told(untrusted_beginning: bytes, untrusted_end: bytes) -> tuple[int, int]:
+    """How many 8 kHz frames and how many channels a whole stream holds, as its own last and first page say.
 
     Args:
         untrusted_beginning: at least the first page.
@@ -105,11 +115,11 @@ def frames_told(untrusted_beginning: bytes, untrusted_end: bytes) -> int:
     Raises:
         DamagedRecording: the stream does not begin like ours, or does not end with a last page.
     """
-    head = next(whole_pages(untrusted_beginning), None)
-    if head is None:
+    page = next(whole_pages(untrusted_beginning), None)
+    if page is None:
         raise DamagedRecording("The audio does not begin with a page.")
-    pre_skip = parse_pre_skip(b"".join(page_packets(untrusted_beginning[: head.length])))
-    return frames_at(_last_page(untrusted_end).granule, pre_skip)
+    head = parse_head(b"".join(page_packets(untrusted_beginning[: page.length])))
+    return frames_at(_last_page(untrusted_end).granule, head.pre_skip), head.channels
 
 
 def _last_page(untrusted_end: bytes) -> Page:
@@ -157,14 +167,14 @@ def as_last_page(page: bytes) -> bytes:
     return _with_checksum(page[:_FLAGS_AT] + bytes([page[_FLAGS_AT] | _LAST]) + page[_FLAGS_AT + 1 :])
 
 
-def parse_pre_skip(head_packet: bytes) -> int:
-    """The pre-skip that OpusHead announces. Raises DamagedRecording: not the head of a stream like ours."""
+def parse_head(head_packet: bytes) -> OpusHead:
+    """What OpusHead announces. Raises DamagedRecording: not the head of a stream like ours."""
     if len(head_packet) != _OPUS_HEAD.size:
         raise DamagedRecording("The audio does not begin like Opus.")
     magic, version, channels, pre_skip, _rate, gain, mapping = _OPUS_HEAD.unpack(head_packet)
-    if (magic, version, channels, gain, mapping) != (b"OpusHead", 1, 1, 0, 0):
-        raise DamagedRecording("The audio does not begin like Opus in one channel.")
-    return int(pre_skip)
+    if (magic, version, gain, mapping) != (b"OpusHead", 1, 0, 0) or channels not in (1, 2):
+        raise DamagedRecording("The audio does not begin like Opus in one or two channels.")
+    return OpusHead(channels=channels, pre_skip=pre_skip)
 
 
 def frames_at(granule: int, pre_skip: int) -> int:

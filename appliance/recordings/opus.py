@@ -1,7 +1,8 @@
 """Speech to Opus packets and back; the only owner of libopus (RFC 6716), bound with cffi.
 
-Promise: 8 kHz, one channel, 20 ms a packet, every packet of one size, so that the size of what is sealed says nothing
-about what is spoken. Two calls into the library per packet, buffers made once: the processor belongs to the codec.
+Promise: 8 kHz, one or two channels, 20 ms a packet, every packet of one size, so that the size of what is sealed says
+nothing about what is spoken. Two calls into the library per packet, buffers made once: the processor belongs to the
+codec.
 
 How: libopus encodes with a variable rate but never more than the constant size, and `opus_packet_pad` fills up to it
 (RFC 6716, 3.2.5, code 3). Its own constant rate is not used: it encodes every packet several times over until the
@@ -18,6 +19,9 @@ is better; log-spectral distance, lower is better; correlation):
 
 A packet that meets the limit is what costs: it is encoded again, as at constant rate. Constrained variable rate or not
 makes no difference, as it concerns music only.
+
+Two channels are coded together, at twice the rate, and come back apart: how far apart, and what else was tried, is in
+docs/measurements/two-sides.md.
 
 Left to others: pages (ogg.py), and joining both (encoder.py).
 """
@@ -36,6 +40,9 @@ from appliance.terms import RATE_HZ, DamagedRecording, LineTrouble, SettingsTrou
 
 PACKET_FRAMES = ogg.PACKET_GRANULES // ogg.GRANULES_PER_FRAME
 """Frames in one packet, 20 ms: the codec's own choice for speech."""
+
+_COMPLEXITY = {1: 5, 2: 3}
+"""By channels. Two gain nothing from more than 3 (docs/measurements/two-sides.md)."""
 
 MAX_PACKETS = 50
 """Packets that one `encode` may ask for, one second."""
@@ -66,28 +73,36 @@ _TARGET_PERCENT = 90
 """The codec aims at this share of the constant rate, so that few packets meet its limit: see the figures above."""
 
 
+def silence(frames: int, channels: int) -> NDArray[np.int16]:
+    """Audio as it is pushed and given here: shape (frames,), or (frames, 2) for two channels."""
+    return np.zeros(frames if channels == 1 else (frames, channels), np.int16)
+
+
 class OpusEncoder:
-    """Encodes one channel of 8 kHz speech; packets depend on those before, so one encoder per recording.
+    """Encodes 8 kHz speech; packets depend on those before, so one encoder per recording.
 
     Args:
-        bitrate_bps: on disk, padding included; 16,000 gives packets of 40 bytes.
-        complexity: 0 to 10. 5 costs half the processor time of 10.
+        bitrate_bps: of each channel, on disk, padding included; 16,000 gives packets of 40 bytes, of two channels 80.
+        complexity: 0 to 10; None: what suits the channels. 5 costs half the processor time of 10.
+        channels: 1 or 2.
     Raises:
         SettingsTrouble: no libopus on this machine, or it refuses these settings.
     """
 
-    def __init__(self, bitrate_bps: int = 16_000, complexity: int = 5) -> None:
+    def __init__(self, bitrate_bps: int = 16_000, complexity: int | None = None, channels: int = 1) -> None:
         self._ffi, self._library = _libopus()
+        bitrate_bps *= channels
         self._room = bitrate_bps // 50 // 8
+        self._packet_samples = PACKET_FRAMES * channels
         error = self._ffi.new("int *")
-        encoder = self._library.opus_encoder_create(RATE_HZ, 1, _APPLICATION_VOIP, error)
+        encoder = self._library.opus_encoder_create(RATE_HZ, channels, _APPLICATION_VOIP, error)
         _check_made(error[0])
         self._encoder = self._ffi.gc(encoder, self._library.opus_encoder_destroy)
         self._set(_SET_BITRATE, bitrate_bps * _TARGET_PERCENT // 100)
         self._set(_SET_VBR, 1)
         # Off by default; said aloud because it would leave out packets where nobody speaks.
         self._set(_SET_DTX, 0)
-        self._set(_SET_COMPLEXITY, complexity)
+        self._set(_SET_COMPLEXITY, _COMPLEXITY[channels] if complexity is None else complexity)
         self._packets = self._ffi.new("unsigned char[]", MAX_PACKETS * self._room)
         self._starts = [self._packets + number * self._room for number in range(MAX_PACKETS)]
         self.lookahead_frames = self._lookahead()
@@ -101,12 +116,12 @@ class OpusEncoder:
         """Encode whole packets' worth of frames.
 
         Args:
-            block: int16, shape (n * 160,), n at most 50, contiguous.
+            block: int16, shape (n * 160,) or (n * 160, 2), n at most 50, contiguous.
         Returns: n packets, all of the same size.
         Raises:
             LineTrouble: the codec refused.
         """
-        count, rest = divmod(block.size, PACKET_FRAMES)
+        count, rest = divmod(block.size, self._packet_samples)
         if rest or count > MAX_PACKETS or block.dtype != np.int16:
             raise ValueError("a block is int16, whole packets and at most a second")
         # from_buffer refuses what is not contiguous; the pointer lives as long as `frames`.
@@ -114,7 +129,7 @@ class OpusEncoder:
         encode, pad, encoder, room = self._library.opus_encode, self._library.opus_packet_pad, self._encoder, self._room
         for number in range(count):
             start = self._starts[number]
-            length = encode(encoder, frames + number * PACKET_FRAMES, PACKET_FRAMES, start, room)
+            length = encode(encoder, frames + number * self._packet_samples, PACKET_FRAMES, start, room)
             if length < 1 or pad(start, length, room) != 0:
                 raise LineTrouble("The speech codec refused a block of audio; the recording ends here.")
         joined = bytes(self._ffi.buffer(self._packets, count * room))
@@ -137,11 +152,8 @@ class OpusDecoder:
 
     def __init__(self) -> None:
         self._ffi, self._library = _libopus()
-        error = self._ffi.new("int *")
-        decoder = self._library.opus_decoder_create(RATE_HZ, 1, error)
-        _check_made(error[0])
-        self._decoder = self._ffi.gc(decoder, self._library.opus_decoder_destroy)
-        self._room = np.empty(_LONGEST_PACKET_FRAMES, dtype=np.int16)
+        self._decoder: Any = None
+        self._nothing = self._room = silence(0, 1)
         self._pending = b""
         self._pages = 0
         self._pre_skip = 0
@@ -151,17 +163,19 @@ class OpusDecoder:
     def feed(self, piece: bytes) -> NDArray[np.int16]:
         """Take the next bytes of the stream, cut anywhere.
 
-        Returns: int16, shape (n,): the frames that became complete, without pre-skip and what lies after the end.
+        Returns: int16, shape (n,), or (n, 2) once the stream has said that it has two channels: the frames that became
+            complete, without pre-skip and what lies after the end.
         Raises:
             DamagedRecording: not an Ogg Opus stream, a packet that cannot be decoded, or bytes after its end.
         """
         self._pending += piece
-        blocks, used = [np.empty(0, dtype=np.int16)], 0
+        blocks: list[NDArray[np.int16]] = []
+        used = 0
         for page in ogg.whole_pages(self._pending):
             used = page.offset + page.length
             blocks.append(self._decode_page(page, self._pending[page.offset : used]))
         self._pending = self._pending[used:]
-        return np.concatenate(blocks)
+        return np.concatenate([self._nothing, *blocks])
 
     def _decode_page(self, page: ogg.Page, content: bytes) -> NDArray[np.int16]:
         if self._ended:
@@ -170,22 +184,31 @@ class OpusDecoder:
         self._pages += 1
         packets = ogg.page_packets(content)
         if self._pages == 1:
-            self._pre_skip = ogg.parse_pre_skip(packets[0] if packets else b"")
+            self._begin(ogg.parse_head(packets[0] if packets else b""))
         if self._pages <= 2:
-            return np.empty(0, dtype=np.int16)
+            return self._nothing
         return self._trimmed(page, [self._decode_packet(packet) for packet in packets])
+
+    def _begin(self, head: ogg.OpusHead) -> None:
+        self._pre_skip = head.pre_skip
+        error = self._ffi.new("int *")
+        decoder = self._library.opus_decoder_create(RATE_HZ, head.channels, error)
+        _check_made(error[0])
+        self._decoder = self._ffi.gc(decoder, self._library.opus_decoder_destroy)
+        self._nothing = silence(0, head.channels)
+        self._room = silence(_LONGEST_PACKET_FRAMES, head.channels)
 
     def _trimmed(self, page: ogg.Page, blocks: list[NDArray[np.int16]]) -> NDArray[np.int16]:
         """Drop what is before the start, and after the end if this is the last page."""
-        frames = np.concatenate([np.empty(0, dtype=np.int16), *blocks])
-        before, self._decoded = self._decoded, self._decoded + frames.size
+        frames = np.concatenate([self._nothing, *blocks])
+        before, self._decoded = self._decoded, self._decoded + len(frames)
         start = max(0, self._pre_skip // ogg.GRANULES_PER_FRAME - before)
-        end = max(0, page.granule // ogg.GRANULES_PER_FRAME - before) if page.eos else frames.size
+        end = max(0, page.granule // ogg.GRANULES_PER_FRAME - before) if page.eos else len(frames)
         return frames[start:end]
 
     def _decode_packet(self, packet: bytes) -> NDArray[np.int16]:
         target = self._ffi.from_buffer("int16_t[]", self._room.data)
-        count = self._library.opus_decode(self._decoder, packet, len(packet), target, self._room.size, 0)
+        count = self._library.opus_decode(self._decoder, packet, len(packet), target, len(self._room), 0)
         if count < 0:
             raise DamagedRecording("A packet of the audio cannot be decoded.")
         return self._room[:count].copy()

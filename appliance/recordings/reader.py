@@ -100,7 +100,7 @@ class RecordingReader:
         return self._read_plaintext(OPENING_BYTES + offset, length) if length > 0 else b""
 
     def verify(self) -> str:
-        """Authenticate every segment, and compare the audio's hash and its length with the closing record.
+        """Authenticate every segment, and compare the audio's hash, length and channels with the records.
 
         Returns: SHA-256 of the whole file as it was authenticated, in hexadecimal.
         Raises: DamagedRecording.
@@ -116,8 +116,11 @@ class RecordingReader:
             raise DamagedRecording("The audio is not the audio that the closing record describes.")
         beginning = self.read_audio(0, ogg.LONGEST_PAGE_BYTES)
         ending = self.read_audio(max(0, self.audio_bytes - ogg.LONGEST_PAGE_BYTES), ogg.LONGEST_PAGE_BYTES)
-        if ogg.frames_told(beginning, ending) != self._closing.frames:
+        frames, channels = ogg.frames_told(beginning, ending)
+        if frames != self._closing.frames:
             raise DamagedRecording("The audio is longer or shorter than the closing record says.")
+        if channels != self._opening.channels:
+            raise DamagedRecording("The audio has not as many channels as the opening record says.")
         return file.hexdigest()
 
     def close(self) -> None:

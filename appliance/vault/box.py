@@ -46,6 +46,7 @@ from appliance.vault.recovery.recovering import finish_recovery
 from appliance.vault.recovery.set_up import RecoverySetUp
 from appliance.vault.retention.erasure import Eraser
 from appliance.vault.retention.erasure_book import ErasureBook
+from appliance.vault.retention.holds import Holds
 from appliance.vault.retention.run import RetentionRun
 from appliance.vault.ring import Ring
 from appliance.vault.ring_file import RingContents
@@ -142,6 +143,8 @@ class Box:
             call_keys=self.call_keys,
             folder=self.folder,
             journal=self.journal,
+            clock=clock,
+            watch=self.watch,
             steady_s=time.monotonic,
         )
         self._closers.append(self.playback.close)
@@ -155,8 +158,19 @@ class Box:
             folder=self.folder,
             journal=self.journal,
             clock=clock,
+            watch=self.watch,
             log=self.log,
             let_go=self.playback.let_go,
+        )
+        self.holds = Holds(
+            catalogue=self.catalogue,
+            call_keys=self.call_keys,
+            playback=self.playback,
+            erasure=self.erasure,
+            journal=self.journal,
+            clock=clock,
+            watch=self.watch,
+            log=self.log,
         )
         self.retention = RetentionRun(
             catalogue=self.catalogue,

@@ -15,8 +15,9 @@ LAST_DIGITS = 4
 class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the vault shows of a kept call. Gaps: first frame, frames, why. Peaks: base64, see the closing record.
 
-    ground, consent_by, consent_at_ms: as the opening record has them; empty and 0 if the recording does not say by
-    whose consent it is kept, or the card is from before cards did.
+    ground, consent_by, consent_at_ms, channels: as the opening record has them; empty, 0 and 1 if the recording does
+    not say it, or the card is from before cards did.
+    hold_reason, held_since_ms: of the hold, if there is one; until when is in the catalogue, to delete by.
     """
 
     number: str
@@ -28,6 +29,9 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ground: str = ""
     consent_by: str = ""
     consent_at_ms: int = 0
+    hold_reason: str = ""
+    held_since_ms: int = 0
+    channels: int = 1
 
     def __repr__(self) -> str:
         return "Card(<sealed>)"

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from appliance.terms import CallId, LineName, NotKept
-from appliance.vault.store import Store, call_keys, calls, forgotten, gaps, marks, number_tokens
+from appliance.vault.store import LONGER, Store, call_keys, calls, forgotten, gaps, marks, number_tokens
 
 BATCH = 500
 """Ids in one statement; SQLite's own limit on parameters is higher, PostgreSQL plans better below."""
@@ -41,6 +41,8 @@ class CallRow:
     """A call as the catalogue knows it. Times: UTC milliseconds; None where not yet known.
 
     not_kept: why there is no recording (a `NotKept`) of a kept call; empty: there is one.
+    hold_until_ms: the end of its hold, also of one that is over; None: there is none.
+    keep_asked_at_ms: when somebody asked to keep it longer; 0: on an untrusted clock; None: no open request.
     """
 
     call_id: CallId
@@ -56,6 +58,8 @@ class CallRow:
     card: bytes | None
     erasure_id: str | None
     not_kept: str
+    hold_until_ms: int | None
+    keep_asked_at_ms: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,8 @@ class DueCall:
 
     call_id: CallId
     due_at_ms: int | None
+    hold_until_ms: int | None
+    keep_asked_at_ms: int | None
 
 
 @dataclass(slots=True)
@@ -246,9 +252,17 @@ class Catalogue:
         before: tuple[int, CallId] | None = None,
         line: LineName | None = None,
         tokens: Sequence[bytes] | None = None,
+        longer: bool = False,
     ) -> list[CallRow]:
-        """Kept calls, also those without a recording, newest first. `tokens`: only calls that have one of these."""
+        """Kept calls, also those without a recording, newest first.
+
+        Args:
+            tokens: only calls that have one of these.
+            longer: only calls that are held, or that somebody has asked to keep longer.
+        """
         query = sa.select(calls).where(calls.c.state == CallState.KEPT)
+        if longer:
+            query = query.where(sa.text(f"({LONGER})"))
         if line is not None:
             query = query.where(calls.c.line == line)
         if before is not None:
@@ -273,10 +287,10 @@ class Catalogue:
                 kept = self._kept = _count(connection, is_kept) - _count(connection, is_kept, is_unrecorded)
         return kept
 
-    def count_overdue(self, due_before_ms: int) -> int:
-        """Kept calls that were due before this moment."""
+    def due_before(self, moment_ms: int) -> int:
+        """How many kept calls were due before this moment."""
         with self._store.reading() as connection:
-            return _count(connection, calls.c.state == CallState.KEPT, calls.c.due_at_ms < due_before_ms)
+            return _count(connection, calls.c.state == CallState.KEPT, calls.c.due_at_ms < moment_ms)
 
     def count_kept_outside(self, buckets: Collection[str]) -> int:
         """Kept calls that have no wrapped key in any of these buckets. Looks at every kept call."""
@@ -289,10 +303,42 @@ class Catalogue:
 
     def due(self, now_ms: int) -> list[DueCall]:
         """Kept calls whose time may have come; the verdict decides."""
-        query = sa.select(calls.c.call_id, calls.c.due_at_ms)
-        query = query.where(calls.c.state == CallState.KEPT, calls.c.due_at_ms <= now_ms)
+        query = sa.select(*_DUE).where(calls.c.state == CallState.KEPT, calls.c.due_at_ms <= now_ms)
         with self._store.reading() as connection:
-            return [DueCall(call_id=CallId(call), due_at_ms=due) for call, due in connection.execute(query)]
+            return [DueCall(**row._mapping) for row in connection.execute(query)]
+
+    def kept_longer(self, *states: CallState) -> list[DueCall]:
+        """Calls in these states that have a hold, also one that is over, or an open request to keep them longer."""
+        # The states are looked at here: asked for them, SQLite takes their index, and so every kept call.
+        query = sa.select(calls.c.state, *_DUE).where(sa.text(f"({LONGER})"))
+        with self._store.reading() as connection:
+            found = [dict(row._mapping) for row in connection.execute(query)]
+        return [DueCall(**row) for row in found if row.pop("state") in states]
+
+    def note_keep_asked(self, call: CallId, at_ms: int | None) -> None:
+        """Somebody has asked to keep this call longer; None: nobody has, or it is answered."""
+        self._change_one(call, {"keep_asked_at_ms": at_ms})
+
+    def hold(self, call: CallId, until_ms: int | None, card: bytes | None) -> None:
+        """The call is held until then; None: no longer. A hold answers a request.
+
+        Args:
+            card: with the reason, or without; None: as it is.
+        """
+        changed: dict[str, Any] = {"hold_until_ms": until_ms}
+        if until_ms is not None:
+            changed["keep_asked_at_ms"] = None
+        if card is not None:
+            changed["card"] = card
+        self._change_one(call, changed)
+
+    def _change_one(self, call: CallId, changed: dict[str, Any]) -> None:
+        """Whatever it is, unless its erasure is decided."""
+        is_it = sa.and_(calls.c.call_id == call, calls.c.state != CallState.CONDEMNED)
+        with self._store.transaction() as connection:
+            connection.execute(calls.update().where(is_it).values(**changed))
+        with self._changing_kept:
+            self.changes += 1
 
     def set_missing_due(self, due_at_ms: int) -> None:
         """Calls recorded on an untrusted clock get their due date once the clock is trusted."""
@@ -409,6 +455,9 @@ class Catalogue:
     def set_mark(self, name: str, value: int) -> None:
         with self._store.transaction() as connection:
             _set_mark(connection, name, value)
+
+
+_DUE = (calls.c.call_id, calls.c.due_at_ms, calls.c.hold_until_ms, calls.c.keep_asked_at_ms)
 
 
 def _count(connection: sa.Connection, *conditions: sa.ColumnElement[bool] | sa.TextClause) -> int:

@@ -6,11 +6,11 @@ On a running box things move while it looks: what seems wrong is looked at a sec
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from appliance.audit.events import Act
-from appliance.audit.journal import decode_entry
+from appliance.audit.journal import Entry, decode_entry
 from appliance.boundary.verbs import CheckFindings
 from appliance.recordings.reader import RecordingReader
 from appliance.terms import CallId, LinekeepError
@@ -49,6 +49,11 @@ def find_notes(box: Box) -> Iterator[str]:
     restored = restored_of(box.settings.state)
     if restored is not None:
         yield restored.sentence()
+    requests, held = box.holds.count()
+    if requests:
+        yield f"Calls that somebody has asked to keep longer, and that nobody has decided on: {requests}."
+    if held:
+        yield f"Calls that are held, and not erased until their holds are over or lifted: {held}."
 
 
 def _journal_against_tpm(box: Box) -> Iterator[str]:
@@ -140,12 +145,14 @@ def _journal_against_catalogue(box: Box) -> Iterator[str]:
     not_kept: set[str] = set()
     lost: set[str] = set()
     gone: set[str] = set()
+    holds = _HoldsTold()
     with box.journal_path.open("rb") as lines:
         for line in lines:
             try:
                 entry = decode_entry(line.removesuffix(b"\n"))
             except ValueError:
                 return  # told by `_journal_against_tpm`
+            yield from holds.hear(entry)
             if entry.act is Act.CALL_KEPT:
                 kept.update(entry.ids)
             elif entry.act is Act.CALL_NOT_KEPT:
@@ -164,3 +171,34 @@ def _journal_against_catalogue(box: Box) -> Iterator[str]:
     for name in sorted((kept | (not_kept - lost)) - gone - rows):
         if box.catalogue.find(CallId(name)) is None and not box.catalogue.was_forgotten(CallId(name)):
             yield f"Call {name}: the journal says it was kept, but it is nowhere."
+    yield from _holds(box, holds, listed)
+
+
+class _HoldsTold:
+    """What the journal says of holds. until_ms: of each call whose last word is that it is held."""
+
+    def __init__(self) -> None:
+        self.until_ms: dict[str, int] = {}
+
+    def hear(self, entry: Entry) -> Iterator[str]:
+        """Yields what must not be: an erasure that was begun while its call was held."""
+        if entry.act is Act.CALL_HELD:
+            self.until_ms |= dict.fromkeys(entry.ids, int(entry.notes["until_ms"]))
+        elif entry.act in (Act.CALL_HOLD_LIFTED, Act.CALLS_CONDEMNED):
+            for name in entry.ids:
+                until_ms = self.until_ms.pop(name, 0)
+                if entry.act is Act.CALLS_CONDEMNED and until_ms > entry.at_ms:
+                    yield f"Call {name}: it was held, and its erasure was begun all the same."
+
+
+def _holds(box: Box, told: _HoldsTold, listed: Sequence[CallRow]) -> Iterator[str]:
+    """Each hold as it was listed before the journal was read, and as it is now: it may come or go meanwhile."""
+    for before in listed:
+        told_ms = told.until_ms.get(before.call_id)
+        row = box.catalogue.find(before.call_id) if before.hold_until_ms != told_ms else None
+        if row is None or row.state is not CallState.KEPT or row.hold_until_ms == told_ms:
+            continue
+        if row.hold_until_ms is None:
+            yield f"Call {row.call_id}: the journal says that it is held, but the catalogue does not."
+        else:
+            yield f"Call {row.call_id}: it is held, and the journal does not know of that hold."

@@ -351,6 +351,7 @@ def _card_of(opening: OpeningRecord, closing: ClosingRecord, number: str) -> car
         ground=opening.ground,
         consent_by=consent.by if consent else "",
         consent_at_ms=consent.at_ms if consent else 0,
+        channels=opening.channels,
     )
 
 

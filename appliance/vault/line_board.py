@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Collection
 
-from appliance.boundary.verbs import FITTING_ORDERS, LineNow, OrderFor
+from appliance.boundary.verbs import LineNow, OrderFor, fitting_orders
 from appliance.terms import CallId, LineName, LineNowState, NotAllowed, Order
 
 ALIVE_S = 3.0
@@ -60,9 +60,9 @@ class LineBoard:
             now = self._lines.get(line)
             if now is None or not self._is_alive() or now.started_at_ms != started_at_ms:
                 raise NothingToOrder
-            if now.state is _LEADS_TO.get(order):
+            if now.state is _LEADS_TO.get(order) or (order is Order.KEEP and now.keep_asked):
                 return  # carried out already: asked twice
-            if order not in FITTING_ORDERS.get(now.state, ()):
+            if order not in fitting_orders(now):
                 raise NothingToOrder
             wanted = OrderFor(name=os.urandom(8).hex(), line=line, order=order, started_at_ms=started_at_ms)
             if any((each.line, each.order) == (line, order) and self._is_on(each) for each in self._orders):

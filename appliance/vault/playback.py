@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.boundary import verbs
+from appliance.clock import Clock
 from appliance.recordings.container import PAUSED
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingReader
@@ -24,6 +25,8 @@ from appliance.vault import card as cards
 from appliance.vault.accounts import Visitor
 from appliance.vault.call_keys import CallKeys
 from appliance.vault.catalogue import CallRow, CallState, Catalogue
+from appliance.vault.clock_watch import ClockWatch
+from appliance.vault.retention.verdict import goes_at, is_held
 from appliance.vault.rights import Right
 
 OPEN_READERS = 16
@@ -94,12 +97,16 @@ class Playback:
         call_keys: CallKeys,
         folder: RecordingsFolder,
         journal: Journal,
+        clock: Clock,
+        watch: ClockWatch,
         steady_s: Callable[[], float],
     ) -> None:
         self._catalogue = catalogue
         self._call_keys = call_keys
         self._folder = folder
         self._journal = journal
+        self._clock = clock
+        self._watch = watch
         self._steady_s = steady_s
         self._lock = threading.Lock()
         self._unreadable: _Unreadable | None = None
@@ -116,17 +123,20 @@ class Playback:
         if request.before_ms is not None and request.before_call is not None:
             before = (request.before_ms, request.before_call)
         tokens = self._call_keys.tokens_sought(request.number) if request.number.strip() else None
-        rows = self._catalogue.page(limit=request.limit + 1, before=before, line=request.line, tokens=tokens)
+        rows = self._catalogue.page(
+            limit=request.limit + 1, before=before, line=request.line, tokens=tokens, longer=request.longer
+        )
         facts = [self._facts_or_none(row) for row in rows[: request.limit]]
         return verbs.CallPage(calls=tuple(f for f in facts if f is not None), more=len(rows) > request.limit)
 
     def open_call(self, visitor: Visitor, call: CallId) -> verbs.OpenedCall:
         visitor.require(Right.SEE_CALLS)
-        row = self._kept(call)
+        row = self.finished(call)
         card = self._card_of(row)
         self._note_look(Act.CALL_SHOWN, visitor, call, ids=(call,))
+        facts = self._facts(row, card)
         return verbs.OpenedCall(
-            facts=_facts(row, card),
+            facts=facts,
             audio_bytes=card.audio_bytes,
             frames=card.frames,
             peaks=base64.b64decode(card.peaks),
@@ -134,6 +144,9 @@ class Playback:
             ground=card.ground,
             consent_by=card.consent_by,
             consent_at_ms=card.consent_at_ms,
+            hold_reason=card.hold_reason if facts.hold_until_ms else "",
+            held_since_ms=card.held_since_ms if facts.hold_until_ms else 0,
+            channels=card.channels,
         )
 
     def read(self, visitor: Visitor, request: verbs.Read) -> verbs.ReadBytes:
@@ -179,13 +192,18 @@ class Playback:
         for call in tuple(self._readers):
             self.let_go(call)
 
-    def must_be_finished(self, call: CallId) -> None:
-        """Raises NoSuchCall, StillRunning."""
-        self._kept(call)
+    def finished(self, call: CallId) -> CallRow:
+        """A call that is over, recorded or not. Raises NoSuchCall, StillRunning."""
+        row = self._catalogue.find(call)
+        if row is not None and row.state is CallState.KEPT:
+            return row
+        if row is not None and row.state in (CallState.ISSUED, CallState.RUNNING):
+            raise StillRunning
+        raise NoSuchCall
 
     def must_be_recorded(self, call: CallId) -> None:
         """Raises NoSuchCall, StillRunning, NothingRecorded."""
-        if self._kept(call).not_kept:
+        if self.finished(call).not_kept:
             raise NothingRecorded
 
     def unreadable(self) -> int:
@@ -201,14 +219,6 @@ class Playback:
             self._unreadable = known = _Unreadable(count=count, lost=seen[0], changes=seen[1])
         return known.count
 
-    def _kept(self, call: CallId) -> CallRow:
-        row = self._catalogue.find(call)
-        if row is not None and row.state is CallState.KEPT:
-            return row
-        if row is not None and row.state in (CallState.ISSUED, CallState.RUNNING):
-            raise StillRunning
-        raise NoSuchCall
-
     def _card_of(self, row: CallRow) -> cards.Card:
         if row.card is None:
             raise NoSuchCall
@@ -216,9 +226,33 @@ class Playback:
 
     def _facts_or_none(self, row: CallRow) -> verbs.CallFacts | None:
         try:
-            return _facts(row, self._card_of(row))
+            return self._facts(row, self._card_of(row))
         except (KeyTrouble, DamagedRecording):
             return None  # one bad row must not hide all others; `check` names it
+
+    def _facts(self, row: CallRow, card: cards.Card) -> verbs.CallFacts:
+        lost = [frames for _at, frames, why in card.gaps if why != PAUSED]
+        goes_at_ms = row.due_at_ms and goes_at(
+            due_at_ms=row.due_at_ms, hold_until_ms=row.hold_until_ms, keep_asked_at_ms=row.keep_asked_at_ms
+        )
+        held = row.hold_until_ms is not None and is_held(
+            row.hold_until_ms, now_ms=self._clock.now_ms(), clock_trusted=self._watch.trouble() is None
+        )
+        return verbs.CallFacts(
+            call=row.call_id,
+            line=row.line,
+            started_at_ms=row.started_at_ms or 0,
+            length_ms=row.length_ms or 0,
+            direction=row.direction,
+            due_at_ms=goes_at_ms or 0,
+            number=card.number,
+            ended=card.ended,
+            gaps=len(lost),
+            lost_ms=sum(lost) * 1000 // RATE_HZ,
+            not_kept=row.not_kept,
+            hold_until_ms=(row.hold_until_ms or 0) if held else 0,
+            keep_asked_at_ms=row.keep_asked_at_ms,
+        )
 
     @contextmanager
     def _borrowed(self, call: CallId) -> Iterator[RecordingReader]:
@@ -299,20 +333,3 @@ def _close_if_unused(held: _OpenReader) -> None:
     # Closed under a reading thread, its descriptor's number could by then be another file's.
     if held.is_dropped and held.users == 0:
         held.reader.close()
-
-
-def _facts(row: CallRow, card: cards.Card) -> verbs.CallFacts:
-    lost = [frames for _at, frames, why in card.gaps if why != PAUSED]
-    return verbs.CallFacts(
-        call=row.call_id,
-        line=row.line,
-        started_at_ms=row.started_at_ms or 0,
-        length_ms=row.length_ms or 0,
-        direction=row.direction,
-        due_at_ms=row.due_at_ms or 0,
-        number=card.number,
-        ended=card.ended,
-        gaps=len(lost),
-        lost_ms=sum(lost) * 1000 // RATE_HZ,
-        not_kept=row.not_kept,
-    )

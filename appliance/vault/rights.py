@@ -10,7 +10,9 @@ class Right(StrEnum):
     HEAR_CALLS = "hear_calls"
     ERASE_CALLS = "erase_calls"
     ORDER_CALLS = "order_calls"
-    """Confirm, pause, resume or forget a call that is on the line."""
+    """Confirm, pause, resume or forget a call that is on the line, or ask to keep it longer."""
+    HOLD_CALLS = "hold_calls"
+    """Decide that a call is kept longer, or no longer: place, renew and lift a hold, dismiss a request."""
     SEE_ERASURES = "see_erasures"
     SET_UP_RECOVERY = "set_up_recovery"
 
@@ -26,6 +28,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
             Right.HEAR_CALLS,
             Right.ERASE_CALLS,
             Right.ORDER_CALLS,
+            Right.HOLD_CALLS,
             Right.SEE_ERASURES,
             Right.SET_UP_RECOVERY,
         }

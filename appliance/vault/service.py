@@ -12,10 +12,11 @@ import msgspec
 from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler
-from appliance.terms import CallId, Order
+from appliance.terms import AccountId, CallId, Order
 from appliance.vault.box import Box
 from appliance.vault.check import check_box
 from appliance.vault.front_certificate import authority_fingerprint
+from appliance.vault.line_board import NothingToOrder
 from appliance.vault.rights import Right
 
 _COUNT_EVERY_S = 5.0
@@ -37,6 +38,7 @@ class Service:
             verbs.ReportGap: self.answer_report_gap,
             verbs.FinishCall: self.answer_finish_call,
             verbs.DropCall: self.answer_drop_call,
+            verbs.AskToKeep: self.answer_ask_to_keep,
             verbs.NoteUnrecorded: self.answer_note_unrecorded,
             verbs.Heartbeat: self.answer_heartbeat,
             verbs.AskClaimed: self.answer_ask_claimed,
@@ -50,6 +52,9 @@ class Service:
             verbs.ExportEvidence: self.answer_export_evidence,
             verbs.ReadStatement: self.answer_read_statement,
             verbs.EraseCall: self.answer_erase_call,
+            verbs.HoldCall: self.answer_hold_call,
+            verbs.LiftHold: self.answer_lift_hold,
+            verbs.DismissKeep: self.answer_dismiss_keep,
             verbs.ListErasures: self.answer_list_erasures,
             verbs.ExportReceipt: self.answer_export_receipt,
             verbs.AskNow: self.answer_ask_now,
@@ -93,6 +98,10 @@ class Service:
 
     def answer_drop_call(self, request: verbs.DropCall) -> verbs.Done:
         self._box.intake.drop(request.call, request.why)
+        return verbs.Done()
+
+    def answer_ask_to_keep(self, request: verbs.AskToKeep) -> verbs.Done:
+        self._box.holds.ask(request.call)
         return verbs.Done()
 
     def answer_note_unrecorded(self, request: verbs.NoteUnrecorded) -> verbs.Done:
@@ -144,12 +153,32 @@ class Service:
     def answer_erase_call(self, request: verbs.EraseCall) -> verbs.Erased:
         visitor = self._box.accounts.visitor(request.login)
         visitor.require(Right.ERASE_CALLS)
-        self._box.playback.must_be_finished(request.call)
+        self._box.playback.finished(request.call)
         self._box.journal.append(Act.CALL_ERASURE_ASKED, by=visitor.account, ids=(request.call,))
         receipt = self._box.erasure.erase([request.call], by=visitor.account, why="asked")
         if receipt is None:
             return verbs.Erased(erasure="", is_signed=False)
         return verbs.Erased(erasure=receipt.erasure_id, is_signed=receipt.signed is not None)
+
+    def answer_hold_call(self, request: verbs.HoldCall) -> verbs.Done:
+        account = self._who_may_hold(request.login)
+        self._box.holds.place(request.call, until_ms=request.until_ms, reason=request.reason, by=account)
+        return verbs.Done()
+
+    def answer_lift_hold(self, request: verbs.LiftHold) -> verbs.Done:
+        account = self._who_may_hold(request.login)
+        self._box.holds.lift(request.call, by=account)
+        return verbs.Done()
+
+    def answer_dismiss_keep(self, request: verbs.DismissKeep) -> verbs.Done:
+        account = self._who_may_hold(request.login)
+        self._box.holds.dismiss(request.call, by=account)
+        return verbs.Done()
+
+    def _who_may_hold(self, login: str) -> AccountId:
+        visitor = self._box.accounts.visitor(login)
+        visitor.require(Right.HOLD_CALLS)
+        return visitor.account
 
     def answer_list_erasures(self, request: verbs.ListErasures) -> verbs.ErasurePage:
         return self._box.evidence_desk.erasures(self._box.accounts.visitor(request.login), request)
@@ -175,6 +204,8 @@ class Service:
             unreadable_calls=counts.unreadable,
             recovery=box.recovery.choice(),
             backup=counts.backup,
+            keep_requests=counts.keep_requests,
+            held_calls=counts.held,
         )
 
     def answer_order_line(self, request: verbs.OrderLine) -> verbs.Done:
@@ -187,6 +218,8 @@ class Service:
             self._box.journal.append(Act.CALL_ORDERED, by=visitor.account, ids=ids, notes=notes)
             if call is not None and request.order is Order.FORGET:
                 self._box.intake.forget_when_over(call)
+            if call is not None and request.order is Order.KEEP and not self._box.holds.ask(call):
+                raise NothingToOrder
 
         self._box.line_board.order(request.line, request.order, request.started_at_ms, note)
         return verbs.Done()
@@ -247,7 +280,7 @@ class _Counts:
     def __init__(self, box: Box) -> None:
         self._box = box
         self._counted_at: tuple[int, float] | None = None
-        self.kept = self.overdue = self.unreadable = 0
+        self.kept = self.overdue = self.unreadable = self.keep_requests = self.held = 0
         self.backup: verbs.BackupFacts | None = None
 
     def read(self) -> _Counts:
@@ -257,6 +290,7 @@ class _Counts:
             self.overdue = self._box.retention.overdue()
             self.unreadable = self._box.playback.unreadable()
             self.backup = self._box.backup.facts()
+            self.keep_requests, self.held = self._box.holds.count()
             self._counted_at = changes, now_s
         return self
 

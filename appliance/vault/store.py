@@ -24,6 +24,9 @@ from appliance.vault.migrations import bring_up_to_date
 _PAGES_AT_ONCE = 256
 """Of 4 KiB, in a copy of the catalogue."""
 
+LONGER = "hold_until_ms IS NOT NULL OR keep_asked_at_ms IS NOT NULL"
+"""Of a call: somebody wants it to be kept longer. So few that they have an index of their own, in these words."""
+
 metadata = sa.MetaData()
 
 calls = sa.Table(
@@ -42,11 +45,14 @@ calls = sa.Table(
     sa.Column("card", sa.LargeBinary),
     sa.Column("erasure_id", sa.String(16)),
     sa.Column("not_kept", sa.String(32), nullable=False, server_default=""),
+    sa.Column("hold_until_ms", sa.BigInteger),
+    sa.Column("keep_asked_at_ms", sa.BigInteger),
     sa.Index("calls_by_start", "state", "started_at_ms", "call_id"),
     sa.Index("calls_by_line", "line", "state", "started_at_ms"),
     sa.Index("calls_by_due", "state", "due_at_ms"),
     # For counting: the rows themselves are a kilobyte each, and a million of them take a card half a minute.
     sa.Index("calls_unrecorded", "state", "not_kept", sqlite_where=sa.text("not_kept != ''")),
+    sa.Index("calls_longer", "state", "started_at_ms", "call_id", sqlite_where=sa.text(LONGER)),
 )
 call_keys = sa.Table(
     "call_keys",

@@ -20,7 +20,7 @@ ACCOUNTS = re.compile(r"(visitor\.account|account|by|entry\.by|erasure\.asked_by
 NOTES = {
     # Counts, and what is on or off.
     "bytes", "count", "findings", "before_s", "after_s", "keep_s", "by_line", "by_number", "unauthenticated_bytes",
-    "backup_made_at_ms", "at_ms", "started_at_ms", "needed", "sheets",
+    "backup_made_at_ms", "at_ms", "started_at_ms", "until_ms", "needed", "sheets",
     # Digests and states.
     "before", "after", "settings", "box", "index", "ring_before", "ring_after", "erasure",
     # Words that stand in the source: see `test_reasons_are_words_from_the_source`; 'call' or 'day'.

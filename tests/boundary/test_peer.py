@@ -33,6 +33,7 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.ReportGap: {"call": CALL, "at_frame": 0, "frames": 1, "why": "overrun"},
     verbs.FinishCall: {"call": CALL},
     verbs.DropCall: {"call": CALL, "why": NotKept.FORGOTTEN},
+    verbs.AskToKeep: {"call": CALL},
     verbs.NoteUnrecorded: {
         "call": CALL,
         "line": "front-desk",
@@ -55,6 +56,9 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.ExportEvidence: {"login": LOGIN, "call": CALL, "whole_day": True},
     verbs.ReadStatement: {"login": LOGIN, "call": CALL},
     verbs.EraseCall: {"login": LOGIN, "call": CALL},
+    verbs.HoldCall: {"login": LOGIN, "call": CALL, "until_ms": 1, "reason": "R"},
+    verbs.LiftHold: {"login": LOGIN, "call": CALL},
+    verbs.DismissKeep: {"login": LOGIN, "call": CALL},
     verbs.ListErasures: {"login": LOGIN},
     verbs.ExportReceipt: {"login": LOGIN, "erasure": "0f" * 8},
     verbs.AskNow: {"login": LOGIN},

@@ -58,6 +58,17 @@ def test_each_channel_has_its_meter_and_its_verdict_and_nothing_is_written(tmp_p
     assert {path for path in tmp_path.rglob("*") if "knobs" not in str(path)} <= set(there)
 
 
+def test_each_side_of_a_line_has_a_meter_of_its_own(tmp_path: Path, line: SimulatedLine) -> None:
+    """By which a technician sees whether the near and the far wire are where the settings say."""
+    config = settings(tmp_path)
+    config.write_text(config.read_text() + "near_channel = 1\nfar_channel = 0\n")
+    run = check(line, "--config", str(config), "--seconds", "7")
+    assert (run.returncode, run.stderr) == (1, "")
+    *_meters, far, near = run.stdout.splitlines()
+    assert far.startswith("Line front-desk far: good.")
+    assert near.startswith("Line front-desk near: Nothing comes from this line")
+
+
 def test_json_is_one_object_a_line(line: SimulatedLine) -> None:
     run = check(line, "--alsa", "line0", "--channels", "2", "--seconds", "5", "--json")
     told = [json.loads(row) for row in run.stdout.splitlines()]

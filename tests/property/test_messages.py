@@ -26,6 +26,7 @@ LINES_NOW = st.builds(
     state=st.sampled_from(LineNowState),
     call=st.none() | CALLS,
     trouble=st.text(max_size=400),
+    keep_asked=st.booleans(),
 )
 REQUESTS = st.one_of(
     st.builds(verbs.BeginCall, call=CALLS, line=LINES, started_at_ms=COUNTS),

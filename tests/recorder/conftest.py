@@ -13,7 +13,8 @@ import pytest
 
 from appliance.clock import Clock
 from appliance.recorder.disk_room import DiskRoom
-from appliance.recorder.ear.signals import Pcm, Signals
+from appliance.recorder.ear.sides import signals_for
+from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.line.line_plan import plan_of
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_wires import LineWires
@@ -107,7 +108,7 @@ def make_desk(
         line_settings = LineSettings(name=LINE, alsa="line0", ground=ground, consent=consent, **line)
         worker = LineWorker(
             line_settings,
-            Signals(settings.speech_above_floor_db),
+            signals_for(len(line_settings.channels), settings.speech_above_floor_db),
             plan_of(line_settings, settings),
             lambda at_ms: datetime.fromtimestamp(at_ms / 1000, UTC),
             folder=folder,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from appliance.boundary import verbs
 from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_worker import LineWorker
 from appliance.recorder.vault_link import VaultLink
 from appliance.recordings.folder import RecordingsFolder
+from appliance.recordings.opus import silence
 from appliance.recordings.reader import RecordingReader
 from appliance.settings import RecorderSettings
 from appliance.terms import BLOCK_FRAMES, CallId, LineName, StorageTrouble
@@ -50,7 +49,7 @@ class Desk:
     said: list[Pcm] = field(default_factory=list)
 
     def hear(self, samples: Pcm) -> None:
-        for start in range(0, samples.size - samples.size % BLOCK_FRAMES, BLOCK_FRAMES):
+        for start in range(0, len(samples) - len(samples) % BLOCK_FRAMES, BLOCK_FRAMES):
             block = samples[start : start + BLOCK_FRAMES]
             self.worker.hear(self.at_frame, block)
             self.said.append(block)
@@ -58,7 +57,7 @@ class Desk:
 
     def lose(self, frames: int, why: str = "overrun") -> None:
         self.worker.lose(self.at_frame, frames, why)
-        self.said.append(np.zeros(frames, np.int16))
+        self.said.append(silence(frames, self.said[-1].ndim if self.said else 1))
         self.at_frame += frames
 
     @property

@@ -55,6 +55,7 @@ class FakeVault:
             verbs.NoteParty: self._take,
             verbs.NoteUnrecorded: self._take,
             verbs.DropCall: self._take,
+            verbs.AskToKeep: self._take,
             verbs.Heartbeat: self._beat,
         }
         self._listener = Listener(self.socket_path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)

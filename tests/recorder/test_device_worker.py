@@ -61,7 +61,7 @@ class RememberingLine:
         if self.faulty:
             raise RuntimeError("a bug")
         assert samples.flags.c_contiguous
-        self.told.put(("hear", first_frame, int(samples[0]), samples.size))
+        self.told.put(("hear", first_frame, samples[0].tolist(), len(samples)))
 
     def lose(self, first_frame: int, frames: int, why: str) -> None:
         self.told.put(("lose", first_frame, frames, why))
@@ -81,13 +81,14 @@ class Bench:
     worker: DeviceWorker
     left: RememberingLine
     right: RememberingLine
+    both: RememberingLine
     captures: list[ScriptedCapture]
     made: queue.SimpleQueue[ScriptedCapture]
 
 
 @pytest.fixture
 def bench(heard_log: HeardLog) -> Iterator[Bench]:
-    left, right = RememberingLine(), RememberingLine()
+    left, right, both = RememberingLine(), RememberingLine(), RememberingLine()
     captures: list[ScriptedCapture] = []
     made: queue.SimpleQueue[ScriptedCapture] = queue.SimpleQueue()
 
@@ -96,10 +97,10 @@ def bench(heard_log: HeardLog) -> Iterator[Bench]:
         made.put(captures[-1])
         return captures[-1]
 
-    lines = cast("dict[int, LineWorker]", {0: left, 1: right})
+    lines = cast("dict[tuple[int, ...], LineWorker]", {(0,): left, (1,): right, (1, 0): both})
     worker = DeviceWorker("line0", new_capture, lines, Clock(wall=lambda: 5000), heard_log.logger)
     worker.start()
-    yield Bench(worker=worker, left=left, right=right, captures=captures, made=made)
+    yield Bench(worker=worker, left=left, right=right, both=both, captures=captures, made=made)
     worker.ask_to_stop()
     assert worker.join(PATIENCE_S)
     assert all(capture.started and capture.stopped for capture in captures)
@@ -121,6 +122,13 @@ def test_each_line_hears_its_own_channel(bench: Bench) -> None:
         ("lose", 800, 333, "overrun"),
     ]
     assert [bench.right.next() for _ in range(2)] == [("open", 4900), ("hear", 0, 22, BLOCK_FRAMES)]
+
+
+def test_a_line_whose_sides_are_apart_hears_the_near_channel_and_then_the_far_one(bench: Bench) -> None:
+    capture = bench.made.get(timeout=PATIENCE_S)
+    capture.events.put(Opened(wall_ms=4900))
+    capture.events.put(block(0, 11, 22))
+    assert [bench.both.next() for _ in range(2)] == [("open", 4900), ("hear", 0, [22, 11], BLOCK_FRAMES)]
 
 
 def test_a_device_that_cannot_be_opened_is_said_to_its_lines(bench: Bench, heard_log: HeardLog) -> None:

@@ -11,20 +11,28 @@ from appliance.boundary import verbs
 from appliance.recorder.ear.signals import Pcm
 from appliance.recordings.container import Gap
 from appliance.settings import ConsentMode, RecorderSettings
-from appliance.terms import RATE_HZ, ConsentBy, Direction, LineNowState, NotKept, Order
+from appliance.terms import RATE_HZ, CallId, ConsentBy, Direction, LineNowState, NotKept, Order
 from tests.recorder.desk import LINE, OPENED_MS, Desk, MakeDesk
 from tests.recorder.fake_vault import FakeVault
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
 from tests.simulators.line_tones import as_pcm, ringing, silence, sines, white
 
 Noise = Callable[[float, float], Pcm]
-KEY_HZ = {"1": (697, 1209), "2": (697, 1336), "*": (941, 1209), "7": (852, 1209), "3": (697, 1477), "4": (770, 1209)}
+KEY_HZ = {
+    "1": (697, 1209),
+    "2": (697, 1336),
+    "3": (697, 1477),
+    "4": (770, 1209),
+    "5": (770, 1336),
+    "7": (852, 1209),
+    "*": (941, 1209),
+}
 NUMBER = "03055504471"
 
 
 def keys(digits: str) -> Pcm:
     parts = [part for digit in digits for part in (sines(KEY_HZ[digit], 0.1, -16), silence(0.15))]
-    sound = np.concatenate(parts)
+    sound = np.concatenate([silence(0), *parts])
     return as_pcm(sound + white(len(sound), -65, np.random.default_rng(3)))
 
 
@@ -239,6 +247,68 @@ def test_a_call_that_is_to_be_forgotten_is_dropped_while_it_runs(
     assert not told(desk, verbs.FinishCall)
     assert not told(desk, verbs.NoteUnrecorded)
     assert desk.folder.growing_path(call).stat().st_size == 1024  # its opening, and no audio
+
+
+def asked(desk: Desk) -> list[CallId]:
+    return [each.call for each in told(desk, verbs.AskToKeep) if isinstance(each, verbs.AskToKeep)]
+
+
+@pytest.mark.parametrize("way", ["code", "page"])
+def test_a_recorded_call_is_asked_to_be_kept_longer_once(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise, way: str
+) -> None:
+    desk = make_waiting_desk("duty")
+    desk.hear(spoken)
+    (call,) = desk.folder.growing_calls()
+    assert not desk.now.keep_asked
+    for _ in range(2):
+        if way == "page":
+            desk.vault.order(LINE, Order.KEEP, desk.now.started_at_ms)
+            desk.vault.wait_for_beats(4)
+        desk.hear(np.concatenate((keys("*75" if way == "code" else ""), spoken[: 2 * RATE_HZ])))
+        assert (desk.now.state, desk.now.keep_asked) == (LineNowState.RECORDING, True)
+    desk.hear(noise(4, -65))
+    assert asked(desk) == [call] == desk.finished()
+    assert not desk.now.keep_asked
+    desk.hear(np.concatenate((spoken, noise(4, -65))))  # the next call
+    assert len(desk.finished()) == 2
+    assert asked(desk) == [call]
+
+
+def test_what_was_asked_while_a_call_waited_holds_for_its_recording(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk()
+    desk.hear(np.concatenate((ring(), spoken, keys("*75"))))
+    assert (desk.now.state, desk.now.keep_asked, asked(desk)) == (LineNowState.WAITING, True, [])
+    desk.hear(np.concatenate((spoken[: 3 * RATE_HZ], keys("1"), spoken[: 3 * RATE_HZ], noise(4, -65))))
+    assert asked(desk) == desk.finished()
+    verbs_told = [type(each) for each in desk.vault.told]
+    assert verbs_told.index(verbs.BeginCall) < verbs_told.index(verbs.AskToKeep)
+
+
+def test_every_part_of_a_long_call_from_then_on_is_asked_to_be_kept(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk("duty", settings=RecorderSettings(hold_over_s=2, longest_call_s=60))
+    desk.hear(np.concatenate((spoken, keys("*75"), np.tile(spoken, 8)[: 60 * RATE_HZ], noise(4, -65))))
+    assert asked(desk) == desk.finished()
+    assert len(asked(desk)) == 2
+
+
+@pytest.mark.parametrize("codes", ["*75", "*75*74", "*74*75"])
+def test_a_call_that_is_refused_or_forgotten_is_kept_by_no_request(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise, codes: str
+) -> None:
+    desk = make_waiting_desk("opt_in" if codes == "*75" else "duty")
+    desk.hear(np.concatenate((ring(), spoken, keys(codes), spoken[: 3 * RATE_HZ])))
+    if codes == "*75":
+        desk.hear(np.concatenate((keys("2"), spoken[: 2 * RATE_HZ])))
+    assert (desk.now.state, desk.now.keep_asked) == (LineNowState.NOT_RECORDED, False)
+    desk.hear(noise(4, -65))
+    assert not told(desk, verbs.FinishCall)
+    order = [type(each) for each in desk.vault.told if type(each) in (verbs.AskToKeep, verbs.DropCall)]
+    assert order == {"*75": [], "*75*74": [verbs.AskToKeep, verbs.DropCall], "*74*75": [verbs.DropCall]}[codes]
 
 
 def test_nobody_answers_and_nothing_but_that_is_told(make_waiting_desk: Callable[..., Desk], noise: Noise) -> None:

@@ -53,7 +53,7 @@ def test_a_call_becomes_a_recording_with_its_pre_roll(desk: Desk, spoken: Pcm, n
     # Two seconds before the first block of speech, and the onset rounded up to a block.
     assert 5 * RATE_HZ - began in {2 * RATE_HZ + 2 * BLOCK_FRAMES, 2 * RATE_HZ + BLOCK_FRAMES}
     assert (opening.line, opening.ground, opening.software) == (LINE, GROUND, "linekeep test")
-    assert opening.format == 2
+    assert (opening.format, opening.channels) == (3, 1)
     assert opening.consent is not None
     assert opening.consent.by is ConsentBy.DUTY
     # Where somebody first speaks.

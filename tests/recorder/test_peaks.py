@@ -22,6 +22,15 @@ def test_a_last_column_that_is_not_full_counts_too() -> None:
     assert np.frombuffer(peaks.reduced(800), np.int8).tolist() == [10, 10, 10, 10]
 
 
+def test_each_side_has_an_outline_of_its_own() -> None:
+    peaks = Peaks(channels=2)
+    near = np.repeat(np.array([256, -512], np.int16), BLOCK_FRAMES)
+    peaks.add(np.stack((near, 3 * near), axis=1)[: BLOCK_FRAMES + 10])
+    peaks.add(np.stack((near, 3 * near), axis=1)[BLOCK_FRAMES + 10 :])
+    assert np.frombuffer(peaks.reduced(800), np.int8).tolist() == [1, 1, 3, 3, -2, -2, -6, -6]
+    assert np.frombuffer(peaks.reduced(1), np.int8).tolist() == [-2, 1, -6, 3]
+
+
 def test_a_call_without_audio_has_no_outline() -> None:
     assert Peaks().reduced(800) == b""
 

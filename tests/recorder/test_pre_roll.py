@@ -103,3 +103,14 @@ def test_forgetting_what_is_still_to_come_forgets_all_there_is() -> None:
     pre_roll.add(100, numbered(100, 10))
     assert pre_roll.first_frame == 100
     assert np.array_equal(pre_roll.between(0, 200), numbered(100, 10))
+
+
+def test_both_sides_of_a_line_are_kept_and_wiped_together() -> None:
+    pre_roll = PreRoll(1000, channels=2)
+    sides = np.stack((numbered(0, 1700), -numbered(0, 1700)), axis=1)
+    for at in range(0, 1700, 170):
+        pre_roll.add(at, sides[at : at + 170])
+    assert np.array_equal(pre_roll.between(0, 1700), sides[700:])
+    pre_roll.forget_until(1500)
+    assert np.array_equal(pre_roll.between(0, 1700), sides[1500:])
+    assert np.count_nonzero(place(pre_roll)) == 2 * 200

@@ -101,6 +101,33 @@ def test_lines_are_told_apart_and_everything_comes_in_the_order_of_time(
     assert (happenings[0]["what"], happenings[0]["line"]) == ("call_begin", "line1")
 
 
+def two_sided(**line: Any) -> RecorderSettings:
+    return RecorderSettings(lines=(LineSettings(name="desk", alsa="hw:1", **line),))
+
+
+@pytest.mark.parametrize(("near", "far", "side"), [(0, 1, "near"), (3, 2, "far")])
+def test_a_line_whose_sides_are_apart_takes_two_channels_of_the_file(
+    tmp_path: Path, noise: Noise, near: int, far: int, side: str
+) -> None:
+    pressed = np.concatenate((silence(2), sines((697, 1209), 0.1, -16), silence(2)))
+    first, second = as_pcm(pressed) + noise(4.1, -65), noise(4.1, -65)
+    happenings = told(tmp_path, first, second, second, settings=two_sided(near_channel=near, far_channel=far))
+    (key,) = of_kind(happenings, "dtmf")
+    assert (key["line"], key["digit"], key["side"]) == ("line1", "1", side)
+
+
+def test_without_settings_each_channel_is_a_line_and_its_keys_have_no_side(tmp_path: Path, noise: Noise) -> None:
+    pressed = as_pcm(np.concatenate((silence(2), sines((697, 1209), 0.1, -16), silence(2))))
+    happenings = told(tmp_path, noise(4.1, -65), pressed)
+    (key,) = of_kind(happenings, "dtmf")
+    assert key == {"t": pytest.approx(2, abs=0.02), "what": "dtmf", "line": "line2", "digit": "1"}
+
+
+def test_a_file_without_the_other_side_is_refused_in_a_sentence(tmp_path: Path, noise: Noise) -> None:
+    with pytest.raises(SettingsTrouble, match="'desk' has two sides"):
+        told(tmp_path, noise(1, -65), settings=two_sided(near_channel=0, far_channel=1))
+
+
 def test_the_settings_decide(tmp_path: Path, spoken: Pcm, noise: Noise) -> None:
     sound = np.concatenate((noise(6, -65), spoken, noise(8, -65), spoken, noise(15, -65)))
     assert len(of_kind(told(tmp_path, sound), "call_begin")) == 1

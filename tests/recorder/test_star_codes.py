@@ -32,7 +32,7 @@ def meant(taken: list[Taken]) -> str:
 
 @pytest.mark.parametrize(
     ("digits", "order"),
-    [("*71", Order.CONFIRM), ("*72", Order.PAUSE), ("*73", Order.RESUME), ("*74", Order.FORGET)],
+    [("*71", Order.CONFIRM), ("*72", Order.PAUSE), ("*73", Order.RESUME), ("*74", Order.FORGET), ("*75", Order.KEEP)],
 )
 def test_a_code_is_one_order_and_none_of_its_keys_counts(digits: str, order: Order) -> None:
     (taken,) = typed(digits)
@@ -54,6 +54,8 @@ def test_a_code_is_one_order_and_none_of_its_keys_counts(digits: str, order: Ord
         ("**71", "*C"),
         ("*7*71", "*C"),
         ("*71*74", "CF"),
+        ("*75", "K"),
+        ("1*75*74", "1KF"),
         ("*79", "9"),
         ("*1", "1"),
         ("*0#", "0#"),
@@ -65,7 +67,7 @@ def test_what_keys_mean_one_after_the_other(digits: str, means: str) -> None:
 
 
 def test_a_star_where_there_are_no_codes_is_a_key_like_any_other() -> None:
-    none = StarCodes(confirm="", pause="", resume="", forget="")
+    none = StarCodes(confirm="", pause="", resume="", forget="", keep="")
     assert meant(typed("*71", codes=none)) == "*71"
 
 
@@ -86,7 +88,7 @@ def test_codes_may_be_of_other_lengths() -> None:
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.text("*#1234567", max_size=20))
+@given(st.text("*#12345678", max_size=20))
 def test_no_key_of_a_code_is_a_key_too_and_none_counts_twice(digits: str) -> None:
     taken = typed(digits)
     plain = [one.at_frame for one in taken if isinstance(one, PlainKey)]
@@ -95,8 +97,8 @@ def test_no_key_of_a_code_is_a_key_too_and_none_counts_twice(digits: str) -> Non
     assert not [at for at in plain for first, end in spans if first <= at <= end]
     # Every whole code is an order, unless it lies in one that was typed before.
     text = meant(taken)
-    assert text.count("C") + text.count("P") + text.count("R") + text.count("F") == sum(
-        digits.count(code) for code in ("*71", "*72", "*73", "*74")
+    assert sum(text.count(letter) for letter in "CPRFK") == sum(
+        digits.count(code) for code in ("*71", "*72", "*73", "*74", "*75")
     )
 
 

@@ -40,14 +40,17 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "recordings.json"
 BUCKET_KEY = bytes(range(32, 64))
 Vector = dict[str, object]
 AUDIO = b"".join(ogg_pages(2))
+AUDIO_2 = b"".join(ogg_pages(2, channels=2))
 OPENING = container.encode_opening(opening_record())
+OPENING_STEREO = container.encode_opening(opening_record(channels=2))
+OPENING_2 = container.encode_opening(opening_record(record_format=2))
 OPENING_1 = container.encode_opening(opening_record(record_format=1))
 
 
 def make_vectors() -> str:
     """The file's text."""
     vectors = {
-        "about": "Linekeep recordings, formats 1 and 2. How to read this: docs/format.md, section 8.",
+        "about": "Linekeep recordings, formats 1 to 3. How to read this: docs/format.md, section 8.",
         "recordings": [*_valid(), *_cut_off(), *_damaged_bytes(), *_damaged_content()],
         "cards": [_card(b""), _card(b'{"notes":"called back"}'), _card(b"x" * 252), _card(b"x" * 253)],
         "wrapped_keys": [_wrapped("2025-11-22"), _wrapped("")],
@@ -73,6 +76,9 @@ def _valid() -> Iterator[Vector]:
         direction = Direction.OUT if number else Direction.UNKNOWN
         told = msgspec.structs.replace(_closing(), direction=direction, number=number)
         yield _recording(what, _sealed(_plaintext(told)), "valid", closing=told)
+    both = _two_sided()
+    yield _recording("two channels", _sealed(_plaintext(both, channels=2)), "valid", closing=both)
+    yield _recording("format 2", _sealed(_plaintext(_closing(), 2)), "valid", closing=_closing(), record_format=2)
     yield _recording("format 1", _sealed(_plaintext(_silent(), 1)), "valid", closing=_silent(), record_format=1)
     crashed = msgspec.structs.replace(_silent(), ended=EndReason.CUT_OFF, lost_after_frame=frames_in(2))
     what = "format 1, recovered after a crash"
@@ -85,6 +91,8 @@ def _cut_off() -> Iterator[Vector]:
     yield _recording("cut at a segment's end", whole[: 2 * SEGMENT], "cut_off")
     yield _recording("cut within a segment", whole[: 2 * SEGMENT - 100], "cut_off")
     yield _recording("cut by one byte", whole[:-1], "cut_off")
+    yield _recording("two channels, cut by one byte", _sealed(_plaintext(_two_sided(), channels=2))[:-1], "cut_off")
+    yield _recording("format 2, cut by one byte", _sealed(_plaintext(_closing(), 2))[:-1], "cut_off")
     yield _recording("format 1, cut by one byte", _sealed(_plaintext(_silent(), 1))[:-1], "cut_off")
     yield _recording("one byte appended", whole + b"\0", "cut_off")
     yield _recording("bit flipped in the last segment", _flipped(whole, len(whole) - 20), "cut_off")
@@ -102,18 +110,22 @@ def _damaged_bytes() -> Iterator[Vector]:
 
 def _damaged_content() -> Iterator[Vector]:
     """Sealed rightly, with a content that no recording has."""
-    closing, end = _closing(), container.encode_closing(_closing(), 2)
+    closing, end = _closing(), container.encode_closing(_closing(), 3)
     text, offset = end[:-8], end[-8:]
     silent_end = container.encode_closing(_silent(), 1)
     contents = {
-        "opening record of format 3": OPENING.replace(b'"format":2', b'"format":3') + AUDIO + end,
-        "format 1 with a consent": OPENING.replace(b'"format":2', b'"format":1') + AUDIO + silent_end,
+        "opening record of format 4": OPENING.replace(b'"format":3', b'"format":4') + AUDIO + end,
+        "format 1 with a consent": OPENING_2.replace(b'"format":2', b'"format":1') + AUDIO + silent_end,
         "format 2 without a consent": OPENING_1.replace(b'"format":1', b'"format":2') + AUDIO + end,
-        "format 2 whose consent is nobody's": OPENING.replace(b'"by":"key"', b'"by":"boy"') + AUDIO + end,
-        "format 2 whose consent is null": _without_consent(b"null") + AUDIO + end,
-        "format 2 whose consent has no time": OPENING.replace(b'"at_ms":1760000012345,', b"").ljust(968) + AUDIO + end,
+        "format 2 with channels": OPENING.replace(b'"format":3', b'"format":2') + AUDIO + end,
+        "format 3 without channels": OPENING_2.replace(b'"format":2', b'"format":3') + AUDIO + end,
+        "three channels": OPENING.replace(b'"channels":1', b'"channels":3') + AUDIO + end,
+        "no channel": OPENING.replace(b'"channels":1', b'"channels":0') + AUDIO + end,
+        "consent is nobody's": OPENING.replace(b'"by":"key"', b'"by":"boy"') + AUDIO + end,
+        "consent is null": _without_consent(b"null") + AUDIO + end,
+        "consent has no time": OPENING.replace(b'"at_ms":1760000012345,', b"").ljust(968) + AUDIO + end,
         "format 1 with a number": OPENING_1 + AUDIO + end,
-        "format 2 without a number": OPENING + AUDIO + silent_end,
+        "format 2 without a number": OPENING_2 + AUDIO + silent_end,
         "number with a letter": OPENING + AUDIO + text.replace(NUMBER.encode(), b"0305550447E") + offset,
         "closing record with a space less": OPENING + AUDIO + text[:-1] + offset,
         "closing record with a space more": OPENING + AUDIO + text + b" " + offset,
@@ -133,9 +145,12 @@ def _damaged_content() -> Iterator[Vector]:
         yield _recording(what, _sealed(plaintext), "damaged")
 
 
-def _plaintext(closing: ClosingRecord, record_format: Format = 2) -> bytes:
+def _plaintext(closing: ClosingRecord, record_format: Format = 3, *, channels: int = 1) -> bytes:
     text = container.encode_closing(closing, record_format)[:-8]
-    return (OPENING if record_format == 2 else OPENING_1) + AUDIO + text + (968 + len(AUDIO)).to_bytes(8, "big")
+    opening, audio = {1: OPENING_1, 2: OPENING_2, 3: OPENING}[record_format], AUDIO
+    if channels == 2:
+        opening, audio = OPENING_STEREO, AUDIO_2
+    return opening + audio + text + (968 + len(audio)).to_bytes(8, "big")
 
 
 def _closing(
@@ -157,6 +172,12 @@ def _closing(
         direction=Direction.IN,
         number=NUMBER,
     )
+
+
+def _two_sided() -> ClosingRecord:
+    """Of two channels, with four bytes for each column of its outline."""
+    told = {"audio_bytes": len(AUDIO_2), "audio_sha256": hashlib.sha256(AUDIO_2).hexdigest(), "peaks": "gH8A/wD/gH8="}
+    return msgspec.structs.replace(_closing(), **told)
 
 
 def _silent() -> ClosingRecord:
@@ -197,7 +218,7 @@ def _recording(
     *,
     call: CallId = CALL,
     closing: ClosingRecord | None = None,
-    record_format: Format = 2,
+    record_format: Format = 3,
 ) -> Vector:
     vector: Vector = {"what": what, "outcome": outcome, "key": KEY.hex(), "call": call, "sealed": _lines(sealed)}
     if closing is not None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from unittest.mock import patch
 
 from appliance.recordings.container import ClosingRecord, Consent, EndReason, Format, Gap, OpeningRecord
@@ -28,7 +29,7 @@ PACKET_FRAMES = 160
 SEGMENT = 1024
 
 
-def opening_record(call: CallId = CALL, *, record_format: Format = 2) -> OpeningRecord:
+def opening_record(call: CallId = CALL, *, record_format: Format = 3, channels: Literal[1, 2] = 1) -> OpeningRecord:
     return OpeningRecord(
         call=call,
         line=LineName("front-desk"),
@@ -36,13 +37,14 @@ def opening_record(call: CallId = CALL, *, record_format: Format = 2) -> Opening
         rate_hz=8000,
         ground="Consent by key press after the announcement.",
         software="linekeep 0.1.0",
-        consent=Consent(at_ms=STARTED_AT_MS + 12_345, by=ConsentBy.KEY) if record_format == 2 else None,
+        consent=Consent(at_ms=STARTED_AT_MS + 12_345, by=ConsentBy.KEY) if record_format != 1 else None,
+        channels=channels,
         format=record_format,
     )
 
 
 def closing_record(
-    writer: RecordingWriter, call: CallId = CALL, *, frames: int, gaps: int = 0, record_format: Format = 2
+    writer: RecordingWriter, call: CallId = CALL, *, frames: int, gaps: int = 0, record_format: Format = 3
 ) -> ClosingRecord:
     return ClosingRecord(
         call=call,
@@ -53,17 +55,20 @@ def closing_record(
         ended_at_ms=STARTED_AT_MS + frames // 8,
         gaps=tuple(Gap(at_frame=800 * number, frames=80, why="overrun") for number in range(gaps)),
         peaks="gH8A/wD/",
-        direction=Direction.IN if record_format == 2 else Direction.UNKNOWN,
-        number=NUMBER if record_format == 2 else "",
+        direction=Direction.IN if record_format != 1 else Direction.UNKNOWN,
+        number=NUMBER if record_format != 1 else "",
     )
 
 
-def ogg_pages(pages: int, *, packets_per_page: int = 10) -> list[bytes]:
+def ogg_pages(pages: int, *, packets_per_page: int = 10, channels: int = 1) -> list[bytes]:
     """Two head pages and some pages of audio, the last one with EOS; 20 ms a packet."""
-    stream = OggOpusStream(7, pre_skip=PRE_SKIP)
+    stream = OggOpusStream(7, pre_skip=PRE_SKIP, channels=channels)
     made = stream.head_pages()
     for number in range(1, pages + 1):
-        packets = [bytes([8, number & 0xFF, packet] * 13 + [0]) for packet in range(packets_per_page)]
+        packets = [
+            bytes([8, number & 0xFF, packet] * (13 if channels == 1 else 26) + [0, 0][:channels])
+            for packet in range(packets_per_page)
+        ]
         made.append(stream.page(packets, number * packets_per_page * PACKET_GRANULES, number == pages))
     return made
 
@@ -74,11 +79,19 @@ def frames_in(pages: int, *, packets_per_page: int = 10) -> int:
 
 
 def write_recording(
-    path: Path, *, call: CallId = CALL, key: bytes = KEY, pages: int = 4, gaps: int = 0, record_format: Format = 2
+    path: Path,
+    *,
+    call: CallId = CALL,
+    key: bytes = KEY,
+    pages: int = 4,
+    gaps: int = 0,
+    record_format: Format = 3,
+    channels: Literal[1, 2] = 1,
 ) -> bytes:
     """Write a complete recording; returns the file's bytes."""
-    writer = RecordingWriter(path, call=call, key=key, opening=opening_record(call, record_format=record_format))
-    for page in ogg_pages(pages):
+    opening = opening_record(call, record_format=record_format, channels=channels)
+    writer = RecordingWriter(path, call=call, key=key, opening=opening)
+    for page in ogg_pages(pages, channels=channels):
         writer.write(page)
     writer.finish(closing_record(writer, call, frames=frames_in(pages), gaps=gaps, record_format=record_format))
     return path.read_bytes()

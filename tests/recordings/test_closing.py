@@ -267,7 +267,7 @@ def test_creation_cut_at_any_step_leaves_no_named_file_without_its_opening_recor
     assert steps >= 5
 
 
-@pytest.mark.parametrize("record_format", [1, 2])
+@pytest.mark.parametrize("record_format", [1, 2, 3])
 def test_recovery_says_with_whom_the_call_was_where_the_format_can(
     folder: RecordingsFolder, record_format: Format
 ) -> None:
@@ -281,18 +281,28 @@ def test_recovery_says_with_whom_the_call_was_where_the_format_can(
         direction=Direction.OUT,
         number="110",
     ).closing
-    assert (closing.direction, closing.number) == ((Direction.OUT, "110") if record_format == 2 else ("unknown", ""))
+    assert (closing.direction, closing.number) == ((Direction.OUT, "110") if record_format != 1 else ("unknown", ""))
     with RecordingReader(folder.finished_path(CALL), call=CALL, key=KEY) as reader:
         reader.verify()
         assert reader.opening == opening_record(record_format=record_format), "the opening record stays as it was"
         assert reader.closing == closing
 
 
+def test_a_cut_off_recording_of_two_channels_is_recovered_as_one(folder: RecordingsFolder) -> None:
+    write_recording(folder.growing_path(CALL), pages=PAGES, channels=2)
+    os.truncate(folder.growing_path(CALL), 6 * SEGMENT + SEGMENT // 2)
+    closing = _recover(folder).closing
+    assert closing.lost_after_frame == closing.frames > 0
+    with RecordingReader(folder.finished_path(CALL), call=CALL, key=KEY) as reader:
+        reader.verify()
+        assert (reader.opening.channels, reader.closing) == (2, closing)
+
+
 def _recover(folder: RecordingsFolder) -> Recovery:
     return recover(folder.growing_path(CALL), folder.finished_path(CALL), call=CALL, key=KEY, ended_at_ms=CRASHED_AT_MS)
 
 
-def _cut(folder: RecordingsFolder, *, pages: int, segments: int, record_format: Format = 2) -> None:
+def _cut(folder: RecordingsFolder, *, pages: int, segments: int, record_format: Format = 3) -> None:
     """A recording of which so many segments reached the disk, and half of another."""
     write_recording(folder.growing_path(CALL), pages=pages, record_format=record_format)
     os.truncate(folder.growing_path(CALL), segments * SEGMENT + SEGMENT // 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -19,9 +21,21 @@ PRINTED = st.characters(exclude_categories=("Cs", "Cc"))
 WORDS = st.text(PRINTED, min_size=1, max_size=40)
 GAPS = st.builds(Gap, at_frame=COUNTS, frames=st.integers(1, 2**53), why=WORDS)
 CONSENTS = st.builds(Consent, at_ms=COUNTS, by=st.sampled_from(ConsentBy))
+
+
+def _opening(consent: Consent | None, channels: Literal[1, 2] | None, **told: Any) -> OpeningRecord:
+    """Of format 1 without a consent, of format 2 without channels."""
+    if consent is None:
+        return OpeningRecord(format=1, **told)
+    if channels is None:
+        return OpeningRecord(format=2, consent=consent, **told)
+    return OpeningRecord(consent=consent, channels=channels, **told)
+
+
 OPENINGS = st.builds(
-    lambda consent, **told: OpeningRecord(consent=consent, format=2 if consent else 1, **told),
+    _opening,
     consent=st.none() | CONSENTS,
+    channels=st.sampled_from([None, 1, 2]),
     call=CALLS,
     line=st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True).map(LineName),
     started_at_ms=COUNTS,
@@ -46,7 +60,7 @@ CLOSINGS = st.builds(
 SILENT_CLOSINGS = CLOSINGS.map(
     lambda record: msgspec.structs.replace(record, direction=Direction.UNKNOWN, number=""),
 )
-FORMATS = st.tuples(CLOSINGS, st.just(2)) | st.tuples(SILENT_CLOSINGS, st.just(1))
+FORMATS = st.tuples(CLOSINGS, st.sampled_from([2, 3])) | st.tuples(SILENT_CLOSINGS, st.just(1))
 """A closing record, and the format in which it is written."""
 STOPPED = ClosingRecord(
     call=CALL, frames=1, audio_bytes=1, audio_sha256="0" * 64, ended=EndReason.STOPPED, ended_at_ms=1
@@ -74,14 +88,22 @@ def test_longest_opening_record_fits_its_segment_and_a_longer_ground_would_not()
         ground="\U0001f512" * container.MAX_GROUND_CHARACTERS,
         software="\U0001f512" * 40,
         consent=Consent(at_ms=2**53, by=max(ConsentBy, key=len)),
+        channels=2,
     )
     spelled = container.encode_opening(longest)
     assert container.decode_opening(spelled) == longest
     assert len(spelled.rstrip(b" ")) > 968 - 4
 
 
+def test_opening_record_tells_its_channels_in_format_3_only() -> None:
+    assert b'"channels":2' in container.encode_opening(opening_record(channels=2))
+    assert b"channels" not in container.encode_opening(opening_record(record_format=2))
+    with pytest.raises(ValueError, match="two channels"):
+        opening_record(record_format=2, channels=2)
+
+
 def test_opening_record_has_a_consent_in_format_2_and_none_in_format_1() -> None:
-    new, old = opening_record(), opening_record(record_format=1)
+    new, old = opening_record(record_format=2), opening_record(record_format=1)
     with pytest.raises(ValueError, match="consent"):
         msgspec.structs.replace(new, format=1)
     with pytest.raises(ValueError, match="consent"):
@@ -104,7 +126,7 @@ def test_closing_record_is_refused_as_one_of_the_other_format(written: tuple[Clo
     record, record_format = written
     text = container.encode_closing(record, record_format)[:-8]
     with pytest.raises(DamagedRecording):
-        container.decode_closing(text, 1 if record_format == 2 else 2)
+        container.decode_closing(text, 2 if record_format == 1 else 1)
 
 
 @given(CLOSINGS, st.text("0123456789ABCD*#", max_size=32))
@@ -172,13 +194,15 @@ def test_opening_record_with_a_byte_changed_is_refused_or_another_record(
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b'"format":2', b'"format":1'),
-        (b'"format":2', b'"format":3'),
+        (b'"format":3', b'"format":1'),
+        (b'"format":3', b'"format":4'),
+        (b'"channels":1', b'"channels":3'),
+        (b'"channels":1,', b""),
         (b'"codec":"opus"', b'"codec":"flac"'),
-        (b'"format":2', b'"format":2,"more":1'),
-        (b'"format":2', b'"format":2.0'),
-        (b'"format":2', b'"format": 2'),
-        (b'"format":2,', b""),
+        (b'"format":3', b'"format":3,"more":1'),
+        (b'"format":3', b'"format":3.0'),
+        (b'"format":3', b'"format": 3'),
+        (b'"format":3,', b""),
         (b'"by":"key"', b'"by":"nobody"'),
         (b'"by":"key"', b'"by":"key","more":1'),
         (b',"by":"key"', b""),

@@ -120,14 +120,15 @@ def test_packet_that_runs_over_two_pages_is_refused() -> None:
         b"",
         b"OpusTags" + bytes(11),
         b"OpusHead\2\1\0\0" + bytes(7),
-        b"OpusHead\1\2\0\0" + bytes(7),
+        b"OpusHead\1\3\0\0" + bytes(7),
+        b"OpusHead\1\0\0\0" + bytes(7),
         b"OpusHead\1\1\0\0" + bytes(6) + b"\1",
         b"OpusHead\1\1\0\0" + bytes(8),
     ],
 )
 def test_head_of_another_kind_of_stream_is_refused(head: bytes) -> None:
     with pytest.raises(DamagedRecording):
-        ogg.parse_pre_skip(head)
+        ogg.parse_head(head)
 
 
 def test_frames_are_counted_from_the_pre_skip_on() -> None:
@@ -138,16 +139,21 @@ def test_frames_are_counted_from_the_pre_skip_on() -> None:
 
 def test_the_length_that_a_stream_tells_is_found_from_both_its_ends() -> None:
     pages = ogg_pages(5)
-    assert ogg.frames_told(pages[0], pages[-1]) == frames_in(5)
+    assert ogg.frames_told(pages[0], pages[-1]) == (frames_in(5), 1)
     stream = b"".join(pages)
-    assert ogg.frames_told(stream, stream) == frames_in(5)
+    assert ogg.frames_told(stream, stream) == (frames_in(5), 1)
+
+
+def test_the_channels_that_a_stream_tells_are_found_in_its_head() -> None:
+    pages = ogg_pages(5, channels=2)
+    assert ogg.frames_told(pages[0], pages[-1]) == (frames_in(5), 2)
 
 
 def test_letters_of_a_page_in_a_packet_are_no_page() -> None:
     stream = OggOpusStream(7, pre_skip=312)
     head, tags = stream.head_pages()
     last = stream.page([b"OggS\0" * 20, b"OggS\0"], 960 * 2, True)
-    assert ogg.frames_told(head, head + tags + last) == ogg.frames_at(960 * 2, 312)
+    assert ogg.frames_told(head, head + tags + last) == (ogg.frames_at(960 * 2, 312), 1)
 
 
 @pytest.mark.parametrize("end", [b"", b"OggS\0", b"no page at all" * 9], ids=["nothing", "letters", "noise"])

@@ -38,15 +38,15 @@ VOICE = speech_like(80_000)
 
 
 def encoded(samples: Pcm, *, block: int = 800) -> list[bytes]:
-    pages = OpusPages(1)
-    made = [page for start in range(0, samples.size, block) for page in pages.push(samples[start : start + block])]
+    pages = OpusPages(1, channels=samples.ndim)
+    made = [page for start in range(0, len(samples), block) for page in pages.push(samples[start : start + block])]
     return made + pages.finish()
 
 
 def decoded(stream: bytes, *, piece: int = 4096) -> Pcm:
     decoder = OpusDecoder()
     blocks = [decoder.feed(stream[start : start + piece]) for start in range(0, len(stream), piece)]
-    return np.concatenate([np.empty(0, np.int16), *blocks])
+    return np.concatenate([block for block in blocks if len(block)] or [np.empty(0, np.int16)])
 
 
 def test_ten_seconds_come_back_in_length_and_shape() -> None:
@@ -233,6 +233,76 @@ def test_decoder_refuses_what_is_no_stream_of_ours() -> None:
     ):
         with pytest.raises(DamagedRecording):
             decoded(stream)
+
+
+def power_db(samples: Pcm) -> float:
+    return float(10 * np.log10(np.mean(samples.astype(np.float64) ** 2) + 1e-3))
+
+
+def in_turns() -> Pcm:
+    """Two voices, each on its side, in turns of a second; each side with noise of its own at -65 dBFS."""
+    time, random = np.arange(80_000), np.random.default_rng(1)
+    near = time // 8000 % 2 == 0
+    voices = np.stack((VOICE * near, np.roll(VOICE, 4000)[::-1] * ~near), axis=1)
+    return (voices + random.normal(0, 18, voices.shape)).astype(np.int16)
+
+
+def test_two_sides_come_back_in_their_place_and_length() -> None:
+    both = in_turns()
+    stream = b"".join(encoded(both))
+    heard = decoded(stream)
+    assert heard.shape == both.shape
+    assert ogg.frames_told(stream, stream) == (80_000, 2)
+    for side in (0, 1):
+        assert np.corrcoef(both[:, side], heard[:, side])[0, 1] > 0.9
+
+
+def test_who_speaks_on_one_side_is_not_heard_on_the_other() -> None:
+    heard = decoded(b"".join(encoded(in_turns())))
+    turns = heard.reshape(10, 8000, 2)[:, 400:-400]
+    for turn, block in enumerate(turns):
+        speaks, listens = block[:, turn % 2], block[:, 1 - turn % 2]
+        assert power_db(speaks) - power_db(listens) > 45
+        steps = listens[: len(listens) // 160 * 160].reshape(-1, 160)
+        assert power_db(speaks) - max(power_db(step) for step in steps) > 30
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_side_that_is_silent_stays_silent(side: int) -> None:
+    one = np.zeros((80_000, 2), np.int16)
+    one[:, side] = VOICE
+    heard = decoded(b"".join(encoded(one)))
+    # The codec has its first milliseconds to learn where the sound is.
+    assert np.abs(heard[20:, 1 - side]).max() <= 3
+    assert power_db(heard[:, side]) - power_db(heard[:, 1 - side]) > 60
+    assert np.corrcoef(VOICE, heard[:, side])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("near", SOUNDS)
+def test_size_says_nothing_about_who_spoke(near: str) -> None:
+    for far in ("voice", "silence", "noise"):
+        sizes = [len(page) for page in encoded(np.stack((SOUNDS[near], SOUNDS[far]), axis=1))]
+        assert sizes == [47, 52, *[27 + 50 + 50 * 80] * 5, 27 + 1 + 80]
+
+
+def test_two_sides_are_the_same_however_they_were_cut_into_blocks() -> None:
+    both = in_turns()[:20_000]
+    assert b"".join(encoded(both, block=800)) == b"".join(encoded(both, block=777))
+    stream = b"".join(encoded(both))
+    assert np.array_equal(decoded(stream, piece=77), decoded(stream))
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_ffmpeg_hears_each_side_in_its_place(tmp_path: Path) -> None:
+    both = in_turns()
+    (tmp_path / "call.ogg").write_bytes(b"".join(encoded(both)))
+    command = ["ffmpeg", "-v", "warning", "-i", str(tmp_path / "call.ogg"), "-ar", "8000", "-f", "s16le", "-"]
+    run = subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert run.stderr == b""
+    heard = np.frombuffer(run.stdout, np.int16).reshape(-1, 2)
+    assert len(heard) == len(both)
+    first = heard[400:7600]
+    assert power_db(first[:, 0]) - power_db(first[:, 1]) > 40
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")

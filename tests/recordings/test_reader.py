@@ -18,8 +18,19 @@ from appliance.recordings import container, sealing
 from appliance.recordings.container import ClosingRecord
 from appliance.recordings.disk import RecordingMissing
 from appliance.recordings.reader import RecordingCutOff, RecordingReader
+from appliance.recordings.writer import RecordingWriter
 from appliance.terms import DamagedRecording, KeyTrouble, SettingsTrouble, StorageTrouble
-from tests.recordings.samples import CALL, KEY, OTHER_CALL, SEGMENT, ogg_pages, opening_record, write_recording
+from tests.recordings.samples import (
+    CALL,
+    KEY,
+    OTHER_CALL,
+    SEGMENT,
+    closing_record,
+    frames_in,
+    ogg_pages,
+    opening_record,
+    write_recording,
+)
 
 AUDIO = b"".join(ogg_pages(30))
 
@@ -45,6 +56,21 @@ def test_piece_at_a_segments_edge_is_whole(recording: Path, boundary: int, befor
     offset = max(0, boundary - before)
     with RecordingReader(recording, call=CALL, key=KEY) as reader:
         assert reader.read_audio(offset, length) == AUDIO[offset : offset + length]
+
+
+def test_audio_of_other_channels_than_the_opening_record_tells_is_found_by_verify(tmp_path: Path) -> None:
+    mono, stereo = opening_record(), opening_record(channels=2)
+    for opening, channels in ((mono, 2), (stereo, 1)):
+        path = tmp_path / f"{channels}"
+        writer = RecordingWriter(path, call=CALL, key=KEY, opening=opening)
+        for page in ogg_pages(4, channels=channels):
+            writer.write(page)
+        writer.finish(closing_record(writer, frames=frames_in(4)))
+        with (
+            RecordingReader(path, call=CALL, key=KEY) as reader,
+            pytest.raises(DamagedRecording, match="as many channels"),
+        ):
+            reader.verify()
 
 
 @pytest.mark.parametrize(("offset", "length"), [(-1, 5), (0, -1), (-5, -5)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import tink
@@ -24,13 +25,15 @@ def _registered() -> None:
     streaming_aead.register()
 
 
-def test_tink_decrypts_our_recording_byte_for_byte(tmp_path: Path) -> None:
-    sealed = write_recording(tmp_path / CALL, pages=12, gaps=40)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_tink_decrypts_our_recording_byte_for_byte(tmp_path: Path, channels: Literal[1, 2]) -> None:
+    sealed = write_recording(tmp_path / CALL, pages=12, gaps=40, channels=channels)
     plaintext = _tink_opened(KEY, sealed, CALL)
-    audio = b"".join(ogg_pages(12))
-    assert container.decode_opening(plaintext[:968]).call == CALL
+    audio = b"".join(ogg_pages(12, channels=channels))
+    opening = container.decode_opening(plaintext[:968])
+    assert (opening.call, opening.channels) == (CALL, channels)
     assert plaintext[968 : 968 + len(audio)] == audio
-    assert container.decode_closing(plaintext[968 + len(audio) : -8], 2).audio_bytes == len(audio)
+    assert container.decode_closing(plaintext[968 + len(audio) : -8], 3).audio_bytes == len(audio)
     assert int.from_bytes(plaintext[-8:], "big") == 968 + len(audio)
 
 

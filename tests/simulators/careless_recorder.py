@@ -19,10 +19,10 @@ from appliance.terms import ConsentBy
 def main() -> int:
     begin = PreRoll.__init__
 
-    def begin_in_a_file(self: PreRoll, keep_frames: int) -> None:
-        begin(self, keep_frames)
+    def begin_in_a_file(self: PreRoll, keep_frames: int, channels: int = 1) -> None:
+        begin(self, keep_frames, channels)
         with tempfile.NamedTemporaryFile(prefix="pre-roll-", delete=False) as file:
-            self._kept = np.memmap(file, np.int16, "w+", shape=(keep_frames,))
+            self._kept = np.memmap(file, np.int16, "w+", shape=self._kept.shape)
 
     def grant_instead(self: ConsentGate, at_frame: int, why: object) -> Granted | None:
         return self._grant(at_frame, ConsentBy.DUTY)

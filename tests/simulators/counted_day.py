@@ -161,7 +161,7 @@ def live(
         device = SoundDevice(line.device, plan.lines, now_ns=lambda: int(time.monotonic_ns() * plan.speed))
         return CaptureThread(device, clock, queue_blocks=round(capture.QUEUE_BLOCKS * plan.speed))
 
-    lines = cast("dict[int, LineWorker]", dict(enumerate(day.lines)))
+    lines = cast("dict[tuple[int, ...], LineWorker]", {(nth,): line for nth, line in enumerate(day.lines)})
     with ExitStack() as stack:
         stack.enter_context(patch.dict("os.environ", line.environment()))
         blocks = min(_MOST_PERIODS, round(capture.BUFFER_BLOCKS * plan.speed))

@@ -70,7 +70,8 @@ def _change(folder: Path, recorder: str) -> None:
 
 
 def _section(channel: int, line: dict[str, object]) -> str:
-    settings = {"alsa": demonstration._DEVICE, "channel": channel, **line}
+    place = {} if "near_channel" in line else {"channel": channel}
+    settings = {"alsa": demonstration._DEVICE, **place, **line}
     return "[[recorder.lines]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
 
 

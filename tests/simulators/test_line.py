@@ -136,6 +136,33 @@ def test_a_line_has_one_listener_at_a_time(tmp_path: Path, plugin: Path) -> None
     first.communicate(timeout=30)
 
 
+def aplay(line: SimulatedLine, sound: NDArray[np.int16]) -> None:
+    options = ["-q", "-D", line.device, "-t", "raw", "-f", "S16_LE", "-r", "8000", "-c", str(sound.shape[1])]
+    subprocess.run(["aplay", *options], env=os.environ | line.environment(), input=sound.tobytes(), check=True)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_what_is_played_on_the_line_is_heard_with_what_it_says_unless_it_is_decoupled(
+    tmp_path: Path, plugin: Path, connected: bool
+) -> None:
+    said = np.full((80_000, 2), 1000, np.int16)
+    line = SimulatedLine(tmp_path, said, plugin=plugin, echo=0.5)
+    line.decouple(not connected)
+    listener = start_arecord(line, 16_000, 2)
+    assert listener.stdout is not None
+    listener.stdout.read(3200)
+    played = np.stack([np.arange(4000), np.arange(4000)[::-1]], axis=1).astype(np.int16)
+    aplay(line, played)
+    rest, complaints = listener.communicate(timeout=30)
+    assert complaints == b""
+    heard = np.frombuffer(rest, np.int16).reshape(-1, 2)
+    echo = heard[np.flatnonzero((heard != 1000).any(1))] - 1000
+    np.testing.assert_array_equal(echo, played // 2 if connected else echo[:0])
+    spoken = line.spoken()
+    first = np.flatnonzero(spoken.any(1))[0]
+    np.testing.assert_array_equal(spoken[first : first + 4000], played)
+
+
 def test_the_plugin_is_compiled_once_for_one_source(tmp_path: Path) -> None:
     built_ns = build_plugin(tmp_path).stat().st_mtime_ns
     assert build_plugin(tmp_path).stat().st_mtime_ns == built_ns

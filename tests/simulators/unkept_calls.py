@@ -1,5 +1,7 @@
 """Calls of every kind that must not be recorded, side by side on the channels of one card, and calls that are kept.
 
+One of them comes on a line whose sides are apart.
+
 Promises: a mark is said on every channel every quarter of a second while the call lasts: 16 samples that no chance
 makes, then the channel, then which of the marks it is. They are said at the same frames everywhere, so that blocks in
 which the channels lie one sample beside the other can be searched as well. Between them lie speech, and the keys.
@@ -34,6 +36,7 @@ _PLACE = 1000
 RINGS_AT_S, TOLD_AT_S, ANSWERED_AT_S, WITHIN_S = 1.5, 3.0, 5.0, 5.0
 _KEY_AFTER_MARK_S = 0.06
 _KEY_S = 0.12
+_KEY_DBFS, _LEAKED_DBFS = -15.0, -25.0
 _FAX_S = 2.8
 _KEY_HZ = {"1": (697, 1209), "2": (697, 1336), "*": (941, 1209), "7": (852, 1209), "4": (770, 1209)}
 _NUMBER = "030231250"
@@ -50,6 +53,7 @@ class Kind:
     line: its settings, as in the file; without `consent` it is opt_in.
     keys: pressed so many seconds after the answer.
     late: what only the first of several passes has, as whoever restarts in the middle cannot know what came before.
+    two_sided: keys are the own side's; on the other side's channel, the last one, they leak in. The marks are on both.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Kind:
     announced: float = 0.0
     fax_s: float | None = None
     shows: bool = True
+    two_sided: bool = False
 
 
 _YES = ((1.5, "1"),)
@@ -89,7 +94,16 @@ KINDS = (
         announced=1.0,
     ),
     Kind(name="kept-by-duty", why=None, line={"consent": "duty"}),
+    Kind(
+        name="own-side-presses",
+        why=NotKept.TIMED_OUT,
+        line={"near_channel": 14, "far_channel": 15},
+        keys=_YES,
+        two_sided=True,
+    ),
 )
+CHANNELS = len(KINDS) + 1
+"""Of the card, which is all that one may have."""
 KEPT = frozenset(kind.name for kind in KINDS if kind.why is None)
 FORGOTTEN = "forgotten"
 
@@ -123,6 +137,8 @@ def write_calls(folder: Path, *, talk_s: float, first_pass: bool) -> tuple[Path,
     announcement = folder / "announcement.wav"
     write_wav(announcement, as_pcm(_announcement())[:, np.newaxis])
     channels = [_call(channel, kind, talk_s, first_pass=first_pass) for channel, kind in enumerate(KINDS)]
+    last = len(KINDS) - 1
+    channels.append(_call(last, KINDS[last], talk_s, first_pass=first_pass, key_dbfs=_LEAKED_DBFS))
     audio, lines = folder / "calls.wav", folder / "lines.json"
     write_wav(audio, np.stack(channels, 1))
     lines.write_text(json.dumps([_line_of(kind, announcement) for kind in KINDS]))
@@ -135,7 +151,7 @@ def _line_of(kind: Kind, announcement: Path) -> dict[str, object]:
     return line | ({"announcement": str(announcement)} if "announcement" in line else {})
 
 
-def _call(channel: int, kind: Kind, talk_s: float, *, first_pass: bool) -> Pcm:
+def _call(channel: int, kind: Kind, talk_s: float, *, first_pass: bool, key_dbfs: float = _KEY_DBFS) -> Pcm:
     random = np.random.default_rng([4, channel])
     sound = white(round((ANSWERED_AT_S + talk_s) * RATE_HZ), -65, random)
 
@@ -150,7 +166,7 @@ def _call(channel: int, kind: Kind, talk_s: float, *, first_pass: bool) -> Pcm:
     for at_s, digit in (*kind.keys, *(kind.late if first_pass else ())):
         hushed = round((ANSWERED_AT_S + at_s) * RATE_HZ)
         sound[hushed : hushed + RATE_HZ // 4] *= 0.01
-        say(ANSWERED_AT_S + at_s + _KEY_AFTER_MARK_S, sines(_KEY_HZ[digit], _KEY_S, -15))
+        say(ANSWERED_AT_S + at_s + _KEY_AFTER_MARK_S, sines(_KEY_HZ[digit], _KEY_S, key_dbfs))
     samples = as_pcm(sound)
     for index in range(round(talk_s * RATE_HZ) // MARK_EVERY_FRAMES):
         at = marked_at_frame(index)

@@ -44,7 +44,10 @@ class StubCall:
     ground: str = "Agreed <in writing>"
     consent_by: str = ""
     consent_at_ms: int = 0
+    channels: int = 1
     evidence: verbs.Evidence = SIGNED
+    hold_reason: str = ""
+    held_since_ms: int = 0
 
 
 def trouble(kind: str, sentence: str = "No.", **facts: str | int) -> LinekeepError:
@@ -130,6 +133,9 @@ class VaultStub:
             verbs.ExportEvidence: self._noted(self._for_logged_in(self._answer_export)),
             verbs.ReadStatement: self._noted(self._for_logged_in(self._answer_statement)),
             verbs.EraseCall: self._noted(self._for_logged_in(self._answer_erase)),
+            verbs.HoldCall: self._noted(self._for_logged_in(self._answer_hold)),
+            verbs.LiftHold: self._noted(self._for_logged_in(self._answer_lift)),
+            verbs.DismissKeep: self._noted(self._for_logged_in(self._answer_dismiss)),
             verbs.ListErasures: self._noted(self._for_logged_in(self._answer_list_erasures)),
             verbs.ExportReceipt: self._noted(self._for_logged_in(self._answer_export_receipt)),
             verbs.AskRecovery: self._noted(self._for_logged_in(lambda _: self.recovery)),
@@ -204,7 +210,10 @@ class VaultStub:
             ground=call.ground,
             consent_by=call.consent_by,
             consent_at_ms=call.consent_at_ms,
+            channels=call.channels,
             evidence=call.evidence,
+            hold_reason=call.hold_reason,
+            held_since_ms=call.held_since_ms,
         )
 
     def _answer_read(self, request: verbs.Read) -> verbs.Answer:
@@ -256,6 +265,24 @@ class VaultStub:
         del self.calls[request.call]
         self.now = msgspec.structs.replace(self.now, newest_change=self.now.newest_change + 1)
         return self.erased
+
+    def _answer_hold(self, request: verbs.HoldCall) -> verbs.Answer:
+        call = self._find(request.call)
+        facts = msgspec.structs.replace(
+            call.facts, hold_until_ms=request.until_ms, keep_asked_at_ms=None, due_at_ms=request.until_ms
+        )
+        self.keep(replace(call, facts=facts, hold_reason=request.reason, held_since_ms=NOW_MS))
+        return verbs.Done()
+
+    def _answer_lift(self, request: verbs.LiftHold) -> verbs.Answer:
+        call = self._find(request.call)
+        self.keep(replace(call, facts=msgspec.structs.replace(call.facts, hold_until_ms=0)))
+        return verbs.Done()
+
+    def _answer_dismiss(self, request: verbs.DismissKeep) -> verbs.Answer:
+        call = self._find(request.call)
+        self.keep(replace(call, facts=msgspec.structs.replace(call.facts, keep_asked_at_ms=None)))
+        return verbs.Done()
 
     def _answer_list_erasures(self, request: verbs.ListErasures) -> verbs.Answer:
         def place(facts: verbs.ErasureFacts) -> tuple[int, str]:
@@ -335,6 +362,8 @@ def _order(facts: verbs.CallFacts) -> tuple[int, str]:
 def _fits(facts: verbs.CallFacts, request: verbs.ListCalls) -> bool:
     if request.before_ms is not None and _order(facts) >= (request.before_ms, request.before_call or ""):
         return False
+    if request.longer and not facts.hold_until_ms and facts.keep_asked_at_ms is None:
+        return False
     return (request.line or facts.line) == facts.line and facts.number.endswith(request.number)
 
 
@@ -386,11 +415,15 @@ def made_up_erasure(nth: int, asked_at_ms: int, *, why: str = "period", **change
 
 
 def speaking_call(facts: verbs.CallFacts, speech: NDArray[np.int16] | None = None) -> StubCall:
-    """A call with sound in it: a real Ogg Opus stream, and the waveform that belongs to it."""
+    """A call with sound in it: a real Ogg Opus stream, and the waveform that belongs to it.
+
+    speech: of one side or, with two columns, of both.
+    """
     samples = murmur(facts.length_ms / 1000) if speech is None else speech
-    encoder = OpusPages(1)
+    encoder = OpusPages(1, channels=samples.ndim)
     pages = encoder.push(samples) + encoder.finish()
-    return StubCall(facts=facts, audio=b"".join(pages), frames=samples.size, peaks=peaks_of(samples))
+    peaks = peaks_of(samples)
+    return StubCall(facts=facts, audio=b"".join(pages), frames=len(samples), peaks=peaks, channels=samples.ndim)
 
 
 def with_gaps(call: StubCall, *gaps: tuple[int, int, str]) -> StubCall:
@@ -408,6 +441,6 @@ def murmur(seconds: float) -> NDArray[np.int16]:
 
 
 def peaks_of(samples: NDArray[np.int16]) -> bytes:
-    columns = np.array_split(samples, min(COLUMNS, samples.size))
-    spans = [(int(column.min()) >> 8, int(column.max()) >> 8) for column in columns]
-    return np.array(spans, dtype=np.int8).tobytes()
+    columns = np.array_split(samples, min(COLUMNS, len(samples)))
+    spans = [(column.min(axis=0) >> 8, column.max(axis=0) >> 8) for column in columns]
+    return np.stack([np.stack(span, axis=-1).reshape(-1) for span in spans]).astype(np.int8).tobytes()

@@ -1,7 +1,8 @@
 """Looking for marks (tests.simulators.unkept_calls) wherever a process can leave something.
 
 Promises: every form in which samples are usually held is looked for: 16 bit in either byte order, floats, companded,
-as text; of one channel, and with the channels one beside the other. Whoever calls this shows that it can find.
+as text; of one channel, and with all channels of the card, or both sides of a line, one beside the other. Whoever
+calls this shows that it can find.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from appliance.recorder.ear.signals import Pcm
-from tests.simulators.unkept_calls import KINDS, MAGIC, MARK_FRAMES, place_of
+from tests.simulators.unkept_calls import CHANNELS, MAGIC, MARK_FRAMES, place_of
 
 _FLOATS = {"float32": 1.0, "float64": 1.0, "float32 of full scale": 32768.0, "float64 of full scale": 32768.0}
 
@@ -82,15 +83,17 @@ def hunt(content: bytes, where: str) -> Iterator[Found]:
 
 
 def _beside_each_other(content: bytes, where: str) -> Iterator[Found]:
-    """As a card gives them: a sample of each channel, then the next of each."""
+    """As a card, or a line of two sides, gives them: a sample of each channel, then the next of each."""
     for shift in range(min(2, len(content))):
         samples = np.frombuffer(content, "<i2", (len(content) - shift) // 2, shift)
-        starts = np.flatnonzero(samples[: max(0, samples.size - (MARK_FRAMES - 1) * len(KINDS))] == MAGIC[0])
-        for step in range(1, MAGIC.size):
-            starts = starts[samples[starts + step * len(KINDS)] == MAGIC[step]]
-        for start in starts.tolist():
-            channel, index = place_of(samples[start + MAGIC.size * len(KINDS) :: len(KINDS)][:2]) or (-1, -1)
-            yield Found(where=where, form="channels beside each other", channel=channel, index=index)
+        begins = np.flatnonzero(samples == MAGIC[0])
+        for channels in (CHANNELS, 2):
+            starts = begins[begins < samples.size - (MARK_FRAMES - 1) * channels]
+            for step in range(1, MAGIC.size):
+                starts = starts[samples[starts + step * channels] == MAGIC[step]]
+            for start in starts.tolist():
+                channel, index = place_of(samples[start + MAGIC.size * channels :: channels][:2]) or (-1, -1)
+                yield Found(where=where, form="channels beside each other", channel=channel, index=index)
 
 
 def _place(behind: bytes, form: str) -> tuple[int, int] | None:

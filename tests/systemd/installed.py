@@ -204,6 +204,17 @@ class Installed:
             )
 
 
+def may_make_namespaces() -> bool:
+    """In a container root may be less than root."""
+    try:
+        tried = subprocess.run(
+            ["unshare", "--mount", "--net", "mount", "-t", "tmpfs", "t", "/mnt"], capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        return False
+    return tried.returncode == 0
+
+
 def socket_of_unit() -> list[str]:
     """Path, user, group and mode, as linekeep-webui.socket says them."""
     text = (UNITS / "linekeep-webui.socket").read_text("utf-8")

@@ -14,7 +14,7 @@ import pytest
 
 from appliance.terms import RATE_HZ
 from tests.recorder.conftest import spoken  # noqa: F401 - a fixture
-from tests.systemd.installed import Installed
+from tests.systemd.installed import Installed, may_make_namespaces
 from tests.systemd.matrix import DAEMONS, table
 
 GROWING = "/var/lib/linekeep/recordings/growing"
@@ -22,10 +22,11 @@ SOFTWARE_TPM = "/var/lib/linekeep/tpm/"
 """Of the test alone; a box has a chip."""
 
 FILES = table("Files and sockets")
-needed = ("systemd-sysusers", "systemd-tmpfiles", "unshare", "nsenter", "setpriv", "ip", "swtpm")
+NEEDED = ("systemd-sysusers", "systemd-tmpfiles", "unshare", "nsenter", "setpriv", "ip", "swtpm")
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become the daemons' users"),
-    *(pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed") for name in needed),
+    *(pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed") for name in NEEDED),
+    pytest.mark.skipif(not may_make_namespaces(), reason="root may not make namespaces here"),
 ]
 
 TRY = """

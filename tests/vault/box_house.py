@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -73,7 +74,7 @@ class BoxHouse:
 
 
 def begin_writing(
-    box: Box, *, seconds: float = 1, line: LineName = LINE, record_format: Format = 2
+    box: Box, *, seconds: float = 1, line: LineName = LINE, record_format: Format = 3, channels: Literal[1, 2] = 1
 ) -> tuple[CallId, RecordingWriter, OpusPages]:
     """Issue and begin a call, and write that much of it."""
     call, key = box.intake.issue(line)
@@ -85,13 +86,15 @@ def begin_writing(
         rate_hz=RATE_HZ,
         ground="Consent.",
         software="linekeep 0.1.0",
-        consent=Consent(at_ms=started_at_ms + CONSENT_AFTER_MS, by=ConsentBy.KEY) if record_format == 2 else None,
+        consent=Consent(at_ms=started_at_ms + CONSENT_AFTER_MS, by=ConsentBy.KEY) if record_format != 1 else None,
         format=record_format,
+        channels=channels,
     )
     writer = RecordingWriter(box.folder.growing_path(call), call=call, key=key, opening=opening)
     box.intake.begin(call, line, started_at_ms)
-    pages = OpusPages(7)
-    noise = np.random.default_rng(1).integers(-3000, 3000, int(seconds * RATE_HZ)).astype(np.int16)
+    pages = OpusPages(7, channels=channels)
+    noise = np.random.default_rng(1).integers(-3000, 3000, (int(seconds * RATE_HZ), channels)).astype(np.int16)
+    noise = noise if channels == 2 else noise[:, 0]
     for page in pages.push(noise):
         writer.write(page)
     return call, writer, pages

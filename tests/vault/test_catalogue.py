@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.terms import CallId, LineName
-from appliance.vault.catalogue import Catalogue, NumberToken, Wrap
+from appliance.vault.catalogue import CallState, Catalogue, NumberToken, Wrap
 from appliance.vault.store import Store
 from tests.vault.box_house import LINE
 
@@ -102,3 +103,22 @@ def test_a_mark_is_0_until_it_is_set_and_then_the_last(catalogue: Catalogue) -> 
     catalogue.set_mark("m", 5)
     catalogue.set_mark("m", 7)
     assert catalogue.mark("m") == 7
+
+
+def test_calls_that_are_kept_longer_are_found_by_an_index_of_their_own(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    held, asked, plain = (kept(catalogue, number, started_at_ms=5000 + number) for number in (1, 2, 3))
+    catalogue.hold(held, 10**6, b"card with a reason")
+    catalogue.note_keep_asked(asked, 5)
+    with caplog.at_level(logging.INFO, "sqlalchemy.engine"):
+        assert {row.call_id for row in catalogue.kept_longer(CallState.KEPT)} == {held, asked}
+        assert [row.call_id for row in catalogue.page(limit=5, longer=True)] == [asked, held]
+    assert catalogue.kept_longer(CallState.RUNNING) == []
+    assert plain in [row.call_id for row in catalogue.page(limit=5)]
+    queries = [said for said in caplog.messages if said.startswith("SELECT")]
+    assert len(queries) == 2
+    with catalogue._store.reading() as connection:
+        for query in queries:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", (CallState.KEPT, 5, 0)[: query.count("?")])
+            assert "calls_longer" in str(plan.all())

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from appliance.audit.events import Act
+from appliance.terms import CallId
 from appliance.vault.box import Box
 from appliance.vault.check import find_faults
-from tests.vault.box_house import BoxHouse, condemn, kept_call, unrecorded_call, written_call
+from tests.vault.box_house import OWNER, BoxHouse, condemn, kept_call, unrecorded_call, written_call
 
 Plant = Callable[[Box], str]
 """Plants a fault; returns what the finding must say."""
@@ -181,7 +182,40 @@ def unrecorded_said_to_be_recorded(box: Box) -> str:
     return "A file is missing"
 
 
+def held(box: Box) -> CallId:
+    call = kept_call(box)
+    box.holds.place(call, until_ms=box.clock.now_ms() + 86_400_000, reason="Claim", by=OWNER.account)
+    assert list(find_faults(box)) == []
+    return call
+
+
+def hold_struck(box: Box) -> str:
+    sql(box, "UPDATE calls SET hold_until_ms=NULL WHERE call_id=?", held(box))
+    return "the journal says that it is held"
+
+
+def hold_shortened(box: Box) -> str:
+    sql(box, "UPDATE calls SET hold_until_ms=hold_until_ms-1 WHERE call_id=?", held(box))
+    return "the journal does not know of that hold"
+
+
+def hold_never_journalled(box: Box) -> str:
+    sql(box, "UPDATE calls SET hold_until_ms=? WHERE call_id=?", 2**45, kept_call(box))
+    return "the journal does not know of that hold"
+
+
+def erased_while_held(box: Box) -> str:
+    call = held(box)
+    box.journal.append(Act.CALLS_CONDEMNED, by="vault", ids=(call,), notes={"erasure": "ab" * 8, "why": "asked"})
+    box.erasure.finish_condemned()
+    return "its erasure was begun all the same"
+
+
 FAULTS: list[Plant] = [
+    hold_struck,
+    hold_shortened,
+    hold_never_journalled,
+    erased_while_held,
     lost_row_of_unrecorded,
     recording_said_to_be_none,
     unrecorded_never_journalled,

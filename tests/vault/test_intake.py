@@ -9,8 +9,10 @@ import pytest
 
 from appliance.clock import EARLIEST_MS
 from appliance.recordings.container import ClosingRecord, EndReason
+from appliance.recordings.opus import OpusDecoder
 from appliance.recordings.reader import RecordingReader
 from appliance.terms import (
+    RATE_HZ,
     CallId,
     DamagedRecording,
     Direction,
@@ -349,6 +351,19 @@ def test_a_recording_of_format_1_that_was_cut_off_is_taken_over_with_whom_the_ca
     assert card_of(box, call) == ("in", "03055504471")
     with RecordingReader(box.folder.finished_path(call), call=call, key=box.call_keys.key_of(call)) as reader:
         assert (reader.opening.format, reader.closing.number) == (1, "")
+
+
+def test_a_recording_of_two_sides_that_was_cut_off_is_taken_over_with_both(box: Box) -> None:
+    call, writer, _pages = begin_writing(box, seconds=4, channels=2)
+    writer.abandon()
+    box.intake.take_over_what_was_left()
+    opened = box.playback.open_call(OWNER, call)
+    assert opened.channels == 2
+    with RecordingReader(box.folder.finished_path(call), call=call, key=box.call_keys.key_of(call)) as reader:
+        reader.verify()
+        audio = OpusDecoder().feed(reader.read_audio(0, reader.audio_bytes))
+    assert audio.shape == (opened.frames, 2)
+    assert opened.frames > 2 * RATE_HZ
 
 
 def test_the_page_of_a_call_has_its_consent_and_ground(box: Box) -> None:

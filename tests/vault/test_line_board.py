@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from appliance.boundary.verbs import FITTING_ORDERS, LineNow
+from appliance.boundary.verbs import FITTING_ORDERS, LineNow, fitting_orders
 from appliance.terms import CallId, LineName, LineNowState, Order, StorageTrouble
 from appliance.vault.line_board import ALIVE_S, LineBoard, NothingToOrder
 
@@ -103,6 +104,15 @@ def test_an_order_is_taken_only_where_it_fits_and_a_repeated_one_harms_nothing(
 def test_every_order_fits_some_state_and_a_call_can_be_forgotten_in_each_of_them() -> None:
     assert {order for orders in FITTING_ORDERS.values() for order in orders} == set(Order)
     assert all(Order.FORGET in orders for orders in FITTING_ORDERS.values())
+
+
+def test_a_call_is_asked_to_be_kept_once_and_by_whomever() -> None:
+    ordering = Ordering()
+    asked = msgspec.structs.replace(on(A, LineNowState.RECORDING, call=CALL), keep_asked=True)
+    assert Order.KEEP not in fitting_orders(asked)
+    ordering.board.hear((asked,))
+    ordering.order(Order.KEEP)
+    assert (ordering.noted, ordering.board.hear((asked,))) == ([], ())
 
 
 def test_an_order_comes_with_every_beat_until_one_says_that_it_was_heard() -> None:

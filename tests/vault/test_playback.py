@@ -49,7 +49,13 @@ def seconds() -> Seconds:
 @pytest.fixture
 def playback(box: Box, seconds: Seconds) -> Iterator[Playback]:
     playback = Playback(
-        catalogue=box.catalogue, call_keys=box.call_keys, folder=box.folder, journal=box.journal, steady_s=seconds
+        catalogue=box.catalogue,
+        call_keys=box.call_keys,
+        folder=box.folder,
+        journal=box.journal,
+        clock=box.clock,
+        watch=box.watch,
+        steady_s=seconds,
     )
     box.erasure._let_go = playback.let_go
     yield playback

@@ -41,7 +41,7 @@ def test_the_migrations_lead_to_the_tables_that_the_code_uses(store: Store) -> N
         assert compare_metadata(context, metadata) == []
 
 
-@pytest.mark.parametrize("step", range(1, 21))
+@pytest.mark.parametrize("step", range(1, 24))
 def test_a_migration_cut_after_any_step_leaves_nothing_and_is_done_again(
     path: Path, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,25 @@ def test_wav_download_holds_every_frame_of_the_call(owner: FlaskClient, stub: Va
     assert np.corrcoef(heard, spoken)[0, 1] > 0.7
 
 
+def test_wav_of_two_sides_has_the_near_one_on_the_left(owner: FlaskClient, stub: VaultStub) -> None:
+    voice = murmur(2.5)
+    sides = np.stack((voice, np.zeros_like(voice)), axis=1)
+    call = speaking_call(made_up_facts(4, NOW_MS, seconds=2.5), sides)
+    stub.keep(call)
+    answer = owner.get(f"/calls/{call.facts.call}/download.wav")
+    assert answer.content_length == len(answer.data) == 44 + 4 * call.frames
+    with wave.open(io.BytesIO(answer.data)) as sound:
+        assert sound.getparams()[:4] == (2, 2, 8000, len(voice))
+        near, far = np.frombuffer(sound.readframes(call.frames), dtype="<i2").reshape(-1, 2).T
+    assert np.corrcoef(near, voice)[0, 1] > 0.7
+    assert np.abs(far).max() <= 3
+
+
+def test_stream_of_other_channels_than_its_facts_never_becomes_a_file() -> None:
+    with pytest.raises(DamagedRecording, match="channels"):
+        b"".join(wav_pieces([SPOKEN.audio], SPOKEN.frames, 2))
+
+
 def test_long_wav_is_decoded_in_small_pieces(owner: FlaskClient, stub: VaultStub) -> None:
     long = speaking_call(made_up_facts(3, NOW_MS, seconds=60))
     stub.keep(long)
@@ -136,18 +155,18 @@ def test_long_wav_is_decoded_in_small_pieces(owner: FlaskClient, stub: VaultStub
 
 
 def test_stream_that_is_shorter_than_its_facts_never_becomes_a_whole_file() -> None:
-    pieces = wav_pieces([SPOKEN.audio], SPOKEN.frames + 1)
+    pieces = wav_pieces([SPOKEN.audio], SPOKEN.frames + 1, 1)
     assert len(next(pieces)) == 44 + 2 * SPOKEN.frames
     with pytest.raises(DamagedRecording):
         next(pieces)
 
 
 def test_stream_that_is_longer_than_its_facts_is_cut_to_them() -> None:
-    assert len(b"".join(wav_pieces([SPOKEN.audio], 800))) == 44 + 2 * 800
+    assert len(b"".join(wav_pieces([SPOKEN.audio], 800, 1))) == 44 + 2 * 800
 
 
 def test_call_without_a_frame_is_an_empty_wav() -> None:
-    assert len(b"".join(wav_pieces([], 0))) == 44
+    assert len(b"".join(wav_pieces([], 0, 1))) == 44
 
 
 def test_stream_that_is_no_opus_is_said_before_anything_is_sent(owner: FlaskClient) -> None:

@@ -22,6 +22,7 @@ SHOWN_ON_A_LINE = (
     "recorder/device_worker.py",
     "recorder/vault_link.py",
     "recorder/device",
+    "recorder/daily_tone.py",
 )
 """Where sentences are made that a line's tile can show."""
 
@@ -78,6 +79,12 @@ def test_every_sentence_that_a_line_can_show_is_listed() -> None:
         ),
         ("The disk is full while a recording is written. What was written before is safe; make room.", ("voll",)),
         ("Another program uses the sound device 'plughw:1'. End that program.", ("plughw:1", "Beenden")),
+        (
+            "Other side: Neither ring nor speech was heard on this line for 3 days. If nobody telephoned, all is "
+            "well; otherwise call it, and if this stays, look at the plugs of line and coupler. What was recorded is "
+            "safe.",
+            ("Gegenseite: ", "3 Tage"),
+        ),
     ],
 )
 def test_german_reader_gets_the_sentence_in_german_with_its_figures(

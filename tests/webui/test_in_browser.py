@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from appliance.boundary import verbs
 from appliance.terms import CallId, LineName, LineNowState, Order
-from tests.simulators.vault_stub import CODE, OWNER, PASSWORD, VaultStub, made_up_facts, quiet_box, speaking_call
+from tests.simulators.vault_stub import (
+    CODE,
+    OWNER,
+    PASSWORD,
+    VaultStub,
+    made_up_facts,
+    murmur,
+    quiet_box,
+    speaking_call,
+)
 from tests.webui.house import House
 from webui.gate import LOGIN_COOKIE
 
@@ -151,6 +163,54 @@ def test_forgetting_asks_once_more_and_works_without_scripts(chromium: Browser, 
     window.close()
 
 
+def test_call_is_asked_to_be_kept_and_the_line_says_so(page: Page, stub: VaultStub) -> None:
+    now = verbs.LineNow(line=LineName("office"), level_dbfs=-15.0, state=LineNowState.RECORDING, started_at_ms=NOW_MS)
+    stub.now = quiet_box(lines=(now,))
+    page.goto("/")
+    expect(page.get_by_text("Asked to be kept longer")).to_be_hidden()
+    page.get_by_role("button", name="Keep longer?").click()
+    page.wait_for_url("**/")
+    (given,) = stub.requests(verbs.OrderLine)
+    assert isinstance(given, verbs.OrderLine)
+    assert (given.order, given.started_at_ms) == (Order.KEEP, NOW_MS)
+    stub.now = quiet_box(lines=(msgspec.structs.replace(now, keep_asked=True),))
+    expect(page.get_by_text("Asked to be kept longer")).to_be_visible()
+    expect(page.get_by_role("button", name="Keep longer?")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_request_becomes_a_hold_with_a_reason_and_is_lifted(
+    scripts: bool, chromium: Browser, house: House, stub: VaultStub
+) -> None:
+    facts = msgspec.structs.replace(SPOKEN.facts, keep_asked_at_ms=NOW_MS - 70_000)
+    stub.keep(dataclasses.replace(SPOKEN, facts=facts))
+    window = open_window(chromium, house, scripts=scripts)
+    log_in(window, house)
+    page = window.new_page()
+    page.goto("/?longer=1")
+    page.locator(".row-time").click()
+    page.get_by_role("link", name="Hold it…").click()
+    last_day = datetime.now(UTC).date() + timedelta(days=90)
+    page.get_by_label("Last day").fill(str(last_day))
+    page.get_by_role("button", name="Hold it").click()
+    assert stub.requests(verbs.HoldCall) == []  # the browser asks for the reason
+    page.get_by_label("Reason").fill("Claim over twelve tables")
+    page.get_by_role("button", name="Hold it").click()
+    expect(page.get_by_text("Claim over twelve tables")).to_be_visible()
+    expect(page.get_by_role("link", name="Delete…")).to_have_count(0)
+    page.get_by_role("link", name="Renew or change…").click()
+    expect(page.get_by_label("Last day")).to_have_value(str(last_day))
+    page.get_by_role("link", name="Back").click()
+    page.get_by_role("link", name="Lift the hold…").click()
+    page.get_by_role("button", name="Lift it").click()
+    expect(page.get_by_role("link", name="Keep longer…")).to_be_visible()
+    assert [type(each) for each in stub.asked if type(each) in (verbs.HoldCall, verbs.LiftHold)] == [
+        verbs.HoldCall,
+        verbs.LiftHold,
+    ]
+    window.close()
+
+
 def test_finished_call_appears_and_the_keyboard_stays_where_it_was(page: Page, stub: VaultStub) -> None:
     stub.keep(SPOKEN)
     page.goto("/")
@@ -213,6 +273,48 @@ def test_keyboard_moves_and_speed_is_taken(page: Page, stub: VaultStub) -> None:
     page.locator("h1").click()
     page.keyboard.press("Space")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+_HEARD = """async (address) => {
+  const answer = await fetch(address);
+  const context = new OfflineAudioContext(2, 1, 48000);
+  const sound = await context.decodeAudioData(await answer.arrayBuffer());
+  const power = (side, from) => sound.getChannelData(side).slice(from, from + 48000).reduce((sum, x) => sum + x * x, 0);
+  return [sound.numberOfChannels, ...[0, 1].map((side) => [0, 2].map((at) => power(side, at * 48000)))];
+}"""
+
+_DRAWN = """() => {
+  const canvas = document.querySelector("canvas");
+  const pen = canvas.getContext("2d");
+  const [width, height] = [Math.floor(canvas.width / 2), Math.floor(canvas.height / 2)];
+  const drawn = (side, half) => pen.getImageData(half * width, side * height, width, height).data.reduce(
+    (count, value, at) => count + (at % 4 === 3 && value > 0 ? 1 : 0), 0);
+  return [0, 1].map((side) => [0, 1].map((half) => drawn(side, half)));
+}"""
+
+
+def test_browser_hears_each_side_in_its_place_and_shows_both(page: Page, stub: VaultStub) -> None:
+    voice = murmur(2)
+    near, far = np.concatenate((voice, 0 * voice)), np.concatenate((0 * voice, voice))
+    call = speaking_call(made_up_facts(3, NOW_MS - 60_000, seconds=4), np.stack((near, far), axis=1))
+    stub.keep(call)
+    page.goto(f"/calls/{call.facts.call}")
+    channels, (near_first, near_then), (far_first, far_then) = page.evaluate(
+        _HEARD, f"/calls/{call.facts.call}/audio.ogg"
+    )
+    assert channels == 2
+    assert near_first > 1000 * far_first
+    assert far_then > 1000 * near_then
+    sides = page.locator(".side")
+    expect(sides).to_have_text(["Own side", "Other side"])
+    upper, lower = (sides.nth(nth).bounding_box() for nth in (0, 1))
+    assert upper is not None
+    assert lower is not None
+    assert lower["y"] > upper["y"] + upper["height"]
+    # Who speaks first has bars on the left of the upper row, and none there in the lower one.
+    drawn = page.evaluate(_DRAWN)
+    assert drawn[0][0] > 3 * drawn[1][0]
+    assert drawn[1][1] > 3 * drawn[0][1]
 
 
 def test_call_that_cannot_be_played_is_said(page: Page, stub: VaultStub) -> None:

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from appliance.boundary import verbs
-from appliance.terms import CallId, LineName, LineNowState
+from appliance.terms import CallId, LineName, LineNowState, Order
 from tests.simulators.vault_stub import NOW_MS, VaultStub, quiet_box, trouble
 from webui.pages.live import LineState, LineView, Tone, level_percent, view_of
 
@@ -40,9 +40,31 @@ def test_running_call_is_shown_with_time_and_level(owner: FlaskClient, stub: Vau
             "level": 75,
             "trouble": "",
             "started_at_ms": NOW_MS - 187_000,
-            "orders": ["pause", "forget"],
+            "orders": ["pause", "keep", "forget"],
+            "asked": "",
         }
     ]
+
+
+def test_call_that_was_asked_to_be_kept_says_so_and_is_not_asked_again(owner: FlaskClient, stub: VaultStub) -> None:
+    asked = quiet_box(lines=(msgspec.structs.replace(RECORDING, keep_asked=True),))
+    line = only_line(asked, owner)
+    assert (line.asked, line.orders) == ("Asked to be kept longer", (Order.PAUSE, Order.FORGET))
+    stub.now = asked
+    assert "Asked to be kept longer" in owner.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("requests", "held", "value", "tone"),
+    [(1, 0, "1 request", Tone.WARN), (2, 3, "2 requests", Tone.WARN), (0, 3, "3 calls held", Tone.PLAIN)],
+)
+def test_open_requests_are_counted_and_lead_to_their_calls(
+    requests: int, held: int, value: str, tone: Tone, owner: FlaskClient, stub: VaultStub
+) -> None:
+    stub.now = msgspec.structs.replace(stub.now, keep_requests=requests, held_calls=held)
+    (chip,) = (chip for chip in live(owner)["chips"] if chip["name"] == "longer")  # type: ignore[attr-defined]
+    assert (chip["value"], chip["tone"], chip["address"]) == (value, tone, "/?longer=1")
+    assert bool(chip["note"]) is bool(requests)
 
 
 def test_page_and_poll_say_the_same(owner: FlaskClient, stub: VaultStub) -> None:
@@ -74,8 +96,8 @@ def only_line(now: verbs.Now, client: FlaskClient) -> LineView:
         (LineNowState.IDLE, "Listening", "", ()),
         (LineNowState.RINGING, "Ringing", "", ()),
         (LineNowState.WAITING, "Waiting for consent", "3:07", ("confirm", "forget")),
-        (LineNowState.RECORDING, "Recording now", "3:07", ("pause", "forget")),
-        (LineNowState.PAUSED, "Recording paused", "3:07", ("resume", "forget")),
+        (LineNowState.RECORDING, "Recording now", "3:07", ("pause", "keep", "forget")),
+        (LineNowState.PAUSED, "Recording paused", "3:07", ("resume", "keep", "forget")),
         (LineNowState.NOT_RECORDED, "Call is not recorded", "3:07", ()),
     ],
 )

@@ -62,8 +62,8 @@ class AudioPages:
         call_id = call_of_address(call)
         opened = self._open(call_id)
         ogg = self._pieces(call_id, opened.audio_bytes, Purpose.DOWNLOAD, at_once=DECODED_AT_ONCE_BYTES)
-        pieces = wav_pieces(ogg, opened.frames)
-        return _attachment(pieces, wav_bytes(opened.frames), WAV, file_name(opened.facts, "wav"))
+        pieces = wav_pieces(ogg, opened.frames, opened.channels)
+        return _attachment(pieces, wav_bytes(opened.frames, opened.channels), WAV, file_name(opened.facts, "wav"))
 
     def _open(self, call: CallId) -> verbs.OpenedCall:
         opened = self._vault.open_call(this_login(), call)

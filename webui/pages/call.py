@@ -40,9 +40,12 @@ class CallPages:
             paused_ms=sum(frames for _at, frames, why in opened.gaps if why == PAUSED) * 1000 // RATE_HZ,
             gaps=[_gap_facts(gap) for gap in opened.gaps],
             peaks=base64.b64encode(opened.peaks).decode("ascii"),
+            channels=opened.channels,
             seconds=opened.frames / RATE_HZ,
             consent=consent(opened.consent_by, opened.consent_at_ms, opened.ground),
             evidence=opened.evidence,
+            hold_reason=opened.hold_reason,
+            held_since_ms=opened.held_since_ms,
         )
 
     def ask_before_deleting(self, call: str) -> Page:

@@ -30,16 +30,17 @@ _LATEST_MS = 2**53
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which calls: of one line, with one number, older than a given one."""
+    """Which calls: of one line, with one number, kept longer than their period, older than a given one."""
 
     line: LineName | None = None
     number: str = ""
+    longer: bool = False
     before_ms: int | None = None
     before_call: CallId | None = None
 
     @property
     def is_narrow(self) -> bool:
-        return bool(self.line or self.number)
+        return bool(self.line or self.number or self.longer)
 
     @property
     def is_first_page(self) -> bool:
@@ -47,7 +48,7 @@ class Filter:
 
     def query(self, **further: str | int) -> str:
         """The address that shows these calls, from the first page of them."""
-        chosen = {"line": self.line, "number": self.number} | further
+        chosen = {"line": self.line, "number": self.number, "longer": int(self.longer)} | further
         return urlencode({name: value for name, value in chosen.items() if value})
 
 
@@ -103,6 +104,7 @@ class CallList:
                 before_call=wanted.before_call,
                 line=wanted.line,
                 number=wanted.number,
+                longer=wanted.longer,
             )
         )
 
@@ -119,7 +121,8 @@ def read_filter() -> Filter:
     if (before_ms is None) != (call is None) or not 0 <= (before_ms or 0) <= _LATEST_MS:
         abort(404)
     number = untrusted.get("number", "").strip()[:MAX_NUMBER]
-    return Filter(line=line, number=number, before_ms=before_ms, before_call=call)
+    longer = untrusted.get("longer") == "1"
+    return Filter(line=line, number=number, longer=longer, before_ms=before_ms, before_call=call)
 
 
 def group_by_day(calls: Iterable[verbs.CallFacts], now_ms: int) -> tuple[Day, ...]:

@@ -64,7 +64,8 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineView:
-    """`level`: 0 to 100. `running`: how long the call has lasted, empty without one. `orders`: what fits now."""
+    """`level`: 0 to 100. `running`: how long the call has lasted, empty without one. `orders`: what fits now.
+    `asked`: that somebody has asked to keep the call longer, empty otherwise."""
 
     line: str
     state: LineState
@@ -74,6 +75,7 @@ class LineView:
     trouble: str
     started_at_ms: int
     orders: tuple[Order, ...]
+    asked: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,8 @@ def _line_view(line: verbs.LineNow, now_ms: int, *, alive: bool) -> LineView:
         level=level_percent(line.level_dbfs) if is_heard else 0,
         trouble=said(line.trouble) if alive else "",
         started_at_ms=line.started_at_ms,
-        orders=verbs.FITTING_ORDERS.get(line.state, ()) if is_heard else (),
+        orders=verbs.fitting_orders(line) if is_heard else (),
+        asked=gettext("Asked to be kept longer") if is_heard and line.keep_asked else "",
     )
 
 
@@ -180,6 +183,8 @@ def _chips(now: verbs.Now, now_ms: int) -> Iterator[Chip]:
     yield _overdue_chip(now.overdue_calls)
     if now.unreadable_calls:
         yield _unreadable_chip(now.unreadable_calls)
+    if now.keep_requests or now.held_calls:
+        yield _longer_chip(now.keep_requests, now.held_calls)
     yield _clock_chip(now.clock_trouble)
     yield _room_chip(now.free_bytes)
     if now.backup is not None:
@@ -211,6 +216,22 @@ def _unreadable_chip(unreadable: int) -> Chip:
     )
     label = gettext("Unreadable calls")
     return Chip(name="unreadable", label=label, value=figure_text(unreadable), tone=Tone.BAD, note=note)
+
+
+def _longer_chip(requests: int, held: int) -> Chip:
+    label, address = gettext("Kept longer"), "/?longer=1"
+    if not requests:
+        value = ngettext("%(num)s call held", "%(num)s calls held", held)
+        return Chip(name="longer", label=label, value=value, tone=Tone.PLAIN, address=address)
+    note = ngettext(
+        "Somebody has asked to keep %(num)s call longer. See 'Kept longer' above: hold it, or leave it to its date. An "
+        "open request puts off a deletion to no more than two weeks after it was made.",
+        "Somebody has asked to keep %(num)s calls longer. See 'Kept longer' above: hold them, or leave them to their "
+        "dates. An open request puts off a deletion to no more than two weeks after it was made.",
+        requests,
+    )
+    value = ngettext("%(num)s request", "%(num)s requests", requests)
+    return Chip(name="longer", label=label, value=value, tone=Tone.WARN, note=note, address=address)
 
 
 def _clock_chip(trouble: str) -> Chip:

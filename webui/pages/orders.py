@@ -1,4 +1,5 @@
-"""What people ask for while a call is on a line: confirm its consent, pause, resume, forget it.
+"""What people ask for while a call is on a line: confirm its consent, pause, resume, forget it, or ask to keep it
+longer.
 
 An order names the start of the call that the person saw, so that it never reaches the next one. What fits when the
 vault decides; to forget asks once more, on a page of its own.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 
-from appliance.boundary.verbs import FITTING_ORDERS
+from appliance.boundary.verbs import fitting_orders
 from appliance.terms import LineName, Order, SettingsTrouble, parse_line_name
 from webui.gate import this_login
 from webui.pages.forms import Page, field
@@ -41,7 +42,7 @@ class OrderPages:
         """Once the call is over there is nothing to ask: the first page then shows what became of it."""
         name, started_at_ms = _line_of(line), _moment(request.args.get("started_at_ms", ""))
         now = {each.line: each for each in self._vault.now(this_login()).lines}.get(name)
-        if now is None or now.started_at_ms != started_at_ms or Order.FORGET not in FITTING_ORDERS.get(now.state, ()):
+        if now is None or now.started_at_ms != started_at_ms or Order.FORGET not in fitting_orders(now):
             return redirect(url_for("calls.home"), 303)
         return render_template("forget.html", line=name, started_at_ms=started_at_ms)
 

@@ -31,6 +31,7 @@ function showLine(card, line) {
   show(part(card, "running"), line.running);
   part(card, "level").setAttribute("width", line.level);
   showOrHide(part(card, "trouble"), line.trouble);
+  showOrHide(part(card, "asked"), line.asked);
   showOrders(card, line);
 }
 

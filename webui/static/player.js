@@ -4,6 +4,7 @@
 const STEP_S = 5;
 const BAR = 3;
 const BETWEEN = 2;
+const LABEL = 24;
 
 const player = document.querySelector("[data-player]");
 const part = (name) => player.querySelector(`[data-part="${name}"]`);
@@ -12,6 +13,7 @@ const seek = part("seek");
 const canvas = part("canvas");
 const seconds = Number(player.dataset.seconds);
 const peaks = Int8Array.from(atob(player.dataset.peaks), (sign) => sign.charCodeAt(0));
+const channels = Number(player.dataset.channels);
 const gaps = JSON.parse(player.dataset.gaps);
 let wanted = 0;
 let isPlaced = false;
@@ -23,12 +25,13 @@ function timeText(at) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
-// Loudest and quietest of every column that falls under one bar.
-function span(first, last) {
+// Loudest and quietest of every column of one side that falls under one bar.
+function span(side, first, last) {
   let [low, high] = [0, 0];
   for (let column = first; column < last; column += 1) {
-    low = Math.min(low, peaks[2 * column]);
-    high = Math.max(high, peaks[2 * column + 1]);
+    const at = 2 * (channels * column + side);
+    low = Math.min(low, peaks[at]);
+    high = Math.max(high, peaks[at + 1]);
   }
   return [low, high];
 }
@@ -50,21 +53,29 @@ function drawGaps(pen, width, height, style) {
   }
 }
 
-function drawBars(pen, width, height, style) {
-  const columns = peaks.length / 2;
+// One side's bars, around the middle of its row; where there are two, their names stand above them.
+function drawSide(side, pen, width, height, style) {
+  const columns = peaks.length / (2 * channels);
   const bars = Math.max(1, Math.floor(width / (BAR + BETWEEN)));
-  const scale = (height / 2 - 6) / fullScale();
+  const row = height / channels;
+  const named = channels > 1 ? LABEL : 0;
+  const middle = row * side + (row + named) / 2;
+  const scale = ((row - named) / 2 - 6) / fullScale();
   const played = (wanted / seconds) * width;
   for (let bar = 0; bar < bars; bar += 1) {
     const x = (bar * width) / bars;
     const first = Math.floor((bar * columns) / bars);
-    const [low, high] = span(first, Math.max(first + 1, Math.floor(((bar + 1) * columns) / bars)));
-    const [top, bottom] = [height / 2 - Math.max(1, high * scale), height / 2 + Math.max(1, -low * scale)];
+    const [low, high] = span(side, first, Math.max(first + 1, Math.floor(((bar + 1) * columns) / bars)));
+    const [top, bottom] = [middle - Math.max(1, high * scale), middle + Math.max(1, -low * scale)];
     pen.fillStyle = style.getPropertyValue(x < played ? "--wave-played" : "--wave-rest");
     pen.beginPath();
     pen.roundRect(x, top, BAR, bottom - top, BAR / 2);
     pen.fill();
   }
+}
+
+function drawNeedle(pen, width, height, style) {
+  const played = (wanted / seconds) * width;
   pen.fillStyle = style.getPropertyValue("--wave-needle");
   if (wanted > 0) pen.fillRect(Math.min(played, width - 2), 0, 2, height);
 }
@@ -78,7 +89,8 @@ function draw() {
   const style = getComputedStyle(canvas);
   pen.scale(dense, dense);
   drawGaps(pen, width, height, style);
-  drawBars(pen, width, height, style);
+  for (let side = 0; side < channels; side += 1) drawSide(side, pen, width, height, style);
+  drawNeedle(pen, width, height, style);
 }
 
 function showPosition() {

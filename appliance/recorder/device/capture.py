@@ -7,9 +7,9 @@ Promises:
 
 Leaves to others: what the audio means (the line worker).
 
-Only this file knows alsaaudio. Traps of pyalsaaudio 0.11.0 that shape it: errors of hw_params are ignored, so
-what the card really does is read back; read() after an overrun gives -EPIPE and prepares the stream again,
-but does not start it; poll() never fires on a stream that no first read() has started; errors carry text, no
+Only this file and playback.py know alsaaudio. Traps of pyalsaaudio 0.11.0 that shape it: errors of hw_params are
+ignored, so what the card really does is read back; read() after an overrun gives -EPIPE and prepares the stream
+again, but does not start it; poll() never fires on a stream that no first read() has started; errors carry text, no
 number.
 """
 
@@ -138,7 +138,7 @@ class SoundDevice:
         self._poll = select.poll()
         self._line_time = LineTime(channels)
         self._last_sign_ns = 0
-        _hush_alsa()
+        hush_alsa()
 
     def open(self) -> None:
         """Open the device and start it; frames count from 0 now.
@@ -168,7 +168,7 @@ class SoundDevice:
             self._take_what_came()  # starts the stream
         except alsaaudio.ALSAAudioError as error:
             self.close()
-            raise _trouble_at_opening(self.name, str(error)) from error
+            raise trouble_at_opening(self.name, str(error)) from error
         except LineTrouble:
             self.close()
             raise
@@ -242,7 +242,7 @@ class SoundDevice:
         )
 
 
-def _trouble_at_opening(name: str, text: str) -> LineTrouble:
+def trouble_at_opening(name: str, text: str) -> LineTrouble:
     """Tell from ALSA's text, which is all that pyalsaaudio hands on, what to say and do."""
     if text.startswith((os.strerror(errno.ENODEV), os.strerror(errno.ENOENT), os.strerror(errno.ENXIO))):
         return DeviceMissing(
@@ -257,7 +257,7 @@ def _trouble_at_opening(name: str, text: str) -> LineTrouble:
     )
 
 
-def _hush_alsa() -> None:
+def hush_alsa() -> None:
     """Stop ALSA from writing to standard error: a missing device tried every second would fill the log.
 
     The handler is a C function that takes nothing and does nothing, which the calling conventions of all our

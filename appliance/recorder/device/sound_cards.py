@@ -11,12 +11,15 @@ Decides what a card is called now, from sysfs as it is at this moment; whoever o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from appliance.recorder.device.capture import SoundDevice
+from appliance.recorder.device.playback import Playback
 from appliance.settings import DeviceSettings
 from appliance.terms import LineTrouble
 
@@ -88,8 +91,16 @@ def alsa_name(usb: str, sysfs: Path = SYSFS, procfs: Path = PROCFS) -> str:
 
 def sound_device(settings: DeviceSettings) -> SoundDevice:
     """The device that the settings mean; one in a USB port is looked for at each opening."""
-    find = partial(alsa_name, settings.usb) if settings.usb else None
-    return SoundDevice(settings.device, settings.channels, find=find)
+    return SoundDevice(settings.device, settings.channels, find=_finder(settings))
+
+
+def playback_device(settings: DeviceSettings, log: structlog.stdlib.BoundLogger) -> Playback:
+    """The same for an output."""
+    return Playback(settings.device, settings.channels, log, find=_finder(settings))
+
+
+def _finder(settings: DeviceSettings) -> Callable[[], str] | None:
+    return partial(alsa_name, settings.usb) if settings.usb else None
 
 
 def _cards(sysfs: Path, procfs: Path) -> Iterator[SoundCard]:

@@ -1,7 +1,8 @@
 """All that is listened for on one line beside speech: what the exchange sends, and what people press.
 
 Pure. Blocks of int16 go in, what was heard in them comes out. A cadence is told once two of its periods are there, and
-dated back to its beginning. What follows from it for a call is left to others.
+dated back to its beginning. Where the sides are apart, keys are listened for on both, and what the exchange sends on
+the far one only, from where it comes. What follows for a call is left to others.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from appliance.recorder.ear.caller_id import CallerId, CallerIdListener
 from appliance.recorder.ear.countries import Country
-from appliance.recorder.ear.keys import Key, KeyListener
+from appliance.recorder.ear.keys import Key, KeyListener, Side
 from appliance.recorder.ear.ringing import RingChange, RingListener
+from appliance.recorder.ear.sides import FAR, TwoSidedKeys, side_of
 from appliance.recorder.ear.signals import Pcm, Span
 from appliance.recorder.ear.tones import ToneChange, ToneListener
-from appliance.terms import RATE_HZ
+from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
 LineSound = CallerId | Key | RingChange | ToneChange
 
@@ -27,6 +31,8 @@ _KEY_BEFORE = RATE_HZ // 20
 _MESSAGE_FRAMES = 2 * RATE_HZ
 """The longest message of an exchange, with its channel seizure."""
 _AROUND = RATE_HZ // 10
+_AT_ONCE_FRAMES = 8 * BLOCK_FRAMES
+"""What may wait is listened to 800 ms at a time, which takes a third of the processor time of 100 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +43,14 @@ class EarHeard:
     dialled: those keys among them that are no part of a caller ID.
     explained: spans up to now in which what sounded was no speech.
     tonal: where a tone, whichever it may be, sounds or has sounded last.
+    cut_ring: of a burst that has ended, and may have been a ring that somebody has answered, or nothing.
     """
 
     sounds: tuple[LineSound, ...]
     dialled: tuple[Key, ...]
     explained: tuple[Span, ...]
     tonal: Span
+    cut_ring: Span | None = None
 
 
 class LineEar:
@@ -50,45 +58,76 @@ class LineEar:
 
     Args:
         from_frame: of the first sample that will be heard; all frames told are counted like it.
+        channels: 2, if its sides are apart.
     """
 
-    def __init__(self, country: Country, *, from_frame: int = 0) -> None:
+    def __init__(self, country: Country, *, from_frame: int = 0, channels: int = 1) -> None:
         self._from_frame = from_frame
-        self._keys = KeyListener()
+        self._keys = KeyListener() if channels == 1 else TwoSidedKeys()
         self._callers = CallerIdListener(frozenset(country.caller_id))
         self._tones = ToneListener(country)
         self._rings = RingListener(country)
         self._heard_frames = 0
+        self._waiting: list[Pcm] = []
+        self._waiting_frames = 0
+        self._nothing_new = EarHeard(sounds=(), dialled=(), explained=(), tonal=(from_frame, from_frame))
         self._sent = False
         self._tonal: Span = (0, 0)
+        self._receiving_since: int | None = None
 
-    def hear(self, samples: Pcm, *, seeks: bool = True) -> EarHeard:
-        """Take in the next samples of the line: int16, shape (frames,).
+    def hear(self, samples: Pcm, *, seeks: bool = True, may_wait: bool = False, amid_talk: bool = False) -> EarHeard:
+        """Take in the next samples of the line: int16, shape (frames,) or (frames, 2).
 
         Args:
             seeks: they are louder than the line's noise, and it matters at once whether that is speech.
+            may_wait: nothing hangs on hearing them at once. As long as they wait, what sounded is taken to go on.
+            amid_talk: people have talked on and on for the last seconds: neither ring nor caller ID can be there.
         """
-        begin, self._heard_frames = self._heard_frames, self._heard_frames + samples.size
+        self._waiting.append(samples)
+        self._waiting_frames += len(samples)
+        if may_wait and self._waiting_frames < _AT_ONCE_FRAMES:
+            return self._as_before(len(samples))
+        samples = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        self._waiting, self._waiting_frames = [], 0
+        return self._hear(samples, seeks=seeks, amid_talk=amid_talk)
+
+    def _as_before(self, frames: int) -> EarHeard:
+        if not self._sent:
+            return self._nothing_new
+        now = self._heard_frames + self._waiting_frames
+        since, until = self._tonal
+        tonal = (since, now) if until == self._heard_frames else self._tonal
+        explained = (self._placed_span((now - frames, now)),)
+        return EarHeard(sounds=(), dialled=(), explained=explained, tonal=self._placed_span(tonal))
+
+    def _hear(self, samples: Pcm, *, seeks: bool, amid_talk: bool) -> EarHeard:
+        begin, self._heard_frames = self._heard_frames, self._heard_frames + len(samples)
         sounds: list[LineSound] = []
         dialled: list[Key] = []
         for pressed in self._keys.hear(samples):
             sounds.append(pressed)
             collected = self._callers.collects(pressed.end_frame)
-            caller = self._callers.hear_key(pressed.digit, pressed.end_frame)
+            caller = None
+            if pressed.side is not Side.NEAR:
+                caller = self._callers.hear_key(pressed.digit, pressed.end_frame)
             if caller is not None:
                 sounds.append(caller)
             if not collected and not self._callers.collects(pressed.end_frame):
                 dialled.append(pressed)
-        sounds += self._callers.hear(samples)
-        sounds += self._tones.hear(samples)
-        sounds += self._rings.hear(samples)
+        sent = side_of(samples, FAR)
+        sounds += self._callers.hear(sent, listens=not amid_talk)
+        sounds += self._tones.hear(sent)
+        sounds += self._rings.hear(sent, listens=not amid_talk)
         explained = tuple(self._placed_span(span) for span in self._explained(begin, sounds, seeks=seeks))
-        return EarHeard(
+        heard = EarHeard(
             sounds=tuple(self._placed(sound) for sound in sounds),
             dialled=tuple(key for each in dialled if isinstance(key := self._placed(each), Key)),
             explained=explained,
             tonal=self._placed_span(self._tonal),
+            cut_ring=self._placed_span(self._rings.cut) if self._rings.cut is not None else None,
         )
+        self._nothing_new = EarHeard(sounds=(), dialled=(), explained=(), tonal=heard.tonal)
+        return heard
 
     def _explained(self, begin: int, sounds: list[LineSound], *, seeks: bool) -> Iterator[Span]:
         now = self._heard_frames
@@ -97,19 +136,29 @@ class LineEar:
             self._tonal = since, now
             yield begin - _TONAL_AFTER, now
         receiving = seeks and self._callers.receiving
-        if receiving:
-            yield begin - _RECEIVING_AFTER, now
+        if not receiving:
+            self._receiving_since = None
+        elif self._receiving_since is None:
+            self._receiving_since = begin  # a noise passes for a modem now and then, but not in two blocks in a row
+        else:
+            yield self._receiving_since - _RECEIVING_AFTER, now
         sends = self._tones.tonal or receiving or (seeks and (self._rings.ringing or self._keys.pressing))
+        rings_end = [sound.at_frame for sound in sounds if isinstance(sound, RingChange) and not sound.on]
+        ring_until = min(max(rings_end) + _AROUND, now) if rings_end else now
         if sends or (seeks and self._sent):
-            yield begin, now  # what ended in this block is no speech either
+            yield begin, now if sends else ring_until  # what ended in this block is no speech either
         self._sent = sends
+        if self._rings.cut is not None:
+            yield self._rings.cut
         for sound in sounds:
             match sound:
                 case Key():
                     yield sound.first_frame - _KEY_BEFORE, sound.end_frame + _KEY_AFTER
                 case CallerId():
                     yield sound.at_frame - _MESSAGE_FRAMES, sound.at_frame + _AROUND
-                case RingChange(on=True) | ToneChange(on=True):
+                case RingChange(on=True):
+                    yield sound.at_frame - _AROUND, ring_until  # somebody may have picked up since
+                case ToneChange(on=True):
                     yield sound.at_frame - _AROUND, now
                 case RingChange() | ToneChange():
                     yield sound.at_frame - _AROUND, sound.at_frame + _AROUND

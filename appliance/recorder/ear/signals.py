@@ -23,7 +23,7 @@ import numpy.typing as npt
 from appliance.terms import RATE_HZ
 
 Pcm = npt.NDArray[np.int16]
-"""Samples of one channel, shape (frames,), 8 kHz."""
+"""Samples of one channel, shape (frames,), 8 kHz; of near and far side (ear/sides.py), shape (frames, 2)."""
 
 Span = tuple[int, int]
 """First frame, and the frame after the last."""
@@ -80,6 +80,7 @@ class Heard:
     floor_dbfs: the line's own noise.
     loud: the 20 ms steps that are louder than the noise, speech or not: first frame, end of the last and how many.
         Frames count from the block's first one, and may lie a little before it. None: there is none.
+    sides: of a line whose sides are apart, near and far.
     """
 
     level_dbfs: float
@@ -87,6 +88,7 @@ class Heard:
     floor_dbfs: float
     lowest_dbfs: float = -100.0
     loud: tuple[int, int, int] | None = None
+    sides: tuple[Heard, Heard] | None = None
 
 
 SILENCE = Heard(level_dbfs=-100.0, speech=False, floor_dbfs=PRIOR_DBFS)
@@ -135,6 +137,8 @@ class Signals:
     def _whole_steps(self, samples: Pcm) -> Pcm:
         if self._rest.size:
             samples = np.concatenate((self._rest, samples))
+        elif samples.size % STEP_FRAMES == 0:
+            return samples
         whole = samples.size - samples.size % STEP_FRAMES
         self._rest = samples[whole:].copy()
         return samples[:whole]

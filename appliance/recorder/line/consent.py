@@ -9,12 +9,19 @@ kept ends everything. Unclear means closed.
     while it waits    own side's code or button for a spoken yes     kept
                       opt_in: key for yes                            kept
                       announced: heard to its end                    kept
+                      the same, where the box itself played it:
+                      and then somebody speaks                       kept
                       key for no, time over, call over, audio lost   nothing is kept
     in its first minute   a fax machine                              nothing is kept, and what is recorded is forgotten
     at any time       number turns out to be listed                  the same
                       own side says forget                           the same
 
-Whoever presses the key for yes is not known on a two-wire line. What the key proves is that it was pressed.
+Who plays an announcement knows when the other side hangs up, and stops. The box does not: it may drown the busy tone,
+or play on where both have hung up. So the end of its own announcement alone proves nothing; a voice after it does. If
+nobody says a word after it, there was nothing to keep.
+
+Whoever presses the key for yes is not known on a two-wire line. What the key proves is that it was pressed. Where the
+sides are apart the keys are the far side's word: yes only if it clearly came from there, no unless it clearly did not.
 """
 
 from __future__ import annotations
@@ -22,6 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.recorder.ear.announcement import AnnouncementHeard
+from appliance.recorder.ear.keys import Side
 from appliance.recorder.line.number_list import NumberList
 from appliance.recorder.line.party import Party
 from appliance.recorder.line.star_codes import PlainKey
@@ -29,20 +37,26 @@ from appliance.settings import ConsentMode, CountryCode, LineSettings
 from appliance.terms import RATE_HZ, ConsentBy, NotKept
 
 _FAX_WITHIN_FRAMES = 60 * RATE_HZ
+_VOICE_AFTER_FRAMES = RATE_HZ // 2
+"""The announcement's last sound may be taken for speech a little longer."""
+_VOICE_FRAMES = 6 * RATE_HZ // 10
+_VOICE_PAUSE_FRAMES = RATE_HZ // 2
+"""So much speech after it, with no longer pause in it. The bursts of a tone pass for speech at their beginnings until
+it is known: that is less, in every country."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentRules:
-    """What a line's settings say. within: frames from the answer on."""
+    """What a line's settings say. within: frames from the answer on. plays: the box itself plays the announcement."""
 
     mode: ConsentMode
     yes_key: str
     no_key: str
     within: int
     never: NumberList
-    lists_never: bool
     always: NumberList
     keep_fax: bool
+    plays: bool = False
 
 
 def consent_rules(line: LineSettings, country: CountryCode) -> ConsentRules:
@@ -52,9 +66,9 @@ def consent_rules(line: LineSettings, country: CountryCode) -> ConsentRules:
         no_key=line.no_key,
         within=round(line.consent_within_s * RATE_HZ),
         never=NumberList(line.never_numbers, country),
-        lists_never=bool(line.never_numbers),
         always=NumberList(line.always_numbers, country),
         keep_fax=line.keep_fax,
+        plays=line.plays_announcement,
     )
 
 
@@ -85,6 +99,11 @@ class ConsentGate:
         self._decided: Decision | None = None
         self._answered_frame = self._until_frame = 0
         self._heard_share = 0.0
+        self._announced_frame: int | None = None
+        """Where the announcement ended that the box has played."""
+        self._voice_frames = 0
+        """In a row after that, up to this frame."""
+        self._voice_end_frame = 0
 
     @property
     def is_open(self) -> bool:
@@ -94,10 +113,6 @@ class ConsentGate:
     @property
     def waits(self) -> bool:
         return self._decided is None
-
-    @property
-    def granted(self) -> Granted | None:
-        return self._decided if isinstance(self._decided, Granted) else None
 
     @property
     def refused(self) -> Refused | None:
@@ -125,22 +140,38 @@ class ConsentGate:
 
         What is recorded by duty goes on, unless there are numbers that must not be.
         """
-        if self._rules.mode == "duty" and not self._rules.lists_never:
+        if self._rules.mode == "duty" and self._rules.never.is_empty:
             return None
         return self._refuse(at_frame, NotKept.DOUBT)
 
     def hear_key(self, key: PlainKey) -> Decision | None:
         if self._rules.mode != "opt_in" or not self._is_in_time(key.at_frame):
             return None
-        if key.digit == self._rules.no_key:
+        if key.digit == self._rules.no_key and key.side is not Side.NEAR:
             return self._refuse(key.at_frame, NotKept.REFUSED)
-        return self._grant(key.at_frame, ConsentBy.KEY) if key.digit == self._rules.yes_key else None
+        agrees = key.digit == self._rules.yes_key and key.side in (Side.LINE, Side.FAR)
+        return self._grant(key.at_frame, ConsentBy.KEY) if agrees else None
 
     def hear_announcement(self, heard: AnnouncementHeard) -> Decision | None:
         self._heard_share = max(self._heard_share, heard.share)
-        if self.waits and self._rules.mode == "announced" and heard.whole and heard.at_frame <= self._until_frame:
-            return self._grant(heard.at_frame, ConsentBy.ANNOUNCEMENT)
-        return None
+        in_time = self.waits and heard.at_frame <= self._until_frame
+        if self._rules.mode != "announced" or not heard.whole or not in_time:
+            return None
+        if self._rules.plays:
+            self._announced_frame = heard.at_frame
+            return None
+        return self._grant(heard.at_frame, ConsentBy.ANNOUNCEMENT)
+
+    def hear_voice(self, first_frame: int, end_frame: int) -> Decision | None:
+        """Between these frames somebody speaks, and it is nothing else."""
+        announced = self._announced_frame
+        if announced is None or first_frame < announced + _VOICE_AFTER_FRAMES or not self._is_in_time(end_frame):
+            return None
+        if first_frame - self._voice_end_frame > _VOICE_PAUSE_FRAMES:
+            self._voice_frames = 0
+        self._voice_frames += end_frame - first_frame
+        self._voice_end_frame = end_frame
+        return self._grant(end_frame, ConsentBy.ANNOUNCEMENT) if self._voice_frames >= _VOICE_FRAMES else None
 
     def confirm(self, at_frame: int) -> Decision | None:
         """The own side says that the other one has agreed."""

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-import numpy as np
-
 from appliance.recorder.ear.announcement import AnnouncementHeard, AnnouncementListener
 from appliance.recorder.ear.caller_id import CallerId
-from appliance.recorder.ear.keys import Key
+from appliance.recorder.ear.keys import Key, Side
 from appliance.recorder.ear.line_ear import EarHeard, LineEar, LineSound
 from appliance.recorder.ear.ringing import RingChange
-from appliance.recorder.ear.signals import Heard, Pcm, Signals, Span
+from appliance.recorder.ear.sides import LineSignals, mixed
+from appliance.recorder.ear.signals import Heard, Pcm, Span
 from appliance.recorder.ear.tones import ToneChange
 from appliance.recorder.line.consent import ConsentGate, Decision
 from appliance.recorder.line.hook_sense import HookDoubt
@@ -43,6 +42,7 @@ from appliance.recorder.line.party import Party, PartyFinder
 from appliance.recorder.line.star_codes import CodeReader, PlainKey, TypedOrder
 from appliance.recorder.line.stirring import Sound
 from appliance.recordings.container import EndReason
+from appliance.recordings.opus import silence
 from appliance.terms import RATE_HZ, NotKept, Order
 
 _CERTAIN_WITHIN_FRAMES = 2 * RATE_HZ
@@ -59,7 +59,9 @@ _KEYS_REMEMBERED = 32
 _SPOKEN_BLOCKS = 100
 _SILENT = RATE_HZ
 _LONG_SILENT = 5 * RATE_HZ
+_LONG_TALK = 5 * RATE_HZ
 _CALLER_AFTER_RING = 6 * RATE_HZ
+_ANSWERED_WITHIN = 5 * RATE_HZ
 _SHORT_TONE = 3 * RATE_HZ // 10
 _DIALS_SOON = 3 * RATE_HZ
 
@@ -128,18 +130,20 @@ class LineWatch:
     """
 
     def __init__(
-        self, signals: Signals, plan: LinePlan, is_private: Callable[[int], bool], *, joins_late: bool = False
+        self, signals: LineSignals, plan: LinePlan, is_private: Callable[[int], bool], *, joins_late: bool = False
     ) -> None:
         self._signals = signals
         self._plan = plan
         self._is_private = is_private
-        self._ear = LineEar(plan.country)
+        self._ear = LineEar(plan.country, channels=plan.channels)
         self._state = LineState(plan.rules)
         self._noise = LineNoise()
         self._finder = PartyFinder()
         self._ring: Span = (-_STILL_RINGS, -_STILL_RINGS)
         """The last burst of ringing, believed or not."""
         self._doubted: Span | None = None
+        self._cut_ring: Span | None = None
+        """A short burst, of which only a voice that follows makes a ring."""
         self._keys: deque[Key] = deque(maxlen=_KEYS_REMEMBERED)
         self._fax_frame: int | None = None
         self._spoken: deque[int] = deque(maxlen=_SPOKEN_BLOCKS)
@@ -147,7 +151,7 @@ class LineWatch:
         self._resumed_frame = -_STILL_RINGS
         """Where that began after a silence."""
         self._gate: ConsentGate | None = None
-        self._codes = CodeReader(plan.codes)
+        self._codes = self._new_code_readers()
         self._listener: AnnouncementListener | None = None
         self._listener_frame = 0
         self._known = Party()
@@ -194,17 +198,20 @@ class LineWatch:
         """Take in the next block; after a hole `lose` comes before it.
 
         Args:
+            samples: int16, shape (frames,), or (frames, 2) where the sides are apart.
             sensed: what the wires of the line have told until its end, if it has any: hook, ringing voltage.
         """
-        self.end_frame = first_frame + samples.size
+        self.end_frame = first_frame + len(samples)
         heard = self._signals.hear(samples, expects=self._state.state in (State.RINGING, State.DIALLING))
-        ear = self._ear.hear(samples, seeks=heard.loud is not None and self._may_be_no_speech(first_frame))
+        seeks = heard.loud is not None and self._may_be_no_speech(first_frame)
+        amid_talk = self._is_amid_talk(first_frame)
+        ear = self._ear.hear(samples, seeks=seeks, may_wait=self._may_wait and not seeks, amid_talk=amid_talk)
         if heard.speech and not ear.explained:
             if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
                 self._resumed_frame = first_frame
             self._spoken.append(self.end_frame)
-        self._look_whether_free(samples.size, speaks=heard.speech)
-        seen = self._observed(first_frame, samples.size, heard, ear, sensed)
+        self._look_whether_free(len(samples), speaks=heard.speech)
+        seen = self._observed(first_frame, len(samples), heard, ear, sensed)
         events: list[Event] = [_hook_moves(cue) for cue in sensed if cue.kind in _HOOK_MOVES]
         events += self._follow(self._state.observe(seen))
         for sound in ear.sounds:
@@ -212,6 +219,7 @@ class LineWatch:
                 self._finder.hear_caller(sound)
         if self._gate is None:
             self._remember(ear)
+            self._cut_ring = ear.cut_ring or self._cut_ring
         events += self._consent(ear, first_frame, samples, stirs=heard.loud is not None)
         return Watched(heard=heard, exchange_sounds=bool(ear.explained), sounds=ear.sounds, events=events)
 
@@ -221,7 +229,7 @@ class LineWatch:
 
     def hear_out(self) -> tuple[LineSound, ...]:
         """Nothing more comes: what was heard last, and would have become certain a little later."""
-        heard = self._ear.hear(np.zeros(_CERTAIN_WITHIN_FRAMES, np.int16))
+        heard = self._ear.hear(silence(_CERTAIN_WITHIN_FRAMES, self._plan.channels))
         for sound in heard.sounds:
             if isinstance(sound, CallerId):
                 self._finder.hear_caller(sound)
@@ -236,8 +244,8 @@ class LineWatch:
         self.end_frame = first_frame + frames
         if frames > self._plan.rules.longest_gap:
             self._joined_late, self._quiet_frames = self._joins_late, 0
-        self._ear = LineEar(self._plan.country, from_frame=self.end_frame)
-        self._doubted, self._listener = None, None
+        self._ear = LineEar(self._plan.country, from_frame=self.end_frame, channels=self._plan.channels)
+        self._doubted = self._cut_ring = self._listener = None
         self._ring = (-_STILL_RINGS, -_STILL_RINGS)
         events = list(self._follow(self._state.lose(first_frame, frames)))
         if self._gate is not None:
@@ -260,6 +268,22 @@ class LineWatch:
         if free or self._quiet_frames >= self._plan.rules.hold_over:
             self._joined_late = False
 
+    @property
+    def _may_wait(self) -> bool:
+        """In a call that is decided only its end is still waited for, and a star code that nobody has begun yet."""
+        gate = self._gate
+        begun = any(reader.reads for reader in self._codes.values())
+        return self._state.in_call and gate is not None and not gate.waits and not begun
+
+    def _is_amid_talk(self, first_frame: int) -> bool:
+        """No ringing goes on for so long without a silence."""
+        return (
+            self._state.in_call
+            and bool(self._spoken)
+            and first_frame - self._spoken[-1] < _SILENT
+            and first_frame - self._resumed_frame > _LONG_TALK
+        )
+
     def _may_be_no_speech(self, first_frame: int) -> bool:
         """In a call only what breaks a silence is doubted: it may have been put down, and it rings again."""
         if not self._state.in_call or self._explained_frame >= first_frame:
@@ -267,8 +291,9 @@ class LineWatch:
         spoken = self._spoken[-1] if self._spoken else -_STILL_RINGS
         return first_frame - spoken > _SILENT or first_frame - self._resumed_frame < _SILENT
 
-    def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard, sensed: Iterable[Cue]) -> Observed:
-        self._explained_frame = max([self._explained_frame, *(end for _first, end in ear.explained)])
+    def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard, sensed: Sequence[Cue]) -> Observed:
+        for _first, end in ear.explained:
+            self._explained_frame = max(self._explained_frame, end)
         explained = first_frame - self._explained_frame <= _EXPLAINED_FRAMES
         return Observed(
             first_frame=first_frame,
@@ -276,7 +301,7 @@ class LineWatch:
             # A tone of the exchange begins no call; in one it may be what keeps it alive until somebody answers.
             speech=heard.speech and (self._state.in_call or not explained),
             sound=_sound(first_frame, heard),
-            cues=(*self._sensed(sensed), *self._cues(ear)),
+            cues=(*self._sensed(sensed), *self._cues(ear)) if sensed or ear.sounds else (),
             explained=ear.explained,
             tonal=ear.tonal[1] == first_frame + frames,
             alive=self._noise.says_alive(heard, idle=self._state.state is State.IDLE),
@@ -409,12 +434,24 @@ class LineWatch:
 
     def _begun(self, begins: CallBegins) -> Iterator[Event]:
         if not begins.goes_on:
+            surely_new = begins.route is Route.RANG
+            begins = self._after_cut_ring(begins)
             yield begins
-            yield from self._answered(begins)
+            yield from self._answered(begins, surely_new=surely_new)
         elif self._gate is not None and self._gate.is_open:
             yield begins
 
-    def _answered(self, begins: CallBegins) -> Iterator[Event]:
+    def _after_cut_ring(self, begins: CallBegins) -> CallBegins:
+        """Who speaks soon after a short burst, on a line on which nothing else went on, has answered a ring."""
+        cut, self._cut_ring = self._cut_ring, None
+        if begins.route is not Route.UNKNOWN or cut is None or self._state.hook.is_off:
+            return begins
+        if not cut[1] <= begins.answered_frame < cut[1] + _ANSWERED_WITHIN:
+            return begins
+        self._finder.begin(Route.RANG)
+        return replace(begins, at_frame=cut[1], audio_from=max(begins.audio_from, cut[1]), route=Route.RANG)
+
+    def _answered(self, begins: CallBegins, *, surely_new: bool) -> Iterator[Event]:
         """Somebody is known to have answered a second ago: what was heard since counts too."""
         doubted = self._doubted
         if begins.route is Route.DIALLED and doubted is not None and begins.answered_frame > doubted[1]:
@@ -422,12 +459,12 @@ class LineWatch:
             self._begin_anew(Route.RANG)
         self._doubted = None
         self._finder.answer(begins.answered_frame, begins.route)
-        self._codes = CodeReader(self._plan.codes)
+        self._codes = self._new_code_readers()
         self._gate = ConsentGate(self._plan.consent)
         self._known = self.party
         private = self._is_private(begins.at_frame)
         yield from _only(self._gate.answer(begins.answered_frame, self._known, private=private))
-        if self._joined_late and begins.route is not Route.RANG:
+        if self._joined_late and not surely_new:
             yield from _only(self._gate.join_late(begins.answered_frame))
         if self._fax_frame is not None:
             yield from _only(self._gate.hear_fax(begins.answered_frame))
@@ -464,6 +501,8 @@ class LineWatch:
             return
         for one in heard:
             yield from self._announced(gate, one)
+        if self._spoken and self._spoken[-1] == self.end_frame:
+            yield from _only(gate.hear_voice(first_frame, self.end_frame))
         for sound in ear.sounds:
             match sound:
                 case Key() if sound in ear.dialled:
@@ -477,13 +516,17 @@ class LineWatch:
         if self._listener is None or not self._listener.running:
             yield from _only(gate.wait(self.end_frame))
 
+    def _new_code_readers(self) -> dict[Side, CodeReader]:
+        return {side: CodeReader(self._plan.codes) for side in Side}
+
     def _take_key(self, gate: ConsentGate, key: Key) -> Iterator[Event]:
-        taken = self._codes.take(key)
+        taken = self._codes[key.side].take(key)
         match taken:
             case PlainKey():
-                self._finder.hear_keys([key])
+                if key.side is not Side.FAR:
+                    self._finder.hear_keys([key])
                 yield from _only(gate.hear_key(taken))
-            case TypedOrder():
+            case TypedOrder() if key.side in (Side.LINE, Side.NEAR):
                 yield from self._ordered(
                     Ordered(at_frame=taken.at_frame, from_frame=taken.from_frame, order=taken.order)
                 )
@@ -510,7 +553,8 @@ class LineWatch:
         elif gate is None and not self._state.stirs and not self._listener.running:
             self._listener = None
             return []
-        return self._listener.hear(samples)
+        # What the own side plays is on the near side; what the telephone system plays to both, on the far one.
+        return self._listener.hear(mixed(samples))
 
     def _announced(self, gate: ConsentGate, heard: AnnouncementHeard) -> Iterator[Event]:
         heard = replace(heard, at_frame=self._listener_frame + heard.at_frame)

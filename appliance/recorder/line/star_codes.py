@@ -1,15 +1,17 @@
-"""What the own side tells the box by keys of its telephone: the consent was spoken, pause, resume, forget.
+"""What the own side tells the box by keys of its telephone: the consent was spoken, pause, resume, forget, keep longer.
 
 Pure. On a two-wire line nobody can tell which side pressed a key: a caller who knows the codes can type them too. What
-that lets him do: keep his own call from being recorded, or say himself that he agrees. A code is typed with less than
-3 s between its keys; a star that begins none is a key like any other.
+that lets him do: keep his own call from being recorded, say himself that he agrees, or ask for it to be kept longer.
+Where the sides are apart each has a reader of its own, and a code is an order only if it came from the near one; from
+the far one, or if that is unclear, it is nothing, not even keys. A code is typed with less than 3 s between its keys; a
+star that begins none is a key like any other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.recorder.ear.keys import Key
+from appliance.recorder.ear.keys import Key, Side
 from appliance.settings import StarCodes
 from appliance.terms import RATE_HZ, Order
 
@@ -22,6 +24,7 @@ class PlainKey:
 
     digit: str
     at_frame: int
+    side: Side = Side.LINE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class TypedOrder:
 
 
 class CodeReader:
-    """Reads the keys of one call, in their order."""
+    """Reads the keys of one call, in their order; of one of its sides, if they are apart."""
 
     def __init__(self, codes: StarCodes) -> None:
         typed = {
@@ -42,9 +45,15 @@ class CodeReader:
             codes.pause: Order.PAUSE,
             codes.resume: Order.RESUME,
             codes.forget: Order.FORGET,
+            codes.keep: Order.KEEP,
         }
         self._orders = {code: order for code, order in typed.items() if code}
         self._typed: list[Key] = []
+
+    @property
+    def reads(self) -> bool:
+        """A code has been begun."""
+        return bool(self._typed)
 
     def take(self, key: Key) -> PlainKey | TypedOrder | None:
         """What this key completes; None if a code may become of it. A key that ends no code counts by itself."""
@@ -60,5 +69,9 @@ class CodeReader:
             return None
         self._typed.clear()
         if key.digit == "*":
-            return self.take(key) if len(typed) > 1 else PlainKey(digit="*", at_frame=key.end_frame)
-        return PlainKey(digit=key.digit, at_frame=key.end_frame)
+            return self.take(key) if len(typed) > 1 else _plain(key)
+        return _plain(key)
+
+
+def _plain(key: Key) -> PlainKey:
+    return PlainKey(digit=key.digit, at_frame=key.end_frame, side=key.side)

@@ -97,7 +97,16 @@ def _in_the_day(call: NumberedCall) -> dict[str, object]:
 
 
 def _access(entry: Entry, call: str) -> dict[str, object]:
-    return {"number": entry.number, "at_ms": entry.at_ms, "act": entry.act.value, "by": entry.by, "call": call}
+    facts: dict[str, object] = {
+        "number": entry.number,
+        "at_ms": entry.at_ms,
+        "act": entry.act.value,
+        "by": entry.by,
+        "call": call,
+    }
+    if "until_ms" in entry.notes:
+        facts["until_ms"] = entry.notes["until_ms"]  # of a hold
+    return facts
 
 
 def _ms(frames: int) -> int:

@@ -563,6 +563,8 @@ def _about(facts: dict[str, Any], who: str) -> list[str]:
         f"  At {_seconds(gap['at_frame'])}: {_seconds(gap['frames'])} are missing ({gap['why']})."
         for gap in closing["gaps"]
     ] or ["  Nothing is missing in it."]
+    if opening.get("channels") == 2:
+        lines.append("  It has two channels: the near side on the left, the far side on the right.")
     if closing["ended"] == "cut_off":
         lines.append("  It was cut off by a power cut or a fault; what came after its end is lost.")
     lines.append(f"  Recorded because: {opening['ground']}")

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, inspect, text
 
 from appliance.terms import StorageTrouble
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest step. Alembic costs memory and start-up time, so it is loaded only if the schema is older."""
 
 

@@ -8,6 +8,9 @@ Six steps, each of which may be cut and is then done again, from the journal and
 5. the journal is told;
 6. the TPM signs the receipt, and whoever asked gets it.
 
+Nothing that is held gets as far as the second step (`CallHeld`), whoever asks. What the journal has already was asked
+for when no hold stood, and so it is done, whatever an older catalogue says.
+
 All that is condemned at one time goes in one commit of the ring; every request has a receipt of its own. A TPM that
 signs no receipt at the moment keeps nothing from being forgotten: the receipt follows.
 """
@@ -16,7 +19,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +30,14 @@ from appliance.audit.events import Act
 from appliance.audit.journal import Entry, Journal
 from appliance.clock import Clock
 from appliance.recordings.folder import RecordingsFolder
-from appliance.terms import CallId, KeyTrouble, LinekeepError
+from appliance.terms import CallId, KeyTrouble, LinekeepError, NotAllowed
 from appliance.vault.call_keys import CallKeys
-from appliance.vault.catalogue import Catalogue, batches
+from appliance.vault.catalogue import CallState, Catalogue, batches
+from appliance.vault.clock_watch import ClockWatch
 from appliance.vault.evidence.notary import Notary
 from appliance.vault.retention.erasure_book import ErasureBook
 from appliance.vault.retention.receipt import KIND, Erasure, ErasureId, receipt_facts
+from appliance.vault.retention.verdict import is_held
 from appliance.vault.store import Store
 
 _SETTLED = "erasures_settled"
@@ -52,6 +58,13 @@ class NotGoneYet(KeyTrouble):
         super().__init__(
             f"The deletion is noted, and nobody can open these calls any more, but it is not finished: {why} "
             "It goes on by itself."
+        )
+
+
+class CallHeld(NotAllowed):
+    def __init__(self) -> None:
+        super().__init__(
+            "This call is held, so it is not deleted. Nothing was changed. It goes when its hold is over or lifted."
         )
 
 
@@ -77,6 +90,7 @@ class Eraser:
         journal: Journal,
         notary: Notary,
         clock: Clock,
+        watch: ClockWatch,
         log: Any,
         let_go: Callable[[CallId], None],
     ) -> None:
@@ -88,6 +102,7 @@ class Eraser:
         self._journal = journal
         self._notary = notary
         self._clock = clock
+        self._watch = watch
         self._log = log
         self._let_go = let_go
         self._one_at_a_time = threading.Lock()
@@ -102,6 +117,7 @@ class Eraser:
         More calls than a receipt names are so many erasures, of which the last is returned; one commit forgets all.
         Raises:
             NotGoneYet: noted, and taken up again.
+            CallHeld: one of them is held.
             StorageTrouble: it could not even be noted, so nothing was done.
         """
         if not calls:
@@ -118,6 +134,7 @@ class Eraser:
         erasure_id = ErasureId(os.urandom(8).hex())
         notes: dict[str, str | int] = {"erasure": erasure_id, "why": why}
         with self._one_at_a_time:
+            self._refuse_held(calls)
             self._journal.append(Act.CALLS_CONDEMNED, by=by, ids=tuple(calls), notes=notes)
             # Until the book knows, only the journal does.
             was_settled, self._is_settled = self._is_settled, False
@@ -125,19 +142,39 @@ class Eraser:
             self._is_settled = was_settled
         return erasure_id if is_new else None
 
+    def _refuse_held(self, calls: Sequence[CallId]) -> None:
+        now_ms, trusted = self._clock.now_ms(), self._watch.trouble() is None
+        held = {
+            row.call_id
+            for row in self._catalogue.kept_longer(CallState.ISSUED, CallState.RUNNING, CallState.KEPT)
+            if is_held(row.hold_until_ms, now_ms=now_ms, clock_trusted=trusted)
+        }
+        if held.intersection(calls):
+            raise CallHeld
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """While this is held nothing is condemned, and every request of before is in the book: for who places holds."""
+        with self._one_at_a_time:
+            self._settle()
+            yield
+
     def finish_condemned(self) -> None:
         """Carry out every deletion that has been asked for, also by an earlier run that was cut."""
         with self._one_at_a_time:
             was_settled = self._is_settled
-            if not was_settled:
-                self._take_up_what_only_the_journal_knows()
-                self._is_settled = True
+            self._settle()
             unfinished = self._book.unfinished()
             if unfinished:
                 self._finish(unfinished)
             if (unfinished or not was_settled) and not self._book.unfinished():
                 self._catalogue.set_mark(_SETTLED, self._journal.end)
                 self._told.clear()
+
+    def _settle(self) -> None:
+        if not self._is_settled:
+            self._take_up_what_only_the_journal_knows()
+            self._is_settled = True
 
     def _take_up_what_only_the_journal_knows(self) -> None:
         asked: list[Entry] = []

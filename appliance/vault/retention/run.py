@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from appliance.clock import Clock
-from appliance.vault.catalogue import Catalogue
+from appliance.vault.catalogue import CallState, Catalogue
 from appliance.vault.clock_watch import ClockWatch
 from appliance.vault.retention.erasure import Eraser
-from appliance.vault.retention.verdict import due_at, judge
+from appliance.vault.retention.verdict import due_at, goes_at, judge
 
 _LONGEST_INTERVAL_S = 3600
 """Each run that deletes writes the TPM's memory once: 24 a day are 88,000 in ten years, within what it bears."""
@@ -34,12 +34,27 @@ class RetentionRun:
         if trusted:
             self._catalogue.set_missing_due(due_at(ended_at_ms=now_ms, keep_s=self._keep_s))
         verdicts = [
-            judge(row.call_id, due_at_ms=row.due_at_ms, now_ms=now_ms, clock_trusted=trusted)
+            judge(
+                row.call_id,
+                due_at_ms=row.due_at_ms,
+                hold_until_ms=row.hold_until_ms,
+                keep_asked_at_ms=row.keep_asked_at_ms,
+                now_ms=now_ms,
+                clock_trusted=trusted,
+            )
             for row in self._catalogue.due(now_ms)
         ]
         self._erasure.erase([v.call for v in verdicts if v.erase], by="retention", why="period")
 
     def overdue(self) -> int:
         """Calls that should have been gone two runs ago. Must read 0."""
-        grace_ms = 2000 * interval_s(self._keep_s)
-        return self._catalogue.count_overdue(self._clock.now_ms() - grace_ms)
+        before_ms = self._clock.now_ms() - 2000 * interval_s(self._keep_s)
+        rightly_here = [
+            row
+            for row in self._catalogue.kept_longer(CallState.KEPT)
+            if row.due_at_ms is not None
+            and row.due_at_ms
+            < before_ms
+            <= goes_at(due_at_ms=row.due_at_ms, hold_until_ms=row.hold_until_ms, keep_asked_at_ms=row.keep_asked_at_ms)
+        ]
+        return self._catalogue.due_before(before_ms) - len(rightly_here)

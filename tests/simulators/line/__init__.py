@@ -1,7 +1,8 @@
-"""A simulated telephone line: a real ALSA capture device that plays an array, with knobs to break it.
+"""A simulated telephone line: a real ALSA device that plays an array, with knobs to break it, and an output into it.
 
 Promises: frame k of the feed is heard k / (8000 * speed) seconds after the first opening, bit for bit,
-whatever listens and however often it restarts. pcm_linekeep.c beside this file says what each knob does.
+whatever listens and however often it restarts. What is played on it is heard with it. pcm_linekeep.c beside this
+file says what each knob does.
 Leaves to others: what the line says (conversation.py), and listening (any ALSA program, in any process).
 
 The demo starts it too, so nothing here needs pytest; it needs gcc and ALSA's headers.
@@ -54,6 +55,7 @@ class SimulatedLine:
         feed: int16, shape (frames, channels), 8 kHz.
         speed: 1.0 is real time; 60 plays an hour in a minute.
         repeat: begin again after the feed's end; else there is silence.
+        echo: how loud what is played on the device is heard on it: 1.0 as loud as it was played, 0 not at all.
         name: the ALSA device's name.
         plugin: what build_plugin() returned; by default it is built into run_dir.
     """
@@ -67,9 +69,11 @@ class SimulatedLine:
         name: str = "line0",
         *,
         plugin: Path | None = None,
+        echo: float = 0.5,
     ) -> None:
         self.device = name
         self.speed = speed
+        self._channels = feed.shape[1]
         self._config = run_dir / "alsa.conf"
         self._knobs = run_dir / "knobs"
         shutil.rmtree(self._knobs, ignore_errors=True)
@@ -87,6 +91,7 @@ pcm.{name} {{
     rate {RATE_HZ}
     speed {speed:.6f}
     repeat {int(repeat)}
+    echo {echo:.6f}
 }}
 """
         )
@@ -122,6 +127,20 @@ pcm.{name} {{
     def stall(self, on: bool) -> None:
         """No frames come although the device stays open; what is said meanwhile is lost."""
         self._set("stalled", on=on)
+
+    def decouple(self, on: bool) -> None:
+        """What is played does not reach the line, as with the plug of the card's output pulled out."""
+        self._set("decoupled", on=on)
+
+    def underrun(self) -> None:
+        """Let what is being played break off once, as if it had not been fed in time."""
+        self._set("underrun", on=True)
+
+    def spoken(self) -> NDArray[np.int16]:
+        """What was played on it, each frame at its place in the line; shape (frames, channels)."""
+        path = self._knobs / "spoken"
+        played = np.frombuffer(path.read_bytes() if path.exists() else b"", "<i2")
+        return played[: played.size // self._channels * self._channels].reshape(-1, self._channels)
 
     def overrun(self, frames: int) -> None:
         """Overrun the stream once, so that this many frames are missing."""

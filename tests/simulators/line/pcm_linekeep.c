@@ -1,12 +1,19 @@
 /*
- * A telephone line for ALSA: a capture device that plays a feed file as if somebody were talking.
+ * A telephone line for ALSA: a capture device that plays a feed file as if somebody were talking, and an output
+ * into the same line.
  *
  * Promise: frame k of the feed is heard at `started` + k / (rate * speed) by CLOCK_MONOTONIC, bit for bit,
  * whoever listens and however often they hang up and come back. The line lives on its own; this plugin only
  * opens a window on it. After the feed's end there is silence, or the feed again (repeat 1).
  *
  *     pcm_type.linekeep_line { lib "/path/of/this.so" }
- *     pcm.NAME { type linekeep_line  feed "/path/raw"  knobs "/path/dir"  channels 1  rate 8000  speed 1.0  repeat 0 }
+ *     pcm.NAME { type linekeep_line  feed "/path/raw"  knobs "/path/dir"  channels 1  rate 8000  speed 1.0  repeat 0
+ *                echo 0.5 }
+ *
+ * What is played on NAME sounds on the line while it is played, and is heard by whoever captures from it, `echo`
+ * times as loud as it was played: the side tone of a coupler on two wires. Played frames lie in the file "spoken" in
+ * the knobs directory, each at the place of its line frame, whether they are heard or not. What is dropped before it
+ * has sounded is taken out again.
  *
  * The feed is raw S16_LE, interleaved. Knobs are files in the knobs directory; tests and the demo make and
  * remove them, the plugin looks at every call:
@@ -15,10 +22,13 @@
  *     busy       opening fails with EBUSY
  *     unplugged  opening fails with ENODEV, an open device answers ENODEV for ever (close and open again)
  *     silence    zeros are heard instead of the feed; time goes on
+ *     decoupled  what is played does not reach the line
  *     stalled    no frames come although the device stays open; what the line says meanwhile is lost
  *     overrun    holds a number of frames; taken (removed) once: the stream overruns, and exactly so many
  *                frames are missing when it comes back, counted from the first one that had not been read
- * Overruns also arise truly: an application that leaves a whole buffer unread gets EPIPE.
+ *     underrun   taken once: what is played breaks off with an underrun
+ * Overruns and underruns also arise truly: an application that leaves a whole buffer unread, or an empty one unfilled,
+ * gets EPIPE.
  *
  * Two counts are kept apart: a *line frame* counts from `started`, a *stream frame* from the last prepare, as
  * ALSA does. line = stream + base, and a stall moves the base on.
@@ -42,16 +52,16 @@
 
 struct line {
     snd_pcm_ioplug_t io;
-    int feed, knobs, in_use; /* file descriptors; the poll timer is io.poll_fd */
+    int feed, knobs, in_use, spoken; /* file descriptors; the poll timer is io.poll_fd */
     unsigned int channels, rate;
-    double speed;
-    bool repeat;
+    double speed, echo;
+    bool repeat, plays; /* plays: this is the output */
     int64_t started_ns;  /* when line frame 0 is heard */
     int64_t feed_frames; /* length of the feed */
     int64_t base;        /* line frame of stream frame 0 */
     int64_t moved_at, moved_by; /* from that stream frame on so many line frames were left out (a stall) */
     int64_t heard;       /* stream frames that have arrived */
-    int64_t taken;       /* stream frames that the application has read */
+    int64_t taken;       /* stream frames that the application has read, or written */
     int64_t deaf_until;  /* line frame before which an overrun keeps the stream from starting */
     int64_t avail_min;
     int64_t armed_ns; /* when the poll timer fires, or fired */
@@ -99,7 +109,7 @@ static int64_t knob_number(const struct line *line, const char *name)
  * once. A timer that stands well is left alone: setting it is the dearest call here. */
 static void arm_timer(struct line *line)
 {
-    int64_t wanted = line->taken + line->avail_min;
+    int64_t wanted = line->taken + line->avail_min - (line->plays ? (int64_t)line->io.buffer_size : 0);
     int64_t now = now_ns(), frame = line_frame_of(line, wanted);
     int64_t due = line->started_ns + (int64_t)((double)frame * NS_PER_S / (line->rate * line->speed)) + 1000;
     if ((line->stalled && line->heard < wanted) || due > now + LOOK_NS)
@@ -127,6 +137,18 @@ static void listen_to_line(struct line *line)
     line->stalled = stalled_now;
 }
 
+/* The same question of an output: how much has sounded. */
+static snd_pcm_sframes_t output_pointer(struct line *line)
+{
+    line->heard = line_now(line) - line->base;
+    if (line->heard > line->taken)
+        return -EPIPE; /* the application came too late: its buffer is empty */
+    if (knob(line, "underrun") && unlinkat(line->knobs, "underrun", 0) == 0)
+        return -EPIPE;
+    arm_timer(line);
+    return line->heard % line->io.buffer_size;
+}
+
 /* ALSA asks: how far has the card come? Also where knobs take effect. Negative means overrun. */
 static snd_pcm_sframes_t line_pointer(snd_pcm_ioplug_t *io)
 {
@@ -137,6 +159,8 @@ static snd_pcm_sframes_t line_pointer(snd_pcm_ioplug_t *io)
     }
     if (io->state != SND_PCM_STATE_RUNNING)
         return line->heard % io->buffer_size;
+    if (line->plays)
+        return output_pointer(line);
     listen_to_line(line);
     int64_t lose = knob_number(line, "overrun");
     if (lose >= 0 && unlinkat(line->knobs, "overrun", 0) == 0) {
@@ -153,6 +177,10 @@ static int line_start(snd_pcm_ioplug_t *io)
 {
     struct line *line = io->private_data;
     int64_t now = line_now(line);
+    if (line->plays) { /* what has been written already sounds from here on: it lies there by then, see speak() */
+        arm_timer(line);
+        return 0;
+    }
     line->base = now > line->deaf_until ? now : line->deaf_until;
     line->heard = line->taken = line->moved_at = line->moved_by = 0;
     line->stalled = false;
@@ -163,8 +191,19 @@ static int line_start(snd_pcm_ioplug_t *io)
 
 static int line_stop(snd_pcm_ioplug_t *io)
 {
-    (void)io;
-    return 0; /* the line lives on */
+    struct line *line = io->private_data; /* the line lives on */
+    off_t sounded = line->plays ? line_now(line) * line->channels * (off_t)sizeof(int16_t) : 0;
+    off_t written = line->plays ? lseek(line->spoken, 0, SEEK_END) : 0;
+    return line->plays && sounded < written && ftruncate(line->spoken, sounded) < 0 ? -errno : 0;
+}
+
+/* Of an output: wait until all has sounded. */
+static int line_drain(snd_pcm_ioplug_t *io)
+{
+    struct line *line = io->private_data;
+    while (line->plays && line_now(line) < line->base + line->taken)
+        usleep(10000);
+    return 0;
 }
 
 static int line_prepare(snd_pcm_ioplug_t *io)
@@ -198,17 +237,57 @@ static int hear(const struct line *line, int64_t first, int64_t frames, char *ou
     return 0;
 }
 
+/* Add what is played into the line at this moment. Beyond the end of "spoken", and in its holes, nothing is. */
+static int hear_output(const struct line *line, int64_t first, int64_t frames, char *out)
+{
+    size_t frame_bytes = line->channels * sizeof(int16_t);
+    int16_t spoken[4096], *heard = (int16_t *)out;
+    if (line->echo == 0 || lseek(line->spoken, 0, SEEK_END) <= (off_t)(first * frame_bytes) || knob(line, "decoupled"))
+        return 0;
+    int64_t left = frames * line->channels;
+    for (off_t at = first * frame_bytes; left > 0;) {
+        ssize_t bytes = pread(line->spoken, spoken, left < 4096 ? left * sizeof(int16_t) : sizeof(spoken), at);
+        if (bytes <= 0)
+            return bytes < 0 ? -EIO : 0;
+        for (size_t i = 0; i < bytes / sizeof(int16_t); i++) {
+            double sum = heard[i] + line->echo * spoken[i];
+            heard[i] = sum > INT16_MAX ? INT16_MAX : sum < INT16_MIN ? INT16_MIN : (int16_t)sum;
+        }
+        heard += bytes / sizeof(int16_t), left -= bytes / sizeof(int16_t), at += bytes;
+    }
+    return 0;
+}
+
+/* Put the next frames of the output where they will sound. The first of them sounds now. */
+static snd_pcm_sframes_t speak(struct line *line, const char *frames, snd_pcm_uframes_t size)
+{
+    size_t frame_bytes = line->channels * sizeof(int16_t);
+    ssize_t bytes = size * frame_bytes;
+    if (line->taken == 0)
+        line->base = line_now(line);
+    if (pwrite(line->spoken, frames, bytes, (line->base + line->taken) * frame_bytes) != bytes)
+        return -EIO;
+    line->taken += size;
+    arm_timer(line);
+    return size;
+}
+
 static snd_pcm_sframes_t line_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas,
                                        snd_pcm_uframes_t offset, snd_pcm_uframes_t size)
 {
     struct line *line = io->private_data;
     if (io->state == SND_PCM_STATE_DISCONNECTED)
         return -ENODEV;
+    char *out = (char *)areas[0].addr + (areas[0].first + areas[0].step * offset) / 8;
+    if (line->plays)
+        return speak(line, out, size);
     int64_t frames = size;
     if (line->taken < line->moved_at && line->taken + frames > line->moved_at)
         frames = line->moved_at - line->taken; /* one piece on each side of a stall */
-    char *out = (char *)areas[0].addr + (areas[0].first + areas[0].step * offset) / 8;
-    int trouble = hear(line, line_frame_of(line, line->taken), frames, out);
+    int64_t first = line_frame_of(line, line->taken);
+    int trouble = hear(line, first, frames, out);
+    if (trouble == 0)
+        trouble = hear_output(line, first, frames, out);
     if (trouble < 0)
         return trouble;
     line->taken += frames;
@@ -223,9 +302,11 @@ static int line_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned 
     (void)fds, (void)count;
     if (line_pointer(io) < 0)
         snd_pcm_ioplug_set_state(io, SND_PCM_STATE_XRUN);
-    *revents = line->heard - line->taken >= line->avail_min ? POLLIN : 0;
+    int64_t room = line->heard - line->taken + (line->plays ? (int64_t)io->buffer_size : 0);
+    unsigned short ready = line->plays ? POLLOUT : POLLIN;
+    *revents = room >= line->avail_min ? ready : 0;
     if (io->state == SND_PCM_STATE_XRUN || io->state == SND_PCM_STATE_DISCONNECTED)
-        *revents = POLLIN | POLLERR;
+        *revents = ready | POLLERR;
     return 0;
 }
 
@@ -240,7 +321,7 @@ static int line_sw_params(snd_pcm_ioplug_t *io, snd_pcm_sw_params_t *params)
 
 static void hang_up(struct line *line)
 {
-    int fds[] = {line->feed, line->knobs, line->in_use, line->io.poll_fd};
+    int fds[] = {line->feed, line->knobs, line->in_use, line->spoken, line->io.poll_fd};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         close(fds[i]); /* -1 where we did not get that far: refused, no harm */
     free(line);
@@ -255,6 +336,7 @@ static int line_close(snd_pcm_ioplug_t *io)
 static const snd_pcm_ioplug_callback_t callbacks = {
     .start = line_start,
     .stop = line_stop,
+    .drain = line_drain,
     .pointer = line_pointer,
     .transfer = line_transfer,
     .prepare = line_prepare,
@@ -264,7 +346,7 @@ static const snd_pcm_ioplug_callback_t callbacks = {
 };
 
 /* When frame 0 is heard: as written at the very first open. A time that lies ahead is from before a reboot. */
-static int find_start(struct line *line)
+static int read_or_write_start(struct line *line)
 {
     line->started_ns = knob_number(line, "started");
     if (line->started_ns >= 0 && line->started_ns <= now_ns())
@@ -273,9 +355,19 @@ static int find_start(struct line *line)
     int fd = openat(line->knobs, "started.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
-    dprintf(fd, "%" PRId64 "\n", line->started_ns); /* nobody else writes: we hold the lock on in-use */
+    dprintf(fd, "%" PRId64 "\n", line->started_ns); /* nobody else writes: see find_start() */
     close(fd);
     return renameat(line->knobs, "started.new", line->knobs, "started") < 0 ? -errno : 0;
+}
+
+/* Input and output may be opened at the same moment, and have one line. */
+static int find_start(struct line *line)
+{
+    if (flock(line->knobs, LOCK_EX) < 0)
+        return -errno;
+    int trouble = read_or_write_start(line);
+    flock(line->knobs, LOCK_UN);
+    return trouble;
 }
 
 /* Everything that opening can refuse, in the order in which a real card would. */
@@ -287,11 +379,14 @@ static int pick_up(struct line *line, const char *feed, const char *knobs)
         return -ENODEV;
     if (knob(line, "busy"))
         return -EBUSY;
-    if ((line->in_use = openat(line->knobs, "in-use", O_RDWR | O_CREAT | O_CLOEXEC, 0644)) < 0)
+    const char *in_use = line->plays ? "output-in-use" : "in-use";
+    if ((line->in_use = openat(line->knobs, in_use, O_RDWR | O_CREAT | O_CLOEXEC, 0644)) < 0)
         return -errno;
     if (flock(line->in_use, LOCK_EX | LOCK_NB) < 0)
         return -EBUSY;
     if ((line->feed = open(feed, O_RDONLY | O_CLOEXEC)) < 0)
+        return -errno;
+    if ((line->spoken = openat(line->knobs, "spoken", O_RDWR | O_CREAT | O_CLOEXEC, 0644)) < 0)
         return -errno;
     line->feed_frames = lseek(line->feed, 0, SEEK_END) / (line->channels * sizeof(int16_t));
     if ((line->io.poll_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) < 0)
@@ -332,6 +427,8 @@ static int read_setting(struct line *line, snd_config_t *entry, const char *id, 
         return snd_config_get_string(entry, knobs);
     if (!strcmp(id, "speed"))
         return snd_config_get_ireal(entry, &line->speed);
+    if (!strcmp(id, "echo"))
+        return snd_config_get_ireal(entry, &line->echo);
     if (snd_config_get_integer(entry, &number) < 0)
         return -EINVAL;
     if (!strcmp(id, "channels"))
@@ -367,13 +464,12 @@ SND_PCM_PLUGIN_DEFINE_FUNC(linekeep_line)
 {
     const char *feed = NULL, *knobs = NULL;
     (void)root;
-    if (stream != SND_PCM_STREAM_CAPTURE)
-        return -EINVAL;
     struct line *line = calloc(1, sizeof(*line));
     if (!line)
         return -ENOMEM;
-    line->feed = line->knobs = line->in_use = line->io.poll_fd = -1;
+    line->feed = line->knobs = line->in_use = line->spoken = line->io.poll_fd = -1;
     line->channels = 1, line->rate = 8000, line->speed = 1.0, line->avail_min = 1;
+    line->plays = stream == SND_PCM_STREAM_PLAYBACK;
     int err = read_settings(line, conf, &feed, &knobs);
     if (err == 0)
         err = pick_up(line, feed, knobs);
@@ -382,7 +478,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(linekeep_line)
         line->io.name = "Linekeep simulated line";
         line->io.callback = &callbacks;
         line->io.private_data = line;
-        line->io.poll_events = POLLIN;
+        line->io.poll_events = POLLIN; /* of the timer */
         err = snd_pcm_ioplug_create(&line->io, name, stream, mode);
     }
     if (err < 0) {

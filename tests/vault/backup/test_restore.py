@@ -34,6 +34,8 @@ from tests.vault.box_house import (
 )
 from tests.vault.evidence.house import written
 
+DAY_MS = 86_400_000
+
 
 def erase(box: Box, *calls: CallId) -> ErasureId:
     receipt = box.erasure.erase(calls, by="test", why="asked")
@@ -264,6 +266,64 @@ def test_on_another_box_the_recovered_ring_forgets_again_what_was_forgotten_afte
             assert is_gone(box, before)
             assert box.ring.contents.buckets.keys().isdisjoint(recovery.buckets)
             assert list(find_faults(box)) == []
+
+
+def hold(box: Box, call: CallId, *, days: int = 100) -> int:
+    until_ms = box.clock.now_ms() + days * DAY_MS
+    box.holds.place(call, until_ms=until_ms, reason="Claim 4711", by=OWNER.account)
+    return until_ms
+
+
+def hold_of(box: Box, call: CallId) -> tuple[int, str]:
+    opened = box.playback.open_call(OWNER, call)
+    return opened.facts.hold_until_ms, opened.hold_reason
+
+
+def test_holds_come_back_with_the_catalogue_and_those_of_after_the_backup_from_the_journal(
+    backed_up: BackedUp,
+) -> None:
+    with backed_up.opened() as box:
+        assert box.watch.trouble() is None
+        before, after, lifted, lifted_and_gone = (kept_call(box) for _ in range(4))
+        early_ms = [hold(box, call) for call in (before, lifted, lifted_and_gone)]
+        back_up(box)
+        late_ms = hold(box, after)
+        later = kept_call(box)
+        latest_ms = hold(box, later)
+        for call in (lifted, lifted_and_gone):
+            box.holds.lift(call, by=OWNER.account)
+        erase(box, lifted_and_gone)
+    backed_up.lose_catalogue()
+    backed_up.restore()
+    with backed_up.opened() as box:
+        settle(box)
+        assert hold_of(box, before) == (early_ms[0], "Claim 4711")
+        # Of what came after the backup the journal knows the end, and nobody the reason.
+        assert hold_of(box, after) == (late_ms, "")
+        assert hold_of(box, later) == (latest_ms, "")
+        assert hold_of(box, lifted) == (0, "")
+        assert is_gone(box, lifted_and_gone)
+        assert list(find_faults(box)) == []
+        backed_up.house.hands.pass_s(50 * DAY_MS // 1000)
+        box.retention.run()
+        assert all(plays(box, call) for call in (before, after, later))
+        assert is_gone(box, lifted)
+
+
+def test_on_another_box_with_the_recovery_words_held_calls_stay_held(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        assert box.watch.trouble() is None
+        call, other = kept_call(box), kept_call(box)
+        until_ms = hold(box, call)
+        back_up(box)
+        recovery = box.ring.contents
+    with recovered_elsewhere(backed_up, recovery) as settings, backed_up.house.opened(settings) as box:
+        settle(box)
+        assert hold_of(box, call) == (until_ms, "Claim 4711")
+        backed_up.house.hands.pass_s(50 * DAY_MS // 1000)
+        assert box.watch.trouble() is None
+        box.retention.run()
+        assert (plays(box, call), is_gone(box, other)) == (True, True)
 
 
 def test_on_another_box_a_receipt_forgets_what_an_old_backup_does_not_know(backed_up: BackedUp, tmp_path: Path) -> None:

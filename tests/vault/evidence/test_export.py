@@ -16,6 +16,7 @@ import pytest
 
 from appliance.boundary.verbs import ExportEvidence
 from appliance.recordings.container import PAUSED, Gap
+from appliance.recordings.opus import OpusDecoder
 from appliance.terms import CallId
 from appliance.vault.evidence import verifier
 from appliance.vault.evidence_desk import DayNotOver, NotSigned
@@ -214,11 +215,52 @@ def test_the_statement_about_a_recording_of_format_1_is_what_it_was(house: BoxHo
     assert "not noted in this recording" in files["REPORT.en.html"].decode()
 
 
+def test_a_recording_of_two_sides_is_exported_with_both_and_says_which_is_which(
+    house: BoxHouse, tmp_path: Path
+) -> None:
+    with house.opened() as box, Desk(box, house.settings()).opened() as desk:
+        call, writer, pages = begin_writing(box, channels=2)
+        end_writing(call, writer, pages)
+        box.intake.finish(call)
+        box.evidence.run()
+        opened = box.playback.open_call(OWNER, call)
+        files = desk.export(call, whole_day=False)
+    assert opened.channels == 2
+    (audio,) = [content for name, content in files.items() if name.endswith("audio.ogg")]
+    assert OpusDecoder().feed(audio).shape == (opened.frames, 2)
+    verdict = verdict_of(files, tmp_path)
+    assert verdict.findings == []
+    assert "near side on the left" in "\n".join(verdict.said)
+
+
 def test_the_access_log_tells_who_had_the_call_before(day: Day) -> None:
     log = json.loads(day.whole["access-log.json"])
     acts = [(entry["act"], entry["call"]) for entry in log["entries"] if entry["call"] == day.first]
     assert [act for act, _call in acts] == ["call:kept", "evidence:exported", "evidence:exported"]
     assert log["calls"] == [day.first, day.last]
+
+
+def test_holds_and_requests_are_stated_with_their_end_and_without_a_reason(house: BoxHouse, tmp_path: Path) -> None:
+    with house.opened() as box, Desk(box, house.settings()).opened() as desk:
+        assert box.watch.trouble() is None
+        call, writer, pages = begin_writing(box)
+        assert box.holds.ask(call)
+        end_writing(call, writer, pages)
+        box.intake.finish(call)
+        until_ms = box.clock.now_ms() + 86_400_000
+        box.holds.place(call, until_ms=until_ms, reason="Ludmilla", by=OWNER.account)
+        box.evidence.run()
+        files = desk.export(call, whole_day=False)
+    entries = [
+        (entry["act"], entry.get("until_ms"))
+        for entry in json.loads(files["access-log.json"])["entries"]
+        if entry["act"].startswith(("call:keep_", "call:h"))
+    ]
+    assert entries == [("call:keep_asked", None), ("call:held", until_ms)]
+    assert verdict_of(files, tmp_path).findings == []
+    assert "held, last day" in files["REPORT.en.html"].decode()
+    assert "Löschsperre, letzter Tag" in files["REPORT.de.html"].decode()
+    assert not [name for name, content in files.items() if b"Ludmilla" in content]
 
 
 # by hand, with openssl
