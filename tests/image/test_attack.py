@@ -58,7 +58,7 @@ EVEN_ROOT = {
     "run a program from /dev/shm",
     "run a program from /var/lib/linekeep",
 }
-"""What the box refuses to root too: a root that cannot be written, a locked kernel, a firewall, no programs but its own.
+"""What the box refuses to root too: a root that is read-only, a locked kernel, a firewall, no programs but its own.
 Of these a refusal within the sandbox says nothing more. Nor does anybody's memory, which is not root's (Yama)."""
 
 
