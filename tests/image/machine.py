@@ -1,8 +1,9 @@
 """A machine in QEMU that runs the image as it is: power, console, network and a root shell in it.
 
-Promises: nothing in the image is changed for the bench. The shell comes in by systemd's own door, a credential in the
-firmware's strings (SMBIOS type 11; systemd.system-credentials(7)), which names one more unit; whoever can write there
-has the board's firmware in his hands. The network reaches nothing (`restrict`), each of its packets is kept in a file,
+Promises: kernel, initrd, root and data are the image's own. The shell comes in by systemd's own door, a credential in
+the firmware's strings (SMBIOS type 11; systemd.system-credentials(7)), which names one more unit. The image shuts that
+door by a word on the command line that its boot loader gives, so the bench starts the same kernel itself, with all its
+words but this one; without firmware and shell the image is started as it is (test_firmware.py). The network reaches nothing (`restrict`), each of its packets is kept in a file,
 and only the forwarded ports lead in. Pulling the plug is kill -9 of QEMU: what the guest had not flushed is lost, in
 the overlay's own tables too.
 
@@ -69,13 +70,13 @@ class DirectKernel:
     command_line: str
 
 
-def _direct_kernel() -> DirectKernel | None:
-    """LINEKEEP_DIRECT names the folder of a build: then QEMU starts its kernel itself, without firmware."""
-    folder = os.environ.get("LINEKEEP_DIRECT")
-    if not folder:
+def direct_kernel() -> DirectKernel | None:
+    """Of the image that LINEKEEP_IMAGE names: what lies beside it."""
+    folder = Path(os.environ.get("LINEKEEP_IMAGE", "")).parent
+    if not (folder / "cmdline").exists():
         return None
-    words = (Path(folder) / "cmdline").read_text("utf-8").strip()
-    return DirectKernel(kernel=Path(folder) / "vmlinuz", initrd=Path(folder) / "initrd.img", command_line=words)
+    words = (folder / "cmdline").read_text("utf-8").strip()
+    return DirectKernel(kernel=folder / "vmlinuz", initrd=folder / "initrd.img", command_line=words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,8 @@ class Hardware:
 
     clock: what the battery clock says at power-on, as QEMU's -rtc base.
     peers: a multicast address; the machines on it share one network cable, and the host is not on it.
-    direct: without firmware and boot loader.
+    direct: without firmware and boot loader; None: with them.
+    cores: one where code is translated: QEMU 7.2 crashes a kernel that patches itself while another core runs it.
     """
 
     network: bool = True
@@ -95,8 +97,8 @@ class Hardware:
     clock: str = "utc"
     peers: str = ""
     mac: str = "52:54:00:12:34:56"
-    direct: DirectKernel | None = field(default_factory=_direct_kernel)
-    cores: int = 2
+    direct: DirectKernel | None = field(default_factory=direct_kernel)
+    cores: int = field(default_factory=lambda: 2 if has_kvm() else 1)
     memory_mib: int = 1024
     units: Mapping[str, str] = field(default_factory=dict)
 
@@ -233,6 +235,11 @@ class Machine:
                 return boot
         ends = self._last_words()
         raise AssertionError(f"no shell within {timeout_s} s, or the power went; the console ends with:\n{ends}")
+
+    def said_ready(self) -> bool:
+        """Whether the bench has got in."""
+        assert self._hand is not None
+        return self._hand.said_ready(within_s=1.0) is not None
 
     def wait_until_settled(self, timeout_s: float = BOOTS_WITHIN_S) -> str:
         """Until systemd has nothing more to start. Returns: running, or degraded."""
