@@ -2,10 +2,10 @@
 
 Promises: kernel, initrd, root and data are the image's own. The shell comes in by systemd's own door, a credential in
 the firmware's strings (SMBIOS type 11; systemd.system-credentials(7)), which names one more unit. The image shuts that
-door by a word on the command line that its boot loader gives, so the bench starts the same kernel itself, with all its
-words but this one; without firmware and shell the image is started as it is (test_firmware.py). The network reaches nothing (`restrict`), each of its packets is kept in a file,
-and only the forwarded ports lead in. Pulling the plug is kill -9 of QEMU: what the guest had not flushed is lost, in
-the overlay's own tables too.
+door by a word on the command line that its boot loader gives, so the bench starts the same kernel itself, with all
+words but this one; test_firmware.py starts the image as it is. The network reaches nothing (`restrict`), each of its
+packets is kept in a file, and only the forwarded ports lead in. Pulling the plug is kill -9 of QEMU: what the guest had
+not flushed is lost, in the overlay's own tables too.
 
 Accelerated by KVM where /dev/kvm opens and works, else by translation (slow, the same result).
 """
@@ -61,6 +61,33 @@ ExecStart=/usr/sbin/modprobe snd-aloop
 """
 
 
+@functools.cache
+def has_kvm() -> bool:
+    """Whether a machine really runs under KVM: some open the device, and stop at the firmware's first steps."""
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR))
+    except OSError:
+        return False
+    command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35,accel=kvm", "-cpu", "host"]
+    command += ["-drive", f"if=pflash,format=raw,readonly=on,file={_FIRMWARE}", "-qmp", "stdio"]
+    ask = '{"execute": "qmp_capabilities"}\n{"execute": "query-status"}\n'
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True) as probe:
+        assert probe.stdin is not None
+        time.sleep(_PROBE_S)
+        with contextlib.suppress(BrokenPipeError):
+            probe.stdin.write(ask)
+            probe.stdin.flush()
+            time.sleep(0.5)
+        probe.kill()
+        return '"status": "running"' in probe.communicate()[0]
+
+
+_TRANSLATED = "tcg,thread=multi,tb-size=512", "Nehalem,+aes,+pclmulqdq,+popcnt,+rdrand"
+"""The least that Python packages ask for (x86-64-v2): of wider registers translation makes nothing but work."""
+
+_ACCELERATION = ("kvm", "host") if has_kvm() else _TRANSLATED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectKernel:
     """A kernel that QEMU loads itself, for a disk without a boot loader."""
@@ -113,31 +140,6 @@ class Done:
         return self.code == 0
 
 
-@functools.cache
-def has_kvm() -> bool:
-    """Whether a machine really runs under KVM: some open the device, and stop at the firmware's first steps."""
-    try:
-        os.close(os.open("/dev/kvm", os.O_RDWR))
-    except OSError:
-        return False
-    command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35,accel=kvm", "-cpu", "host"]
-    command += ["-drive", f"if=pflash,format=raw,readonly=on,file={_FIRMWARE}", "-qmp", "stdio"]
-    ask = '{"execute": "qmp_capabilities"}\n{"execute": "query-status"}\n'
-    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True) as probe:
-        assert probe.stdin is not None
-        time.sleep(_PROBE_S)
-        with contextlib.suppress(BrokenPipeError):
-            probe.stdin.write(ask)
-            probe.stdin.flush()
-            time.sleep(0.5)
-        probe.kill()
-        return '"status": "running"' in probe.communicate()[0]
-
-
-_TRANSLATED = "tcg,thread=multi,tb-size=512", "Nehalem,+aes,+pclmulqdq,+popcnt,+rdrand"
-"""The least that Python packages ask for (x86-64-v2): of wider registers translation makes nothing but work."""
-
-_ACCELERATION = ("kvm", "host") if has_kvm() else _TRANSLATED
 SLOWER = 1 if has_kvm() else 6
 """Time-outs are for KVM; translation takes about so many times longer."""
 
