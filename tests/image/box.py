@@ -23,7 +23,7 @@ from tests.system.house import DAEMONS, until
 from tests.system.visitor import Visitor
 
 STATE = "/var/lib/linekeep"
-PROGRESS = "/run/bench-line"
+BEGAN = "/run/bench-line-began"
 SETUP = "SETUP.TXT"
 _PLAY = Path(__file__).parent / "guest" / "play.py"
 _PYTHON = "/opt/linekeep/bin/python"
@@ -118,16 +118,15 @@ class Box(Machine):
 
     def say(self, samples: Pcm) -> queue.SimpleQueue[Done]:
         """The line says this from now on. Returns: where the end of it will be told."""
-        self.run("rm", "-f", PROGRESS)
+        self.run("rm", "-f", BEGAN)
         self.put("/run/bench-play.py", _PLAY.read_bytes())
-        command = (_PYTHON, "/run/bench-play.py", SAID, PROGRESS)
+        command = (_PYTHON, "/run/bench-play.py", SAID, BEGAN)
         return self.background(*command, typed=samples.astype("<i2").tobytes())
 
     def said_frames(self) -> int:
         """How many frames the line has said at this moment."""
-        look = "import sys, time; n, at = open(sys.argv[1]).read().split(); "
-        look += f"print(int(n) + {RATE_HZ} * (time.monotonic() - float(at)))"
-        return round(float(self.python(look, PROGRESS)))
+        look = "import sys, time; print(time.monotonic() - float(open(sys.argv[1]).read()))"
+        return round(float(self.python(look, BEGAN)) * RATE_HZ)
 
     # what it tells
 

@@ -1,10 +1,11 @@
 """A machine in QEMU that runs the image as it is: power, console, network and a root shell in it.
 
-Promises: nothing in the image is changed for the bench. The shell comes in by systemd's own door, a credential in the
-firmware's strings (SMBIOS type 11; systemd.system-credentials(7)), which names one more unit; whoever can write there
-has the board's firmware in his hands. The network reaches nothing (`restrict`), each of its packets is kept in a file,
-and only the forwarded ports lead in. Pulling the plug is kill -9 of QEMU: what the guest had not flushed is lost, in
-the overlay's own tables too.
+Promises: kernel, initrd, root and data are the image's own. The shell comes in by systemd's own door, a credential in
+the firmware's strings (SMBIOS type 11; systemd.system-credentials(7)), which names one more unit. The image shuts that
+door by a word on the command line that its boot loader gives, so the bench starts the same kernel itself, with all
+words but this one; test_firmware.py starts the image as it is. The network reaches nothing (`restrict`), each of its
+packets is kept in a file, and only the forwarded ports lead in. Pulling the plug is kill -9 of QEMU: what the guest had
+not flushed is lost, in the overlay's own tables too.
 
 Accelerated by KVM where /dev/kvm opens and works, else by translation (slow, the same result).
 """
@@ -60,57 +61,6 @@ ExecStart=/usr/sbin/modprobe snd-aloop
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectKernel:
-    """A kernel that QEMU loads itself, for a disk without a boot loader."""
-
-    kernel: Path
-    initrd: Path
-    command_line: str
-
-
-def _direct_kernel() -> DirectKernel | None:
-    """LINEKEEP_DIRECT names the folder of a build: then QEMU starts its kernel itself, without firmware."""
-    folder = os.environ.get("LINEKEEP_DIRECT")
-    if not folder:
-        return None
-    words = (Path(folder) / "cmdline").read_text("utf-8").strip()
-    return DirectKernel(kernel=Path(folder) / "vmlinuz", initrd=Path(folder) / "initrd.img", command_line=words)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hardware:
-    """What the machine has. The default is a box as it should be.
-
-    clock: what the battery clock says at power-on, as QEMU's -rtc base.
-    peers: a multicast address; the machines on it share one network cable, and the host is not on it.
-    direct: without firmware and boot loader.
-    """
-
-    network: bool = True
-    tpm: bool = True
-    sound: bool = True
-    stick: bool = True
-    read_only_disk: bool = False
-    clock: str = "utc"
-    peers: str = ""
-    mac: str = "52:54:00:12:34:56"
-    direct: DirectKernel | None = field(default_factory=_direct_kernel)
-    cores: int = 2
-    memory_mib: int = 1024
-    units: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    def __bool__(self) -> bool:
-        return self.code == 0
-
-
 @functools.cache
 def has_kvm() -> bool:
     """Whether a machine really runs under KVM: some open the device, and stop at the firmware's first steps."""
@@ -136,6 +86,60 @@ _TRANSLATED = "tcg,thread=multi,tb-size=512", "Nehalem,+aes,+pclmulqdq,+popcnt,+
 """The least that Python packages ask for (x86-64-v2): of wider registers translation makes nothing but work."""
 
 _ACCELERATION = ("kvm", "host") if has_kvm() else _TRANSLATED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectKernel:
+    """A kernel that QEMU loads itself, for a disk without a boot loader."""
+
+    kernel: Path
+    initrd: Path
+    command_line: str
+
+
+def direct_kernel() -> DirectKernel | None:
+    """Of the image that LINEKEEP_IMAGE names: what lies beside it."""
+    folder = Path(os.environ.get("LINEKEEP_IMAGE", "")).parent
+    if not (folder / "cmdline").exists():
+        return None
+    words = (folder / "cmdline").read_text("utf-8").strip()
+    return DirectKernel(kernel=folder / "vmlinuz", initrd=folder / "initrd.img", command_line=words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """What the machine has. The default is a box as it should be.
+
+    clock: what the battery clock says at power-on, as QEMU's -rtc base.
+    peers: a multicast address; the machines on it share one network cable, and the host is not on it.
+    direct: without firmware and boot loader; None: with them.
+    cores: one where code is translated: QEMU 7.2 crashes a kernel that patches itself while another core runs it.
+    """
+
+    network: bool = True
+    tpm: bool = True
+    sound: bool = True
+    stick: bool = True
+    read_only_disk: bool = False
+    clock: str = "utc"
+    peers: str = ""
+    mac: str = "52:54:00:12:34:56"
+    direct: DirectKernel | None = field(default_factory=direct_kernel)
+    cores: int = field(default_factory=lambda: 2 if has_kvm() else 1)
+    memory_mib: int = 1024
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    def __bool__(self) -> bool:
+        return self.code == 0
+
+
 SLOWER = 1 if has_kvm() else 6
 """Time-outs are for KVM; translation takes about so many times longer."""
 
@@ -233,6 +237,11 @@ class Machine:
                 return boot
         ends = self._last_words()
         raise AssertionError(f"no shell within {timeout_s} s, or the power went; the console ends with:\n{ends}")
+
+    def said_ready(self) -> bool:
+        """Whether the bench has got in."""
+        assert self._hand is not None
+        return self._hand.said_ready(within_s=1.0) is not None
 
     def wait_until_settled(self, timeout_s: float = BOOTS_WITHIN_S) -> str:
         """Until systemd has nothing more to start. Returns: running, or degraded."""

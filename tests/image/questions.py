@@ -488,11 +488,11 @@ def _of_tpm() -> Iterator[Question]:
             look=lambda census, name=name: census["tpm"].get(name, census["tpm"]),  # type: ignore[misc]
             right=right,
         )
-    for device, right in {"/dev/tpm0": "0660", "/dev/tpmrm0": "0660"}.items():
+    for device, right in {"/dev/tpm0": ("0660", "root"), "/dev/tpmrm0": ("0660", "tss")}.items():
         yield Question(
             asked=f"who may open {device}?",
             look=lambda census, device=device: _device(census, device),  # type: ignore[misc]
-            right=(right, "tss"),
+            right=right,
         )
 
 

@@ -17,7 +17,6 @@ from tests.systemd.matrix import DAEMONS
 
 PROGRAM = Path(__file__).parent / "guest" / "attack.py"
 
-ALL = {"read /etc/linekeep/linekeep.toml", "read /etc/linekeep"}
 OWN = {
     "recorder": {"open /dev/snd/controlC7", "open /dev/snd/pcmC7D0c", "open /dev/snd/pcmC7D0p", "open /dev/snd/timer"},
     "vault": {"open /dev/tpmrm0"},
@@ -27,36 +26,63 @@ OWN = {
         "make a TCP socket (IPv6)",
         "make a UDP socket",
         "reach port 443 of the box",
+        # Strangers do not get there: the firewall knows three ports.
+        "listen on port 22",
+        "listen on port 8080",
     },
 }
-"""What a column of the matrix allows besides files and sockets; a daemon may always signal itself."""
+"""What a column of the matrix allows besides files and sockets."""
+
+OF_ITSELF = ("signal", "read environ of", "read maps of", "read cmdline of", "read fd of", "read root/etc of")
+"""What the kernel lets a process do to others of its user; not to memory, and to a daemon that holds secrets less."""
+
+EVEN_ROOT = {
+    "write /opt/linekeep/bin/linekeep",
+    "write /usr/bin/true",
+    "create in /",
+    "create in /etc",
+    "create in /usr/lib/systemd/system",
+    "create in /opt/linekeep",
+    "create in /root",
+    "open /dev/mem",
+    "reach the router",
+    "reach a machine of the company",
+    "reach the internet",
+    "ask a name server",
+    "send to the internet",
+    "load another kernel",
+    "reach the hardware's ports",
+    "raise the I/O level",
+    "run a program from /tmp",
+    "run a program from /var/tmp",
+    "run a program from /dev/shm",
+    "run a program from /var/lib/linekeep",
+}
+"""What the box refuses to root too: a root that is read-only, a locked kernel, a firewall, no programs but its own.
+Of these a refusal within the sandbox says nothing more. Nor does anybody's memory, which is not root's (Yama)."""
 
 
 def allowed(daemon: str, attempts: Iterable[str]) -> set[str]:
     """Of these attempts, those that the tables of systemd/README.md allow: they are no attacks."""
-    files = {path.rstrip("/"): cells[daemon] for path, cells in matrix.table("Files and sockets").items()}
-    found = OWN[daemon] | ALL | {f"signal {daemon}"}
-    for path, cell in files.items():
+    cells = {path.rstrip("/"): row[daemon] for path, row in matrix.table("Files and sockets").items()}
+    found = OWN[daemon] | {f"{what} {daemon}" for what in OF_ITSELF}
+    found |= {"read /etc/linekeep/before.toml"}  # the settings before these
+    for path, cell in cells.items():
         found |= {f"read {path}"} if "r" in cell else set()
         found |= {f"write {path}", f"create in {path}"} if "w" in cell else set()
-    for caller in ("recorder", "webui", "console"):
-        if "c" in files[f"/run/linekeep/vault/{caller}/vault.sock"] and caller == daemon:
-            found.add(f"ask the vault as {caller}")
-    if "c" in files["/run/linekeep/webui/http.sock"]:
+    if "c" in cells["/run/linekeep/webui/http.sock"]:
         found.add("connect to the page's socket")
-    tops = [path for path, cell in files.items() if "rw" in cell]
-    return {each for each in attempts if each in found or (daemon == "vault" and _is_below(each, tops))}
+    if daemon in {"recorder", "webui"}:
+        found.add(f"ask the vault as {daemon}")
+    tops = [f"{path}/" for path, cell in cells.items() if "rw" in cell]
+    return {each for each in attempts if each in found or _is_below(each, tops)}
 
 
 def _is_below(attempt: str, tops: Sequence[str]) -> bool:
-    """The table names folders of the vault's, and not each file in them."""
-    return attempt.startswith(("read ", "write ", "create in ")) and attempt.rsplit(maxsplit=1)[-1].startswith(
+    """The table names folders that are a daemon's own, and not each file in them."""
+    return attempt.startswith(("read /", "write /", "create in /")) and attempt.rsplit(maxsplit=1)[-1].startswith(
         tuple(tops)
     )
-
-
-EVEN_ROOT: set[str] = set()
-"""What the kernel refuses to root too, so that a refusal within the sandbox says nothing more."""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +100,10 @@ def place(box: Box, census: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def by_root(box: Box, place: str) -> dict[str, str]:
     """The same attempts by root, outside of every sandbox."""
+    # To open the settings for writing is a change, after which everything is started again.
+    box.sh("systemctl stop linekeep-settings.path")
     told = box.python(PROGRAM.read_text("utf-8"), place, interpreter="/opt/linekeep/bin/python", timeout_s=600)
+    box.sh("systemctl start linekeep-settings.path")
     return dict(json.loads(told))
 
 
@@ -85,7 +114,11 @@ def by_daemon(box: Box, place: str) -> dict[str, dict[str, str]]:
 
 def test_each_attempt_is_one(by_root: dict[str, str]) -> None:
     failed = {attempt for attempt, outcome in by_root.items() if outcome != "done"}
-    assert failed == EVEN_ROOT
+    memory = {
+        each for each in failed if each.startswith(("trace ", "peek into ", "read memory of ", "take a descriptor "))
+    }
+    print(f"{len(by_root)} attempts, of which root succeeds in {len(by_root) - len(failed)}")
+    assert failed - memory == EVEN_ROOT
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
@@ -99,7 +132,8 @@ def test_what_the_matrix_forbids_is_refused(daemon: str, by_daemon: dict[str, di
 
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_what_the_matrix_allows_works(daemon: str, by_daemon: dict[str, dict[str, str]]) -> None:
-    assert {attempt for attempt in OWN[daemon] | ALL if by_daemon[daemon].get(attempt) != "done"} == set()
+    refused = {attempt for attempt in OWN[daemon] if by_daemon[daemon].get(attempt) != "done"}
+    assert refused == set()
 
 
 def test_there_is_a_row_for_each_daemon() -> None:

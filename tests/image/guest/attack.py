@@ -324,8 +324,7 @@ def attempts(place: dict[str, Any]) -> Iterator[tuple[str, Attempt]]:
 def _files(place: dict[str, Any]) -> Iterator[tuple[str, Attempt]]:
     for path in place["files"]:
         yield f"read {path}", reads(path)
-        if not os.path.isdir(path):
-            yield f"write {path}", opens(path, os.O_WRONLY)
+        yield f"write {path}", opens(path, os.O_WRONLY)
     for path in ("/etc/shadow", "/proc/kcore", place["journal"], "/root"):
         yield f"read {path}", reads(path)
     for path in (
@@ -339,6 +338,7 @@ def _files(place: dict[str, Any]) -> Iterator[tuple[str, Attempt]]:
     ):
         yield f"write {path}", opens(path, os.O_WRONLY)
     for folder in place["folders"]:
+        yield f"read {folder}", reads(folder)
         yield f"create in {folder}", creates_in(folder)
     for folder in (
         "/",

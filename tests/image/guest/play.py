@@ -1,7 +1,7 @@
 """The far end of the telephone line: plays samples into the kernel's loopback card. Runs in the guest.
 
-Samples (16 bit, one channel, 8 kHz) come on standard input. How many frames the line has said so far stands, at any
-moment, in the file named as second argument.
+Samples (16 bit, one channel, 8 kHz) come on standard input. When the line began to say them, on the clock that nobody
+sets, stands in the file named as second argument. The buffer is long, so that a slow host leaves no hole in the line.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import time
 
 import alsaaudio
 
-RATE_HZ, BLOCK = 8000, 800
+RATE_HZ, BLOCK, BLOCKS = 8000, 800, 30
 
 
-def play(device: str, progress: str) -> None:
+def play(device: str, began: str) -> None:
     samples = sys.stdin.buffer.read()
     line = alsaaudio.PCM(
         type=alsaaudio.PCM_PLAYBACK,
@@ -25,17 +25,17 @@ def play(device: str, progress: str) -> None:
         channels=1,
         format=alsaaudio.PCM_FORMAT_S16_LE,
         periodsize=BLOCK,
-        periods=4,
+        periods=BLOCKS,
     )
-    written = 0
-    for at in range(0, len(samples), 2 * BLOCK):
+    # It starts with the first frame, and takes at once what its buffer holds.
+    filled = 2 * BLOCK * BLOCKS
+    line.write(samples[:filled])
+    with open(f"{began}.new", "w") as file:
+        file.write(str(time.monotonic()))
+    os.rename(f"{began}.new", began)
+    for at in range(filled, len(samples), 2 * BLOCK):
         line.write(samples[at : at + 2 * BLOCK].ljust(2 * BLOCK, b"\0"))
-        written += BLOCK
-        told = f"{progress}.new"
-        with open(told, "w") as file:
-            file.write(f"{max(0, written - 4 * BLOCK)} {time.monotonic()}")
-        os.rename(told, progress)
-    time.sleep(4 * BLOCK / RATE_HZ)
+    time.sleep(BLOCKS * BLOCK / RATE_HZ)
     line.close()
 
 
