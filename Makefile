@@ -4,18 +4,21 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip --disable-pip-version-check -q
 STATE ?= build/demo
 PORT ?= 8443
+ARCH ?= amd64
 KILLS ?= 50
 RUNS ?= 2000
 OPERATIONS ?= 5000
 HOURS ?= 24
 SPEED ?= 42
+CUTS ?= 50
+IMAGE ?= $(CURDIR)/build/image/amd64/linekeep.img
 KEEP ?= yes
 
 RUN_READY := .venv/.run-ready
 DEVELOP_READY := .venv/.develop-ready
 GERMAN := webui/translations/de/LC_MESSAGES/messages
 
-.PHONY: help run install uninstall test lint hardware bench bench-million day soak crash attack lock clean
+.PHONY: help run install uninstall image check-image power-cuts test lint hardware bench bench-million day soak crash attack lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -28,6 +31,10 @@ install: ## install on this Debian machine, as root: users, units, program; star
 uninstall: ## take it off again, as root; recordings, keys and settings stay unless KEEP=no
 	@KEEP=$(KEEP) systemd/uninstall
 
+image: $(RUN_READY) ## build what is flashed onto a board, as root; ARCH=amd64|arm64
+	requirements/install-debian debian-image.txt $(if $(filter arm64,$(ARCH)),debian-image-arm64.txt)
+	@image/build $(ARCH)
+
 test: $(DEVELOP_READY) ## run all tests
 	.venv/bin/python -m pytest $(TESTS)
 
@@ -35,7 +42,7 @@ lint: $(DEVELOP_READY) ## ruff, mypy, shellcheck
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	shellcheck requirements/install-debian .ci/run systemd/install systemd/make-wheels systemd/uninstall
+	shellcheck image/build requirements/install-debian .ci/run systemd/install systemd/make-wheels systemd/uninstall
 
 hardware: $(DEVELOP_READY) ## simulate and draw the line interface; schematics as PDF in build/hardware
 	.venv/bin/python -m hardware
@@ -63,6 +70,14 @@ lock: $(DEVELOP_READY) ## renew the hash-locked requirements from the .in files
 	for list in build run develop; do \
 	  .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url -q --upgrade -o requirements/$$list.txt requirements/$$list.in; done
+
+check-image: $(DEVELOP_READY) ## boot the built amd64 image in a virtual machine and try all of it there (long)
+	requirements/install-debian debian-image.txt
+	LINEKEEP_IMAGE=$(IMAGE) .venv/bin/python -m pytest tests/image -s --timeout 3600
+
+power-cuts: $(DEVELOP_READY) ## cut the power of the image's virtual machine CUTS times; prints JSON (very long)
+	requirements/install-debian debian-image.txt
+	@LINEKEEP_IMAGE=$(IMAGE) .venv/bin/python -m tests.image.power_cuts --cuts $(CUTS)
 
 clean: ## remove what make made, the demonstration's recordings too
 	rm -rf build .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

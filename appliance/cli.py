@@ -29,6 +29,7 @@ _COMMANDS = (
     "recover",
     "pin",
     "boot_policy",
+    "stick",
     "run",
 )
 """Each a file in appliance/commands."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import resource
@@ -64,6 +65,17 @@ def wipe_freed_memory() -> None:
     Audio passes through buffers of numpy and of the interpreter that nobody could wipe one by one.
     """
     ctypes.CDLL(None).mallopt(_M_PERTURB, 0xA5)
+
+
+def collect_garbage_rarely() -> None:
+    """To be called when all parts are made: they are looked at no more, and what comes after them less often.
+
+    Whoever makes a dozen small objects for each block of each line, all of which die by themselves, otherwise has the
+    collector walk through everything many times a second.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def stop_on_signals() -> threading.Event:

@@ -6,8 +6,9 @@ import argparse
 import json
 
 from appliance.boundary.vault import VaultClient
-from appliance.boundary.verbs import Caller
+from appliance.boundary.verbs import Caller, Label
 from appliance.commands.arguments import Commands, add_state
+from appliance.settings import Settings
 
 
 def add(commands: Commands) -> None:
@@ -24,25 +25,36 @@ def add(commands: Commands) -> None:
 
 def _claim_code(parsed: argparse.Namespace) -> int:
     from appliance.commands.state import settings_of  # noqa: PLC0415 - loaded only by who needs a box
-    from appliance.vault.evidence.verifier import shown_fingerprint  # noqa: PLC0415 - as above
 
     settings = settings_of(parsed.state)
     label = VaultClient(settings.vault_socket(Caller.CONSOLE)).label()
-    port = "" if settings.webui.port == 443 else f":{settings.webui.port}"
-    addresses = [f"https://{f'[{name}]' if ':' in name else name}{port}/" for name in settings.webui.names]
     if parsed.json:
         told = {
-            "addresses": addresses,
+            "addresses": _addresses(settings),
             "claim_code": label.claim_code or None,
             "page_fingerprint": label.page_fingerprint,
             "box_fingerprint": label.box_fingerprint,
         }
         print(json.dumps(told))  # noqa: T201
         return 0
-    print(f"Address:     {'  '.join(addresses)}")  # noqa: T201
-    print(f"Claim code:  {label.claim_code or 'none any more: this box has an owner already'}")  # noqa: T201
-    print("Fingerprint of the issuer that the browser shows with the page's certificate (SHA-256):")  # noqa: T201
-    print(f"  {label.page_fingerprint.upper()}")  # noqa: T201
-    print("Fingerprint of the box, against which evidence and receipts are checked (SHA-256):")  # noqa: T201
-    print(f"  {shown_fingerprint(label.box_fingerprint)}")  # noqa: T201
+    print("\n".join(label_lines(settings, label)))  # noqa: T201
     return 0
+
+
+def label_lines(settings: Settings, label: Label) -> list[str]:
+    """The label for people."""
+    from appliance.vault.evidence.verifier import shown_fingerprint  # noqa: PLC0415 - as above
+
+    return [
+        f"Address:     {'  '.join(_addresses(settings))}",
+        f"Claim code:  {label.claim_code or 'none any more: this box has an owner already'}",
+        "Fingerprint of the issuer that the browser shows with the page's certificate (SHA-256):",
+        f"  {label.page_fingerprint.upper()}",
+        "Fingerprint of the box, against which evidence and receipts are checked (SHA-256):",
+        f"  {shown_fingerprint(label.box_fingerprint)}",
+    ]
+
+
+def _addresses(settings: Settings) -> list[str]:
+    port = "" if settings.webui.port == 443 else f":{settings.webui.port}"
+    return [f"https://{f'[{name}]' if ':' in name else name}{port}/" for name in settings.webui.names]

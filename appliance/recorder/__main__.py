@@ -15,6 +15,7 @@ from appliance.boundary.verbs import Caller
 from appliance.clock import Clock
 from appliance.daemon import (
     Pulse,
+    collect_garbage_rarely,
     forbid_core_dumps,
     lock_memory,
     start_log,
@@ -73,6 +74,7 @@ def main(settings: Settings) -> int:
     wipe_freed_memory()
     check_known_answers()
     recorder = Recorder(settings, log)
+    collect_garbage_rarely()
     recorder.start()
     log.info("recorder_ready")
     stay_until(stop, recorder.is_alive)

@@ -27,8 +27,12 @@ class PreRoll:
         if first_frame != self.end_frame:
             self.forget(first_frame)
         self.end_frame = first_frame + len(samples)
-        head, rest = self._parts(first_frame, self.end_frame)
-        head[:], rest[:] = samples[: len(head)], samples[len(head) :]
+        place = first_frame % len(self._kept)
+        if place + len(samples) <= len(self._kept):
+            self._kept[place : place + len(samples)] = samples
+        else:
+            head, rest = self._parts(first_frame, self.end_frame)
+            head[:], rest[:] = samples[: len(head)], samples[len(head) :]
         self.first_frame = max(self.first_frame, self.end_frame - len(self._kept))
 
     def forget(self, next_frame: int) -> None:

@@ -1,6 +1,7 @@
 """Where the recorder's processor time goes, in CPU seconds for an hour of a line: `python -m tests.bench.stages`.
 
-Each stage hears the same blocks of 100 ms, once on an idle line and once in talk without a pause. The best of five
+Each stage hears the same blocks of 100 ms, once on an idle line and once in talk without a pause; the last one is all
+that is heard and decided on a line of duty, which in a call listens less often. The best of five
 runs: what another program on the machine costs is no part of it. Real lines wait between two blocks, and find less in
 the processor's cache: `python -m tests.bench.whole hour` has that.
 """
@@ -26,8 +27,11 @@ from appliance.recorder.ear.keys import KeyListener
 from appliance.recorder.ear.ringing import RingListener
 from appliance.recorder.ear.signals import Pcm, Signals
 from appliance.recorder.ear.tones import ToneListener
+from appliance.recorder.line.line_plan import plan_of
+from appliance.recorder.line.line_watch import LineWatch
 from appliance.recorder.peaks import Peaks
 from appliance.recordings.encoder import OpusPages
+from appliance.settings import LineSettings, RecorderSettings
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.bench.hour import talking
 from tests.simulators.line_tones import as_pcm, white
@@ -46,9 +50,20 @@ def stages() -> Iterator[tuple[str, Callable[[], Take]]]:
     yield "caller ID", lambda: CallerIdListener(frozenset(country.caller_id)).hear
     yield "tones", lambda: ToneListener(country).hear
     yield "ringing", lambda: RingListener(country).hear
+    yield "all ears, and the line", _watch
     yield "outline", lambda: second_by_second(Peaks().add)
     for complexity in (0, 3, 5, 10):
         yield f"opus, complexity {complexity}", partial(_encoder, complexity)
+
+
+def _watch() -> Take:
+    line = LineSettings(name="line", alsa="none", ground="a measurement", consent="duty")
+    watch = LineWatch(Signals(10.0), plan_of(line, RecorderSettings()), lambda _frame: False)
+
+    def take(block: Pcm) -> None:
+        watch.hear(watch.end_frame, block)
+
+    return take
 
 
 def _encoder(complexity: int) -> Take:

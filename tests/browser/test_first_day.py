@@ -16,8 +16,9 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request,
 
 from appliance.terms import RATE_HZ
 from tests.browser.chromium import chromium_that_trusts
-from tests.system.house import NAME, PASSWORD, House, run_linekeep
+from tests.system.house import House, run_linekeep
 from tests.system.sounds import conversation, decoded_ogg, read_wav, write_wav
+from tests.system.visitor import NAME, PASSWORD
 from webui.gate import LOGIN_COOKIE
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]

@@ -115,6 +115,13 @@ def test_keys_are_heard_through_a_hum_that_is_20_db_louder(random: np.random.Gen
     assert missed(*(keys_after(3 * RATE_HZ, keys) for keys in (pressed, told))) == 0
 
 
+def test_a_hum_that_has_just_begun_hides_no_key_either(random: np.random.Generator) -> None:
+    sender = Sender(level_dbm0=-31)
+    sound, pressed = sender.press(any_digits(30, random), random)
+    told = listen(sound + white(len(sound), sender.power / 100, random) + hum(len(sound), 100 * sender.power, random))
+    assert missed(pressed, told) == 0
+
+
 def test_a_steady_whistle_is_learned_and_hides_no_key(random: np.random.Generator) -> None:
     """It lies between low and high tones, 3 dB above each. The first four seconds are not counted."""
     sender = Sender(tone_ms=70)

@@ -57,6 +57,25 @@ def test_nothing_of_it_depends_on_the_blocks(evening: Pcm) -> None:
     assert sorted(map(repr, in_blocks)) == sorted(map(repr, at_once))
 
 
+def test_what_may_wait_is_heard_later_and_no_different(evening: Pcm) -> None:
+    ear, told = LineEar(GERMANY), []
+    for at in range(0, evening.size, BLOCK_FRAMES):
+        told.append(ear.hear(evening[at : at + BLOCK_FRAMES], may_wait=True).sounds)
+    told.append(ear.hear(evening[:0]).sounds)
+    assert sorted(repr(sound) for sounds in told for sound in sounds) == sorted(
+        map(repr, heard(evening, LineEar(GERMANY)))
+    )
+    assert sum(bool(sounds) for sounds in told) <= len(told) // 8
+
+
+def test_where_people_talk_on_and_on_only_keys_and_tones_are_heard(evening: Pcm) -> None:
+    ear = LineEar(GERMANY)
+    blocks = (evening[at : at + BLOCK_FRAMES] for at in range(0, evening.size, BLOCK_FRAMES))
+    told = [sound for block in blocks for sound in ear.hear(block, amid_talk=True).sounds]
+    assert {type(sound) for sound in told} == {Key, ToneChange}
+    assert [sound.digit for sound in told if isinstance(sound, Key)] == ["1", "2", "3"]
+
+
 def test_keys_of_the_exchange_become_a_caller_where_it_sends_them() -> None:
     samples = line(silence(1), *(key(digit) for digit in "A123C"), silence(1))
     dutch = [s for s in heard(samples, LineEar(COUNTRIES["nl"])) if isinstance(s, CallerId)]

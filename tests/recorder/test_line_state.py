@@ -116,6 +116,7 @@ class Line:
         speech: bool = False,
         sound: Sound = STILL,
         explained: int | None = None,
+        explained_to: int | None = None,
         alive: bool = False,
     ) -> None:
         end = self.at_frame + BLOCK_FRAMES
@@ -125,7 +126,7 @@ class Line:
             speech=speech,
             sound=sound,
             cues=tuple(cues),
-            explained=() if explained is None else ((explained, end),),
+            explained=() if explained is None else ((explained, explained_to or end),),
             alive=alive,
         )
         self.at_frame = end
@@ -1085,3 +1086,25 @@ def test_an_idle_line_that_is_left_alone_becomes_idle_again(steps: Steps) -> Non
     line.cue(CueKind.HOOK_UNKNOWN)
     line.wait(61)
     assert line.now is State.IDLE
+
+
+def test_a_key_in_a_call_is_the_end_of_it_if_nothing_follows() -> None:
+    line = Line()
+    line.talk(3)
+    line.wait(3)
+    pressed = line.at_frame
+    line.press()
+    line.wait(12)
+    assert abs(line.ended.at_frame - pressed) < RATE_HZ // 2
+
+
+def test_the_click_of_the_hook_counts_after_a_last_short_word_and_though_something_older_is_explained() -> None:
+    line = Line()
+    line.talk(3)
+    line.wait(0.3)
+    line.click()
+    line.wait(2)
+    began = line.at_frame
+    line.observe(sound=line.loud(lowest_dbfs=-60, steps=3), explained=0, explained_to=RATE_HZ)
+    line.wait(12)
+    assert line.ended.at_frame == began + BLOCK_FRAMES

@@ -628,3 +628,30 @@ def test_every_countrys_ringing_is_one_call_that_is_missed_or_answered(
 
 def test_an_idle_line_tells_nothing(tape: Tape) -> None:
     assert listen(tape.wait(30)).events == []
+
+
+def cut_ring(tape: Tape) -> Tape:
+    """As fast as the mains, picked up after 0.7 s, and the first word half a second later."""
+    return tape.wait(6).play(line_tones.ringing(50, (), 0.7, -20, clipped=2)).wait(0.5)
+
+
+def test_one_short_ring_of_50_hz_and_a_voice_are_an_incoming_call_from_where_it_was_cut(tape: Tape) -> None:
+    cut_ring(tape)
+    cut_at = tape.at - RATE_HZ // 2
+    heard = listen(tape.talk(6), consent="duty")
+    begins = heard.only(CallBegins)
+    assert begins.route is Route.RANG
+    assert near(begins.at_frame, cut_at, 0.1)
+    assert begins.audio_from >= begins.at_frame
+    assert heard.watch.party.direction is Direction.IN
+
+
+def test_one_short_ring_of_50_hz_alone_is_nothing(tape: Tape) -> None:
+    assert listen(cut_ring(tape).wait(20), consent="duty").told == []
+
+
+def test_one_short_ring_of_50_hz_does_not_prove_that_the_call_is_new(tape: Tape) -> None:
+    plan = plan_of(LineSettings(name="front", alsa="line0", ground="x"), RecorderSettings())
+    late = LineWatch(Signals(10.0), plan, lambda _frame: False, joins_late=True)
+    told = listen(cut_ring(tape).talk(3).press("1").talk(3), late).told
+    assert told == ["begins rang", "refused doubt"]

@@ -61,6 +61,14 @@ def test_four_loud_tenths_are_somebody_and_three_are_not() -> None:
     assert line.stirring.first_frame == 20 * BLOCK_FRAMES
 
 
+def test_a_voice_that_has_fallen_is_known_at_once() -> None:
+    line = Line()
+    line.be_still(20)
+    line.talk(4)
+    line.be_still(1)
+    assert line.stirring.is_somebody
+
+
 def test_sounds_that_lie_more_than_three_seconds_apart_are_not_added_up() -> None:
     line = Line()
     for _ in range(4):

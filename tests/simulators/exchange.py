@@ -154,16 +154,19 @@ class Exchange:
         tape.wait(tape.any(0.5, 4))
         return number
 
-    def press(self, digits: str, dbfs: float, *, length_s: Span, pause_s: Span) -> None:
-        """Each key as long as a finger stays on it."""
+    def press(self, digits: str, dbfs: float, *, length_s: Span, pause_s: Span) -> int:
+        """Each key as long as a finger stays on it: the frame at which the last one ends."""
         tape = self._tape
+        ends = tape.at
         level = min(max(dbfs, self._plant.noise_dbfs + 8) + 3, -4)
         twist_db = tape.any(0, 4)
         for digit in digits:
             sender = Sender(tone_ms=1000 * tape.any(*length_s), level_dbm0=level, twist_db=twist_db)
             self.keys.append((tape.now_s, digit))
             tape.play(sender.key(digit, tape.random) / 32768)
+            ends = tape.at
             tape.wait(tape.any(*pause_s))
+        return ends
 
     def tone(self, name: str, seconds: float) -> str:
         """One of the country's tones of that name, from its beginning on: which one."""

@@ -410,8 +410,8 @@ class _Day:
                 self._ringback(course, int(tape.random.integers(1, 4)))
             case _:
                 keys = "".join(tape.one_of(_MENU_KEYS) for _ in range(2))
-                self.exchange.press(keys, plant.own_dbfs, length_s=(0.08, 0.3), pause_s=(0.3, 2))
-        if sort in ("beep", "menu"):
+                course.last_loud = self.exchange.press(keys, plant.own_dbfs, length_s=(0.08, 0.3), pause_s=(0.3, 2))
+        if sort == "beep":
             course.last_loud = tape.at
         tape.wait(tape.any(0.2, 1))
 

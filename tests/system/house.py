@@ -8,11 +8,9 @@ Leaves to others: what is said on the line (sounds.py), and what must come of it
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import queue
-import re
 import signal
 import socket
 import ssl
@@ -26,35 +24,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlencode
 
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from appliance.settings import SETTINGS_NAME, Settings, read_settings
-from webui.gate import LOGIN_COOKIE
+from tests.system.visitor import ANSWER_WITHIN_S, Answer, Visitor
 
 ROOT = Path(__file__).parents[2]
 LINEKEEP = (sys.executable, "-m", "appliance.cli")
-NAME, PASSWORD = "Anna Becker", "drei kurze Worte im Mai"
 DAEMONS = ("vault", "recorder", "webui", "front")
 
 READY_WITHIN_S = 60.0
 STOPS_WITHIN_S = 10.0
-ANSWER_WITHIN_S = 30.0
 _MARK = "LINEKEEP_TEST_HOUSE"
 
 Happening = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8")
 
 
 @dataclass
@@ -80,7 +64,7 @@ class House:
         self._mark = uuid.uuid4().hex
         self._heard: queue.SimpleQueue[Happening] = queue.SimpleQueue()
         self._waiting: list[Happening] = []
-        self._cookie = ""
+        self.visitor = Visitor(self.port)
         self._groups: set[int] = set()
         self._process: subprocess.Popen[str] | None = None
 
@@ -117,7 +101,7 @@ class House:
         for reads in (self._hear, self._note_complaints):
             threading.Thread(target=reads, args=(process,), daemon=True).start()
         self.ready = self.wait_for("ready", READY_WITHIN_S)
-        self._tls = ssl.create_default_context(cafile=self.ready["ca"])
+        self.visitor.tls = ssl.create_default_context(cafile=self.ready["ca"])
 
     def stop(self) -> None:
         """Ctrl-C, as a person ends it; it must end in time, well, and leave no process behind."""
@@ -245,61 +229,25 @@ class House:
     # a person before the page
 
     def ask(self, path: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> Answer:
-        """One request over TLS; with a form it is a POST."""
-        connection = http.client.HTTPSConnection("localhost", self.port, context=self._tls, timeout=ANSWER_WITHIN_S)
-        sent = {"Accept-Language": "en", "Connection": "close", **(headers or {})}
-        if self._cookie:
-            sent["Cookie"] = f"{LOGIN_COOKIE}={self._cookie}"
-        if form is not None:
-            sent["Content-Type"] = "application/x-www-form-urlencoded"
-        with contextlib.closing(connection):
-            body = None if form is None else urlencode(form)
-            connection.request("GET" if form is None else "POST", path, body=body, headers=sent)
-            got = connection.getresponse()
-            answer = Answer(status=got.status, headers=got.headers, body=got.read())
-        for cookie in answer.headers.get_all("Set-Cookie") or ():
-            if match := re.match(rf"{LOGIN_COOKIE}=([^;]*)", cookie):
-                self._cookie = match[1]
-        return answer
+        return self.visitor.ask(path, form, headers)
 
     def claim(self, code: str | None = None) -> Answer:
-        code = self.ready["claim_code"] if code is None else code
-        return self.ask("/claim", {"code": code, "name": NAME, "password": PASSWORD, "password_again": PASSWORD})
+        return self.visitor.claim(self.ready["claim_code"] if code is None else code)
 
     def log_in(self) -> Answer:
-        return self.ask("/login", {"name": NAME, "password": PASSWORD})
+        return self.visitor.log_in()
 
     def live(self) -> Any:
-        answer = self.ask("/live")
-        assert answer.status == 200, answer.text
-        return json.loads(answer.body)
+        return self.visitor.live()
 
     def calls(self) -> list[str]:
-        """The calls that the page lists, newest first, over all its pages."""
-        found: list[str] = []
-        path = "/"
-        while path:
-            page = self.ask(path)
-            assert page.status == 200, page.text
-            found += re.findall(r'class="row-time" href="/calls/([0-9a-f]{32})"', page.text)
-            older = re.search(r'href="(/\?[^"]*before_ms[^"]*)"', page.text)
-            path = older[1].replace("&amp;", "&") if older else ""
-        return found
+        return self.visitor.calls()
 
     def download(self, call: str, kind: str = "wav") -> bytes:
-        """A call as a file. Where the box asks for patience, it is had."""
-        answer = self.ask(f"/calls/{call}/download.{kind}")
-        give_up = time.monotonic() + 70
-        while answer.status == 429 and time.monotonic() < give_up:
-            time.sleep(2)
-            answer = self.ask(f"/calls/{call}/download.{kind}")
-        assert answer.status == 200, answer.text
-        assert len(answer.body) == int(answer.headers["Content-Length"])
-        return answer.body
+        return self.visitor.download(call, kind)
 
     def delete(self, call: str) -> None:
-        answer = self.ask(f"/calls/{call}/delete", {})
-        assert answer.status == 200, answer.text
+        self.visitor.delete(call)
 
 
 def _is_daemon(command: Sequence[str], name: str) -> bool:

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from appliance.terms import RATE_HZ
-from tests.system.house import DAEMONS, NAME, PASSWORD, House, run_linekeep, until
+from tests.system.house import DAEMONS, House, run_linekeep, until
 from tests.system.sounds import Pcm, as_on_the_line, conversation, decoded_ogg, read_wav, write_wav
+from tests.system.visitor import NAME, PASSWORD
 
 pytestmark = pytest.mark.system
 

@@ -43,10 +43,11 @@ from tests.simulators.unkept_calls import (
     number_of,
     write_calls,
 )
-from tests.system.house import NAME, ROOT, House, run_linekeep, until
+from tests.system.house import ROOT, House, run_linekeep, until
 from tests.system.hunt import Found, forms, hunt, hunt_files, hunt_memory, hunt_open_files
 from tests.system.sounds import as_on_the_line, match, read_wav
 from tests.system.test_kill import BACK_WITHIN_S, is_well, rows_of
+from tests.system.visitor import NAME
 
 pytestmark = pytest.mark.system
 

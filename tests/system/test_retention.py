@@ -27,8 +27,9 @@ from appliance.boundary.vault import VaultClient
 from appliance.boundary.verbs import Caller
 from appliance.settings import SETTINGS_NAME, read_settings
 from tests.simulators.software_tpm import SoftwareTpm
-from tests.system.house import NAME, PASSWORD, ROOT, House, free_port, refused, run_linekeep
+from tests.system.house import ROOT, House, free_port, refused, run_linekeep
 from tests.system.sounds import conversation, read_wav, write_wav
+from tests.system.visitor import NAME, PASSWORD
 
 pytestmark = pytest.mark.system
 

@@ -95,11 +95,15 @@ class CallerIdListener:
         """The keys before this frame are the beginning of a caller ID, and the next one may belong to it."""
         return bool(self._keys) and at_frame - self._last_key_frame <= _KEY_GAP_FRAMES
 
-    def hear(self, samples: Pcm) -> list[CallerId]:
-        """Take in the next samples of the line; a caller is told 0.5 s of audio after the message at the latest."""
+    def hear(self, samples: Pcm, *, listens: bool = True) -> list[CallerId]:
+        """Take in the next samples of the line; a caller is told 0.5 s of audio after the message at the latest.
+
+        Args:
+            listens: False where no modem can sound.
+        """
         if self._receiver is None:
             return []
-        told = (caller_of(message) for message in self._receiver.hear(samples))
+        told = (caller_of(message) for message in self._receiver.hear(samples, listens=listens))
         return [caller for caller in told if caller is not None and caller.standard in self._standards]
 
     @property

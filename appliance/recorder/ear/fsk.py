@@ -154,8 +154,12 @@ class FskReceiver:
         self._attempts: list[_Attempt] = []
         self._receiving: bool | None = None
 
-    def hear(self, samples: Pcm) -> list[FskMessage]:
-        """Take in the next samples of the line; a message is told 0.5 s of audio after its end at the latest."""
+    def hear(self, samples: Pcm, *, listens: bool = True) -> list[FskMessage]:
+        """Take in the next samples of the line; a message is told 0.5 s of audio after its end at the latest.
+
+        Args:
+            listens: False where there can be none; what was heard of one before is given up.
+        """
         self._receiving = None
         messages: list[FskMessage] = []
         start = _KEPT_FRAMES - _CHUNK_FRAMES
@@ -165,7 +169,7 @@ class FskReceiver:
             self._filled += taken.size
             samples = samples[taken.size :]
             if self._filled == _CHUNK_FRAMES:
-                messages += self._hear_chunk(self._kept[start:])
+                messages += self._hear_chunk(self._kept[start:]) if listens else self._pass_over()
                 self._kept[:start] = self._kept[_CHUNK_FRAMES:]
                 self._filled = 0
         return messages
@@ -200,6 +204,12 @@ class FskReceiver:
                 self._attempts.append(outcome)
         del self._attempts[:-_MAX_ATTEMPTS]
         return messages
+
+    def _pass_over(self) -> list[FskMessage]:
+        self._gate = _MarkGate()
+        self._heard_frames += _CHUNK_FRAMES
+        self._attempts.clear()
+        return []
 
     def _pursued(self, attempt: _Attempt) -> _Attempt | FskMessage | None:
         outcome: _Attempt | FskMessage | None = attempt

@@ -66,6 +66,10 @@ SHORTEST_PIECES = 6
 _MUCH_BELOW, _LITTLE_ELSE = 10**-0.1, 10**-1.2
 """Much energy below the tones, nothing else: a high voice's harmonics are like that. 15 ms more are waited for."""
 
+_NO_VOICE = np.float32(10**1.5)
+"""A line that is known to be so much steadier than the least has sounded for half a second on end: of a hum that is
+still being learned, and no voice's."""
+
 _LEAST_SHARE = 0.45
 """Of the energy between 500 Hz and 3400 Hz. In white noise as loud as the key it is 0.46 and more."""
 
@@ -119,13 +123,15 @@ WEIGHED_PIECES = 5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looks:
     """Steps that deserve the second look: which of the block; of each its pair, the places of the two tones and the
-    power they hold, the power of all lines, and the strongest other one as a ratio to the weaker tone."""
+    power they hold, the power of all lines, that of those below the tones which may be a voice's, and the strongest
+    other one as a ratio to the weaker tone."""
 
     sound: Reals
     steps: Numbers
     pairs: Numbers
     tones: Numbers
     lines: Reals
+    below: Reals
     held: Reals
     rivals: Reals
 
@@ -189,46 +195,55 @@ class KeyListener:
             samples: int16, shape (frames,). What does not fill 100 ms waits for the next block.
         """
         heard = np.concatenate((self._past, samples))
-        told: list[Key] = []
-        at = 0
-        while heard.size - at >= _MEMORY + BLOCK_FRAMES:
-            told += self._hear_block(heard[at : at + _MEMORY + BLOCK_FRAMES])
-            at += BLOCK_FRAMES
-        self._past = heard[at:].copy()
-        return told
+        whole = (heard.size - _MEMORY) // BLOCK_FRAMES * BLOCK_FRAMES
+        self._past = heard[whole:].copy()
+        return self._hear_blocks(heard[: _MEMORY + whole].astype(np.float32)) if whole else []
 
-    def _hear_block(self, heard: Pcm) -> list[Key]:
+    def _hear_blocks(self, sound: Reals) -> list[Key]:
+        """What is loud enough is listened to in one go, up to the next quiet block."""
         told: list[Key] = []
-        self._shows = False
-        sound = heard.astype(np.float32)
-        steps = sound[_MEMORY % STEP_FRAMES :].reshape(-1, STEP_FRAMES)
-        if self._held >= 0 or np.vecdot(steps, steps).max() > _QUIET:
-            told = self._listen(sound)
-        else:
-            self._last_pair = -1
-            self._steady.fill(_LEAST_STEADY)
-        self._frames += BLOCK_FRAMES
+        loud = _loud_blocks(sound)
+        at = 0
+        while at < len(loud):
+            end = at + 1
+            while loud[at] and end < len(loud) and loud[end]:
+                end += 1
+            self._shows = False
+            if loud[at] or self._held >= 0:
+                told += self._listen(sound[at * BLOCK_FRAMES : end * BLOCK_FRAMES + _MEMORY])
+            else:
+                self._last_pair = -1
+                self._steady.fill(_LEAST_STEADY)
+            self._frames += (end - at) * BLOCK_FRAMES
+            at = end
         return told
 
     def _listen(self, sound: Reals) -> list[Key]:
         parts = _spectra(sound)
         powers = parts @ _TONE_LINES
-        powers[:, 8] -= self._steady @ _ABOVE_DIAL_TONES
+        steady = self._learn_steady(_lines(parts[_STEPS // 2 - 1 :: _STEPS // 2]))
+        powers[:, 8] -= np.repeat(steady @ _ABOVE_DIAL_TONES, _STEPS)
         found, pairs = self._shown_twice(powers)
         certain: dict[int, tuple[int, int]] = {}
         if found.size:
-            new = np.maximum(_lines(parts[found]) - self._steady, 0)
-            looks = _looks(sound, new, powers, found, pairs)
-            self._shows = _STEPS - 1 in looks.steps
+            new = np.maximum(_lines(parts[found]) - steady[found // _STEPS], 0)
+            low = np.where(steady[found // _STEPS] < _LEAST_STEADY * _NO_VOICE, new, 0) @ _BELOW
+            looks = _looks(sound, new, low, powers, found, pairs)
+            self._shows = len(parts) - 1 in looks.steps
             places = zip(looks.steps.tolist(), looks.pairs.tolist(), self._lengths(looks), strict=True)
             certain = {step: (pair, pieces) for step, pair, pieces in places if pieces}
-        self._learn_steady(_lines(parts[_STEPS // 2 - 1 :: _STEPS // 2]))
         return self._follow(powers, certain) if certain or self._held >= 0 else []
 
-    def _learn_steady(self, apart: Reals) -> None:
-        """Lines that never fall silent, a hum or a dial tone; two windows that do not overlap say it of a block."""
-        rising = np.minimum(self._steady * _STEADY_RISE, np.minimum(apart[0], apart[1]))
-        self._steady = np.maximum(rising, _LEAST_STEADY)
+    def _learn_steady(self, apart: Reals) -> Reals:
+        """Lines that never fall silent, a hum or a dial tone; two windows that do not overlap say it of a block.
+
+        Returns: what was known of them before each block.
+        """
+        before = np.empty((len(apart) // 2, len(_LINES_HZ)), np.float32)
+        for block, lowest in enumerate(np.minimum(apart[::2], apart[1::2])):
+            before[block] = self._steady
+            self._steady = np.maximum(np.minimum(self._steady * _STEADY_RISE, lowest), _LEAST_STEADY)
+        return before
 
     def _shown_twice(self, powers: Reals) -> tuple[Numbers, Numbers]:
         """Steps that show the pair of the step before, and that pair."""
@@ -288,10 +303,21 @@ def _pair_of(powers: Reals, pair: int) -> tuple[float, float]:
     return float(powers[pair // 4]), float(powers[4 + pair % 4])
 
 
+def _loud_blocks(sound: Reals) -> list[bool]:
+    """Whether a window that ends in a block, or the memory before it, holds enough for a key."""
+    steps = sound[_MEMORY % STEP_FRAMES :].reshape(-1, STEP_FRAMES)
+    loud = (np.vecdot(steps, steps) > _QUIET).tolist()
+    return [
+        True in loud[first : first + _MEMORY // STEP_FRAMES + _STEPS]
+        for first in range(0, len(loud) - _MEMORY // STEP_FRAMES, _STEPS)
+    ]
+
+
 def _spectra(sound: Reals) -> Reals:
     """Squared real and imaginary part of each line, shape (steps, 2 lines), in the window that ends each step."""
     first = sound[_MEMORY + STEP_FRAMES - _WINDOW :]
-    windows: Reals = np.ndarray((_STEPS, _WINDOW), np.float32, first, strides=(4 * STEP_FRAMES, 4))
+    shape = (len(sound) - _MEMORY) // STEP_FRAMES, _WINDOW
+    windows: Reals = np.ndarray(shape, np.float32, first, strides=(4 * STEP_FRAMES, 4))
     parts: Reals = np.fft.rfft(windows * _HANN).view(np.float32)
     parts *= parts
     return parts
@@ -301,7 +327,7 @@ def _lines(parts: Reals) -> Reals:
     return parts[:, ::2] + parts[:, 1::2]
 
 
-def _looks(sound: Reals, lines: Reals, powers: Reals, steps: Numbers, pairs: Numbers) -> Looks:
+def _looks(sound: Reals, lines: Reals, below: Reals, powers: Reals, steps: Numbers, pairs: Numbers) -> Looks:
     """Of these steps those in which nothing else is nearly as loud as the pair."""
     tones = np.stack((pairs // 4, 4 + pairs % 4), 1)
     held = powers[steps[:, None], tones] + 1
@@ -313,6 +339,7 @@ def _looks(sound: Reals, lines: Reals, powers: Reals, steps: Numbers, pairs: Num
         pairs=pairs[alone],
         tones=tones[alone],
         lines=lines[alone],
+        below=below[alone],
         held=held[alone],
         rivals=rivals[alone],
     )
@@ -342,7 +369,7 @@ def measure(looks: Looks) -> tuple[Numbers, Reals, npt.NDArray[np.bool_]]:
         ),
         1,
     )
-    enough = SHORTEST_PIECES + 3 * ((ratios[:, 0] > _MUCH_BELOW) & (looks.rivals < _LITTLE_ELSE))
+    enough = SHORTEST_PIECES + 3 * ((looks.below > _MUCH_BELOW * looks.held.sum(1)) & (looks.rivals < _LITTLE_ELSE))
     return pieces, measures, (pieces >= enough) & (deviation < _MOST_DEVIATION).all(1)
 
 
@@ -419,6 +446,7 @@ _ABOVE_DIAL_TONES = _between(500, 3400).astype(np.float32)
 _TONE_LINES = np.repeat(np.column_stack((_columns([_near(hz, 55) for hz in _TONES_HZ]), _ABOVE_DIAL_TONES)), 2, axis=0)
 """The main lobe of each tone, and all above the dial tones. Each line counts as real and as imaginary part."""
 
+_BELOW = _between(180, 480).astype(np.float32)
 _NEAR_LINES = _columns(
     [_near(hz, 165) & ~_near(hz, 55) for hz in _TONES_HZ] + [_near(2 * hz, 55) for hz in HIGH_HZ] + [_between(180, 480)]
 )

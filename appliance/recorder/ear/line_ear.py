@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from appliance.recorder.ear.caller_id import CallerId, CallerIdListener
 from appliance.recorder.ear.countries import Country
 from appliance.recorder.ear.keys import Key, KeyListener, Side
@@ -17,7 +19,7 @@ from appliance.recorder.ear.ringing import RingChange, RingListener
 from appliance.recorder.ear.sides import FAR, TwoSidedKeys, side_of
 from appliance.recorder.ear.signals import Pcm, Span
 from appliance.recorder.ear.tones import ToneChange, ToneListener
-from appliance.terms import RATE_HZ
+from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
 LineSound = CallerId | Key | RingChange | ToneChange
 
@@ -29,6 +31,8 @@ _KEY_BEFORE = RATE_HZ // 20
 _MESSAGE_FRAMES = 2 * RATE_HZ
 """The longest message of an exchange, with its channel seizure."""
 _AROUND = RATE_HZ // 10
+_AT_ONCE_FRAMES = 8 * BLOCK_FRAMES
+"""What may wait is listened to 800 ms at a time, which takes a third of the processor time of 100 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +43,14 @@ class EarHeard:
     dialled: those keys among them that are no part of a caller ID.
     explained: spans up to now in which what sounded was no speech.
     tonal: where a tone, whichever it may be, sounds or has sounded last.
+    cut_ring: of a burst that has ended, and may have been a ring that somebody has answered, or nothing.
     """
 
     sounds: tuple[LineSound, ...]
     dialled: tuple[Key, ...]
     explained: tuple[Span, ...]
     tonal: Span
+    cut_ring: Span | None = None
 
 
 class LineEar:
@@ -62,15 +68,39 @@ class LineEar:
         self._tones = ToneListener(country)
         self._rings = RingListener(country)
         self._heard_frames = 0
+        self._waiting: list[Pcm] = []
+        self._waiting_frames = 0
+        self._nothing_new = EarHeard(sounds=(), dialled=(), explained=(), tonal=(from_frame, from_frame))
         self._sent = False
         self._tonal: Span = (0, 0)
+        self._receiving_since: int | None = None
 
-    def hear(self, samples: Pcm, *, seeks: bool = True) -> EarHeard:
+    def hear(self, samples: Pcm, *, seeks: bool = True, may_wait: bool = False, amid_talk: bool = False) -> EarHeard:
         """Take in the next samples of the line: int16, shape (frames,) or (frames, 2).
 
         Args:
             seeks: they are louder than the line's noise, and it matters at once whether that is speech.
+            may_wait: nothing hangs on hearing them at once. As long as they wait, what sounded is taken to go on.
+            amid_talk: people have talked on and on for the last seconds: neither ring nor caller ID can be there.
         """
+        self._waiting.append(samples)
+        self._waiting_frames += len(samples)
+        if may_wait and self._waiting_frames < _AT_ONCE_FRAMES:
+            return self._as_before(len(samples))
+        samples = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        self._waiting, self._waiting_frames = [], 0
+        return self._hear(samples, seeks=seeks, amid_talk=amid_talk)
+
+    def _as_before(self, frames: int) -> EarHeard:
+        if not self._sent:
+            return self._nothing_new
+        now = self._heard_frames + self._waiting_frames
+        since, until = self._tonal
+        tonal = (since, now) if until == self._heard_frames else self._tonal
+        explained = (self._placed_span((now - frames, now)),)
+        return EarHeard(sounds=(), dialled=(), explained=explained, tonal=self._placed_span(tonal))
+
+    def _hear(self, samples: Pcm, *, seeks: bool, amid_talk: bool) -> EarHeard:
         begin, self._heard_frames = self._heard_frames, self._heard_frames + len(samples)
         sounds: list[LineSound] = []
         dialled: list[Key] = []
@@ -85,16 +115,19 @@ class LineEar:
             if not collected and not self._callers.collects(pressed.end_frame):
                 dialled.append(pressed)
         sent = side_of(samples, FAR)
-        sounds += self._callers.hear(sent)
+        sounds += self._callers.hear(sent, listens=not amid_talk)
         sounds += self._tones.hear(sent)
-        sounds += self._rings.hear(sent)
+        sounds += self._rings.hear(sent, listens=not amid_talk)
         explained = tuple(self._placed_span(span) for span in self._explained(begin, sounds, seeks=seeks))
-        return EarHeard(
+        heard = EarHeard(
             sounds=tuple(self._placed(sound) for sound in sounds),
             dialled=tuple(key for each in dialled if isinstance(key := self._placed(each), Key)),
             explained=explained,
             tonal=self._placed_span(self._tonal),
+            cut_ring=self._placed_span(self._rings.cut) if self._rings.cut is not None else None,
         )
+        self._nothing_new = EarHeard(sounds=(), dialled=(), explained=(), tonal=heard.tonal)
+        return heard
 
     def _explained(self, begin: int, sounds: list[LineSound], *, seeks: bool) -> Iterator[Span]:
         now = self._heard_frames
@@ -103,19 +136,29 @@ class LineEar:
             self._tonal = since, now
             yield begin - _TONAL_AFTER, now
         receiving = seeks and self._callers.receiving
-        if receiving:
-            yield begin - _RECEIVING_AFTER, now
+        if not receiving:
+            self._receiving_since = None
+        elif self._receiving_since is None:
+            self._receiving_since = begin  # a noise passes for a modem now and then, but not in two blocks in a row
+        else:
+            yield self._receiving_since - _RECEIVING_AFTER, now
         sends = self._tones.tonal or receiving or (seeks and (self._rings.ringing or self._keys.pressing))
+        rings_end = [sound.at_frame for sound in sounds if isinstance(sound, RingChange) and not sound.on]
+        ring_until = min(max(rings_end) + _AROUND, now) if rings_end else now
         if sends or (seeks and self._sent):
-            yield begin, now  # what ended in this block is no speech either
+            yield begin, now if sends else ring_until  # what ended in this block is no speech either
         self._sent = sends
+        if self._rings.cut is not None:
+            yield self._rings.cut
         for sound in sounds:
             match sound:
                 case Key():
                     yield sound.first_frame - _KEY_BEFORE, sound.end_frame + _KEY_AFTER
                 case CallerId():
                     yield sound.at_frame - _MESSAGE_FRAMES, sound.at_frame + _AROUND
-                case RingChange(on=True) | ToneChange(on=True):
+                case RingChange(on=True):
+                    yield sound.at_frame - _AROUND, ring_until  # somebody may have picked up since
+                case ToneChange(on=True):
                     yield sound.at_frame - _AROUND, now
                 case RingChange() | ToneChange():
                     yield sound.at_frame - _AROUND, sound.at_frame + _AROUND

@@ -38,7 +38,7 @@ from appliance.recorder.ear.bursts import (
     steps_in,
 )
 from appliance.recorder.ear.countries import Country
-from appliance.recorder.ear.signals import STEP_FRAMES, Pcm
+from appliance.recorder.ear.signals import STEP_FRAMES, Pcm, Span
 from appliance.terms import RATE_HZ
 
 _SLOWER = 4
@@ -124,29 +124,35 @@ class RingListener:
         self._window = 0
         self._owner: _Ear | None = None
         self._last_end = 0
+        self.cut: Span | None = None
+        """A burst as fast as the mains that ended in the newest samples, too short to be told: a ring that somebody
+        has answered, or none."""
 
     @property
     def ringing(self) -> bool:
         """A burst is on, or has probably begun. Clicks, which may pass for speech, show in their first 200 ms, the tone
         itself in its first half second; it stays true for up to half a second after the end."""
-        ears = (*self._tone_ears, *self._click_ears)
         clicks = self._clicks.heard_in(self._windows.newest)
-        return any(ear.likely for ear in ears) or any(
-            strength > ear.limit for ear, strength in zip(self._click_ears, clicks, strict=False)
-        )
+        return self._is_on or any(strength > ear.limit for ear, strength in zip(self._click_ears, clicks, strict=False))
 
-    def hear(self, samples: Pcm) -> list[RingChange]:
+    @property
+    def _is_on(self) -> bool:
+        return any(ear.likely for ears in (self._tone_ears, self._click_ears) for ear in ears)
+
+    def hear(self, samples: Pcm, *, listens: bool = True) -> list[RingChange]:
         """Take in the next samples of the line.
 
         Args:
             samples: int16, shape (frames,). What does not fill a 20 ms step waits for the next block.
+            listens: False where no ring can begin.
         """
         windows = self._windows.add(samples)
-        if not len(windows):
-            return []
-        changes: list[RingChange] = []
+        self.cut = None
         first = self._window - AHEAD_STEPS
         self._window += len(windows)
+        if not len(windows) or not (listens or self._is_on):
+            return []
+        changes: list[RingChange] = []
         # A shorter window in the middle of the longer one.
         for heard, ears, part in (
             (self._tones, self._tone_ears, windows[:, _EDGE_FRAMES:-_EDGE_FRAMES]),
@@ -154,7 +160,9 @@ class RingListener:
         ):
             for ear, levels, likely in zip(ears, *heard.add(part), strict=True):
                 for window, on in ear.follow(first, levels, likely):
-                    changes += self._told(ear, window * STEP_FRAMES - (_CLICK_STEPS - 1) * STEP_FRAMES // 2, on)
+                    changes += self._told(ear, _frame_of(window), on)
+                if ear.cut is not None and self._owner is None:
+                    self.cut = _frame_of(ear.cut.begin), _frame_of(ear.cut.end)
         return changes
 
     def _told(self, ear: _Ear, at_frame: int, on: bool) -> Iterator[RingChange]:
@@ -181,6 +189,7 @@ class _Ear:
         self._above = above
         self._longest = longest
         self._fitting = fitting
+        self._shortest = min(fitting, default=0)
         self._pauses = pauses
         self._last_end: int | None = None
         self._bursts = Bursts()
@@ -188,6 +197,8 @@ class _Ear:
         self._batches = 0
         self._told = False
         self._spent = False
+        self.cut: Burst | None = None
+        """A burst that ended in what was followed last, and is shorter than any."""
 
     @property
     def likely(self) -> bool:
@@ -198,6 +209,7 @@ class _Ear:
         return self._above * self._noise
 
     def follow(self, window: int, levels: list[float], likely: list[bool]) -> Iterator[tuple[int, bool]]:
+        self.cut = None
         limit = self.limit
         on = [could_be and level > limit for level, could_be in zip(levels, likely, strict=True)]
         if self._bursts.on or True in on:
@@ -235,6 +247,8 @@ class _Ear:
             yield burst.end, False
         elif self._told:
             yield burst.end, False
+        elif self._fitting and burst.steady and _TOLD_STEPS <= length < self._shortest:
+            self.cut = burst
         self._told = self._spent = False
 
     def _is_whole(self, length: int) -> bool:
@@ -248,6 +262,10 @@ class _Ear:
         self._batches += 1
         rate = max(_NOISE_RATE, 1 + _HURRY_BATCHES / (_HURRY_BATCHES + self._batches))
         self._noise = min(self._noise * rate, level) if level > self._noise else max(self._noise / rate, level)
+
+
+def _frame_of(window: int) -> int:
+    return window * STEP_FRAMES - (_CLICK_STEPS - 1) * STEP_FRAMES // 2
 
 
 Heard = tuple[list[list[float]], list[list[bool]]]

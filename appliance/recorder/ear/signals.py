@@ -137,6 +137,8 @@ class Signals:
     def _whole_steps(self, samples: Pcm) -> Pcm:
         if self._rest.size:
             samples = np.concatenate((self._rest, samples))
+        elif samples.size % STEP_FRAMES == 0:
+            return samples
         whole = samples.size - samples.size % STEP_FRAMES
         self._rest = samples[whole:].copy()
         return samples[:whole]

@@ -54,7 +54,6 @@ class ConsentRules:
     no_key: str
     within: int
     never: NumberList
-    lists_never: bool
     always: NumberList
     keep_fax: bool
     plays: bool = False
@@ -67,7 +66,6 @@ def consent_rules(line: LineSettings, country: CountryCode) -> ConsentRules:
         no_key=line.no_key,
         within=round(line.consent_within_s * RATE_HZ),
         never=NumberList(line.never_numbers, country),
-        lists_never=bool(line.never_numbers),
         always=NumberList(line.always_numbers, country),
         keep_fax=line.keep_fax,
         plays=line.plays_announcement,
@@ -117,10 +115,6 @@ class ConsentGate:
         return self._decided is None
 
     @property
-    def granted(self) -> Granted | None:
-        return self._decided if isinstance(self._decided, Granted) else None
-
-    @property
     def refused(self) -> Refused | None:
         return self._decided if isinstance(self._decided, Refused) else None
 
@@ -146,7 +140,7 @@ class ConsentGate:
 
         What is recorded by duty goes on, unless there are numbers that must not be.
         """
-        if self._rules.mode == "duty" and not self._rules.lists_never:
+        if self._rules.mode == "duty" and self._rules.never.is_empty:
             return None
         return self._refuse(at_frame, NotKept.DOUBT)
 

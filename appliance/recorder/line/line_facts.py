@@ -77,6 +77,11 @@ class Observed:
     def end_frame(self) -> int:
         return self.first_frame + self.frames
 
+    @property
+    def is_explained(self) -> bool:
+        """What sounds in these frames was no speech, or some of it."""
+        return any(first < self.sound.end_frame and end > self.sound.first_frame for first, end in self.explained)
+
 
 class Route(Enum):
     """How a call came about."""

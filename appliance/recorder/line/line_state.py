@@ -157,7 +157,10 @@ class LineState:
         if seen.speech != self._speech:
             self._change_speech(seen.first_frame, on=seen.speech)
         self._surely_frame = max(self._surely_frame, self.certain_until(seen.first_frame))
-        self._stirring.add(seen.sound, seen.end_frame, seen.explained)
+        if self.in_call:
+            self._stirring.pass_over(seen.sound)
+        else:
+            self._stirring.add(seen.sound, seen.end_frame, seen.explained)
         for cue in sorted(seen.cues, key=lambda cue: cue.at_frame):
             self._take(cue, seen.end_frame)
         self._listen(seen)
@@ -269,7 +272,7 @@ class LineState:
             self._last_frame = min(self._last_frame, at_frame)
             self._click_frame = self._noise_frame = 0
             self._give_up()
-        self._stirring.clear()
+        self._stirring.clear_but_newest()
         if self.state is State.IDLE:
             self._enter(State.RINGING, at_frame)
             self._happenings.append(Rings(at_frame=at_frame))
@@ -339,6 +342,9 @@ class LineState:
             self._dialled = self._outgoing = True
             self._calls = self._calls or not begins
             self._last_frame = now_frame
+        elif self.state is State.IN_CALL and begins:
+            self._alive_frame = max(self._alive_frame, at_frame)
+            self._sounds(Sound(first_frame=at_frame, end_frame=at_frame + STEP_FRAMES, steps=1))
 
     def _engage(self, cue: Cue, now_frame: int) -> None:
         if self.state is State.IN_CALL and cue.kind is CueKind.BUSY:
@@ -386,7 +392,7 @@ class LineState:
 
     def _compare(self, seen: Observed) -> None:
         """What is heard with what the hook says."""
-        if not self._stirring.stirs:
+        if self.in_call or not self._stirring.stirs:
             self.hook.hear_nobody()
         speaks = seen.speech and not self.in_call and self._stirring.is_somebody
         self.hook.hear(seen.frames, speaks=speaks, sounds=seen.speech or bool(seen.explained))
@@ -422,9 +428,9 @@ class LineState:
     def _listen_in_call(self, seen: Observed) -> None:
         if seen.speech:
             self._alive_frame = seen.end_frame
-            if seen.tonal or not seen.explained:
+            if seen.tonal or not seen.is_explained:
                 self._sounds(seen.sound)
-        elif not seen.explained:
+        elif not seen.is_explained:
             self._clicks(seen.sound)
         held = seen.alive and seen.end_frame - self._last_frame < self._rules.longest_hold
         if held or self.hook.is_off:
@@ -440,8 +446,9 @@ class LineState:
         self._last_frame = max(self._last_frame, sound.end_frame)
 
     def _clicks(self, sound: Sound) -> None:
-        """The first click after all else may be that of the hook."""
-        if self._click_frame <= self._last_frame:
+        """The first click after all else may be that of the hook. One that comes soon may be the end of a word."""
+        soon = self._click_frame < self._last_frame + _HUNG_UP_BEFORE_FRAMES
+        if self._click_frame <= self._last_frame or (soon and sound.steps):
             self._click_frame = sound.end_frame
 
     def _heard_before(self, at_frame: int) -> int:

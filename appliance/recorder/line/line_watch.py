@@ -59,7 +59,9 @@ _KEYS_REMEMBERED = 32
 _SPOKEN_BLOCKS = 100
 _SILENT = RATE_HZ
 _LONG_SILENT = 5 * RATE_HZ
+_LONG_TALK = 5 * RATE_HZ
 _CALLER_AFTER_RING = 6 * RATE_HZ
+_ANSWERED_WITHIN = 5 * RATE_HZ
 _SHORT_TONE = 3 * RATE_HZ // 10
 _DIALS_SOON = 3 * RATE_HZ
 
@@ -140,6 +142,8 @@ class LineWatch:
         self._ring: Span = (-_STILL_RINGS, -_STILL_RINGS)
         """The last burst of ringing, believed or not."""
         self._doubted: Span | None = None
+        self._cut_ring: Span | None = None
+        """A short burst, of which only a voice that follows makes a ring."""
         self._keys: deque[Key] = deque(maxlen=_KEYS_REMEMBERED)
         self._fax_frame: int | None = None
         self._spoken: deque[int] = deque(maxlen=_SPOKEN_BLOCKS)
@@ -199,7 +203,9 @@ class LineWatch:
         """
         self.end_frame = first_frame + len(samples)
         heard = self._signals.hear(samples, expects=self._state.state in (State.RINGING, State.DIALLING))
-        ear = self._ear.hear(samples, seeks=heard.loud is not None and self._may_be_no_speech(first_frame))
+        seeks = heard.loud is not None and self._may_be_no_speech(first_frame)
+        amid_talk = self._is_amid_talk(first_frame)
+        ear = self._ear.hear(samples, seeks=seeks, may_wait=self._may_wait and not seeks, amid_talk=amid_talk)
         if heard.speech and not ear.explained:
             if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
                 self._resumed_frame = first_frame
@@ -213,6 +219,7 @@ class LineWatch:
                 self._finder.hear_caller(sound)
         if self._gate is None:
             self._remember(ear)
+            self._cut_ring = ear.cut_ring or self._cut_ring
         events += self._consent(ear, first_frame, samples, stirs=heard.loud is not None)
         return Watched(heard=heard, exchange_sounds=bool(ear.explained), sounds=ear.sounds, events=events)
 
@@ -238,7 +245,7 @@ class LineWatch:
         if frames > self._plan.rules.longest_gap:
             self._joined_late, self._quiet_frames = self._joins_late, 0
         self._ear = LineEar(self._plan.country, from_frame=self.end_frame, channels=self._plan.channels)
-        self._doubted, self._listener = None, None
+        self._doubted = self._cut_ring = self._listener = None
         self._ring = (-_STILL_RINGS, -_STILL_RINGS)
         events = list(self._follow(self._state.lose(first_frame, frames)))
         if self._gate is not None:
@@ -261,6 +268,22 @@ class LineWatch:
         if free or self._quiet_frames >= self._plan.rules.hold_over:
             self._joined_late = False
 
+    @property
+    def _may_wait(self) -> bool:
+        """In a call that is decided only its end is still waited for, and a star code that nobody has begun yet."""
+        gate = self._gate
+        begun = any(reader.reads for reader in self._codes.values())
+        return self._state.in_call and gate is not None and not gate.waits and not begun
+
+    def _is_amid_talk(self, first_frame: int) -> bool:
+        """No ringing goes on for so long without a silence."""
+        return (
+            self._state.in_call
+            and bool(self._spoken)
+            and first_frame - self._spoken[-1] < _SILENT
+            and first_frame - self._resumed_frame > _LONG_TALK
+        )
+
     def _may_be_no_speech(self, first_frame: int) -> bool:
         """In a call only what breaks a silence is doubted: it may have been put down, and it rings again."""
         if not self._state.in_call or self._explained_frame >= first_frame:
@@ -268,8 +291,9 @@ class LineWatch:
         spoken = self._spoken[-1] if self._spoken else -_STILL_RINGS
         return first_frame - spoken > _SILENT or first_frame - self._resumed_frame < _SILENT
 
-    def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard, sensed: Iterable[Cue]) -> Observed:
-        self._explained_frame = max([self._explained_frame, *(end for _first, end in ear.explained)])
+    def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard, sensed: Sequence[Cue]) -> Observed:
+        for _first, end in ear.explained:
+            self._explained_frame = max(self._explained_frame, end)
         explained = first_frame - self._explained_frame <= _EXPLAINED_FRAMES
         return Observed(
             first_frame=first_frame,
@@ -277,7 +301,7 @@ class LineWatch:
             # A tone of the exchange begins no call; in one it may be what keeps it alive until somebody answers.
             speech=heard.speech and (self._state.in_call or not explained),
             sound=_sound(first_frame, heard),
-            cues=(*self._sensed(sensed), *self._cues(ear)),
+            cues=(*self._sensed(sensed), *self._cues(ear)) if sensed or ear.sounds else (),
             explained=ear.explained,
             tonal=ear.tonal[1] == first_frame + frames,
             alive=self._noise.says_alive(heard, idle=self._state.state is State.IDLE),
@@ -410,12 +434,24 @@ class LineWatch:
 
     def _begun(self, begins: CallBegins) -> Iterator[Event]:
         if not begins.goes_on:
+            surely_new = begins.route is Route.RANG
+            begins = self._after_cut_ring(begins)
             yield begins
-            yield from self._answered(begins)
+            yield from self._answered(begins, surely_new=surely_new)
         elif self._gate is not None and self._gate.is_open:
             yield begins
 
-    def _answered(self, begins: CallBegins) -> Iterator[Event]:
+    def _after_cut_ring(self, begins: CallBegins) -> CallBegins:
+        """Who speaks soon after a short burst, on a line on which nothing else went on, has answered a ring."""
+        cut, self._cut_ring = self._cut_ring, None
+        if begins.route is not Route.UNKNOWN or cut is None or self._state.hook.is_off:
+            return begins
+        if not cut[1] <= begins.answered_frame < cut[1] + _ANSWERED_WITHIN:
+            return begins
+        self._finder.begin(Route.RANG)
+        return replace(begins, at_frame=cut[1], audio_from=max(begins.audio_from, cut[1]), route=Route.RANG)
+
+    def _answered(self, begins: CallBegins, *, surely_new: bool) -> Iterator[Event]:
         """Somebody is known to have answered a second ago: what was heard since counts too."""
         doubted = self._doubted
         if begins.route is Route.DIALLED and doubted is not None and begins.answered_frame > doubted[1]:
@@ -428,7 +464,7 @@ class LineWatch:
         self._known = self.party
         private = self._is_private(begins.at_frame)
         yield from _only(self._gate.answer(begins.answered_frame, self._known, private=private))
-        if self._joined_late and begins.route is not Route.RANG:
+        if self._joined_late and not surely_new:
             yield from _only(self._gate.join_late(begins.answered_frame))
         if self._fax_frame is not None:
             yield from _only(self._gate.hear_fax(begins.answered_frame))

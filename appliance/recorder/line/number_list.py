@@ -69,6 +69,11 @@ class NumberList:
             else:
                 self._forms.append(self._parsed(pattern))
 
+    @property
+    def is_empty(self) -> bool:
+        """It covers nothing."""
+        return not (self._forms or self._withheld)
+
     def covers(self, number: str, *, withheld: bool = False) -> bool:
         """Whether a number is on the list.
 

@@ -52,6 +52,7 @@ class PartyFinder:
 
     def begin(self, route: Route) -> None:
         """It begins to ring, or somebody has picked up: what came before belongs to no later call."""
+        self._known: Party | None = None
         self._route = route
         self._caller: CallerId | None = None
         self._keys: list[Key] = []
@@ -61,6 +62,7 @@ class PartyFinder:
         """A call has begun, and its first sound was at this frame. A number may still be under way."""
         self._answered = at_frame
         self._keys = [key for key in self._keys if key.first_frame < at_frame]
+        self._known = None
         if route is Route.UNKNOWN:
             self.begin(route)
             self._answered = at_frame
@@ -68,7 +70,7 @@ class PartyFinder:
     def hear_caller(self, caller: CallerId) -> None:
         """Take in who calls; in a call it is not believed."""
         if self._answered is None:
-            self._caller = caller
+            self._caller, self._known = caller, None
 
     def hear_keys(self, keys: Iterable[Key]) -> None:
         for key in keys:
@@ -77,6 +79,11 @@ class PartyFinder:
     @property
     def party(self) -> Party:
         """As far as it is known by now."""
+        if self._known is None:
+            self._known = self._found()
+        return self._known
+
+    def _found(self) -> Party:
         if self._route is Route.RANG:
             caller = self._caller
             return Party(
@@ -95,6 +102,7 @@ class PartyFinder:
             return
         if len(self._keys) < _MOST_KEYS:
             self._keys.append(key)
+            self._known = None
 
     def _goes_on(self, key: Key) -> bool:
         """Where nobody heard somebody pick up: whether it is the next key of a number, or its first one."""

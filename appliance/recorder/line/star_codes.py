@@ -50,6 +50,11 @@ class CodeReader:
         self._orders = {code: order for code, order in typed.items() if code}
         self._typed: list[Key] = []
 
+    @property
+    def reads(self) -> bool:
+        """A code has been begun."""
+        return bool(self._typed)
+
     def take(self, key: Key) -> PlainKey | TypedOrder | None:
         """What this key completes; None if a code may become of it. A key that ends no code counts by itself."""
         if self._typed and key.first_frame - self._typed[-1].end_frame > _KEYS_APART:

@@ -8,6 +8,7 @@ sound or two, which is a click. Whoever speaks in a noise has picked up where th
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -106,6 +107,10 @@ class Stirring:
         for span in explained:
             self.strike(*span)
 
+    def pass_over(self, sound: Sound) -> None:
+        """A block in which nobody asks who is there; what was taken down before is cleared when somebody does again."""
+        self._run_since, self._was_still = None, not sound.steps
+
     def strike(self, from_frame: int, to_frame: int) -> None:
         """What sounded between these is explained."""
         for block in self._blocks:
@@ -118,6 +123,13 @@ class Stirring:
         self._blocks.clear()
         self._run_since = None
 
+    def clear_but_newest(self) -> None:
+        """What sounds in the newest block, and was not struck, may be somebody who has just picked up."""
+        while len(self._blocks) > 1:
+            self._blocks.popleft()
+        if self._run_since is not None and not (self._blocks and self._run_since >= self._blocks[-1].sound.first_frame):
+            self._run_since = None
+
     def _recent(self) -> list[_Block]:
         if not self._blocks:
             return []
@@ -125,11 +137,13 @@ class Stirring:
         return [block for block in self._blocks if block.block_end_frame > since]
 
     def _judge_swing(self) -> None:
-        """Of the block that has as many behind it as before it."""
-        place = len(self._blocks) - 1 - _AROUND_BLOCKS
-        if place < 0 or not self._blocks[place].steps:
-            return
-        around = list(self._blocks)
-        before = min(block.sound.lowest_dbfs for block in around[max(place - _AROUND_BLOCKS, 0) : place + 1])
-        after = min(block.sound.lowest_dbfs for block in around[place:])
-        around[place].swings = around[place].sound.level_dbfs - max(before, after) > _SWING_DB
+        """Of the newest blocks, each until as many are behind it as before it. What has fallen has fallen: of a voice
+        it is known as soon as it falls."""
+        newest = list(self._blocks)[-1 - 2 * _AROUND_BLOCKS :]
+        after = math.inf
+        for place in range(len(newest) - 1, max(len(newest) - 2 - _AROUND_BLOCKS, -1), -1):
+            block = newest[place]
+            after = min(after, block.sound.lowest_dbfs)
+            if block.steps and not block.swings:
+                before = min(each.sound.lowest_dbfs for each in newest[max(place - _AROUND_BLOCKS, 0) : place + 1])
+                block.swings = block.sound.level_dbfs - max(before, after) > _SWING_DB

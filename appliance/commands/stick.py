@@ -1,0 +1,223 @@
+"""`linekeep stick`: what a USB stick brings to a box without a screen, and what it takes away.
+
+It may bring settings (linekeep.toml) and the announcement that they name (announcement.wav). It takes away SETUP.TXT:
+where the page is, by which fingerprint it is known, the claim code, and what is wrong if something is. Whoever has the
+box before them is who the code is for; after the first account there is none.
+
+Promises: settings are taken over only if a start with them works and they leave alone what is the box's own (folders,
+users, TPM); those before stay beside them. Nothing of a stick is mounted: mtools reads its file system in a process
+without rights, so one that is made to break the kernel finds nobody there.
+Leaves to others: to start this (a udev rule), and to start the daemons again (a unit that watches the settings).
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import ipaddress
+import os
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, cast
+
+from appliance.boundary.vault import VaultAway, VaultClient
+from appliance.boundary.verbs import Caller
+from appliance.commands.arguments import CANNOT, Commands
+from appliance.commands.claim_code import label_lines
+from appliance.recordings.disk import storage_errors, sync_folder
+from appliance.settings import BOX_SETTINGS, SETTINGS_NAME, Settings, read_settings
+from appliance.terms import KeyTrouble, LinekeepError, SettingsTrouble, StorageTrouble
+
+SETUP_NAME = "SETUP.TXT"
+ANNOUNCEMENT_NAME = "announcement.wav"
+
+AS_IT_CAME = Path("/usr/share/linekeep") / SETTINGS_NAME
+"""The settings of a new box, in its image."""
+
+_MOST_BYTES = {SETTINGS_NAME: 64 * 1024, ANNOUNCEMENT_NAME: 16 * 1024 * 1024, SETUP_NAME: 64 * 1024}
+_MOST_LISTED_BYTES = 1024 * 1024
+_STICK_ANSWERS_WITHIN_S = 120
+_VAULT_ANSWERS_WITHIN_S = 300.0
+_SIOCGIFADDR = 0x8915  # netdevice(7)
+
+
+class UnfitStick(LinekeepError):
+    """The stick cannot be read or written."""
+
+
+def add(commands: Commands) -> None:
+    stick = commands.add_parser("stick", help="take settings from a USB stick and leave SETUP.TXT on it; for the image")
+    stick.add_argument("device", type=Path, metavar="DEVICE", help="the stick's partition, FAT")
+    stick.add_argument("--settings", type=Path, default=BOX_SETTINGS, metavar="FILE")
+    stick.add_argument("--as-it-came", type=Path, default=AS_IT_CAME, metavar="FILE")
+    stick.set_defaults(command=_stick)
+
+
+def _stick(parsed: argparse.Namespace) -> int:
+    stick, taken, told, troubles = Stick(parsed.device), False, list[str](), list[str]()
+    try:
+        taken = take_over(stick, parsed.settings)
+    except SettingsTrouble as trouble:
+        troubles.append(f"{trouble} The settings of the box are as they were.")
+    as_it_came = parsed.as_it_came.read_bytes()
+    if not troubles and parsed.settings.read_bytes() == as_it_came:
+        # For the owner to fill in. Later ones, in which numbers of people may stand, do not leave the box.
+        stick.write(SETTINGS_NAME, as_it_came)
+    try:
+        told = _ask_label(read_settings(parsed.settings))
+    except LinekeepError as trouble:
+        troubles.append(str(trouble))
+    stick.write(SETUP_NAME, setup_text(taken=taken, told=told, addresses=own_addresses(), troubles=troubles).encode())
+    return CANNOT if troubles else 0
+
+
+class Stick:
+    """A FAT file system, through mtools (which reads and writes it as any file)."""
+
+    def __init__(self, device: Path) -> None:
+        self._device = device
+
+    def read(self, name: str) -> bytes | None:
+        """A file in the first folder; None: it is not there. Raises SettingsTrouble: it is too long."""
+        listed = self._run(["mdir", "-b", "-a", "-i", str(self._device), "::/"], most_bytes=_MOST_LISTED_BYTES)
+        names = {line.rpartition("/")[2].casefold() for line in listed.decode("utf-8", "replace").splitlines()}
+        if name.casefold() not in names:
+            return None
+        most_bytes = _MOST_BYTES[name]
+        content = self._run(["mcopy", "-i", str(self._device), f"::{name}", "-"], most_bytes=most_bytes + 1)
+        if len(content) > most_bytes:
+            raise SettingsTrouble(f"{name} on the stick is longer than {most_bytes // 1024} KiB.")
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file into the first folder, unless it is there with this content."""
+        with suppress(SettingsTrouble):  # one that is too long is another's
+            if self.read(name) == content:
+                return
+        self._run(["mcopy", "-o", "-i", str(self._device), "-", f"::{name}"], content)
+
+    def _run(self, command: list[str], given: bytes = b"", *, most_bytes: int = 1) -> bytes:
+        """Run a program of mtools. Of what it says at most so many bytes are returned, and no more are read."""
+        environment = {**os.environ, "MTOOLSRC": os.devnull, "MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"}
+        with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as error:
+            source.write(given)
+            source.seek(0)
+            limited = ["timeout", str(_STICK_ANSWERS_WITHIN_S), *command]
+            with subprocess.Popen(
+                limited, env=environment, stdin=source, stdout=subprocess.PIPE, stderr=error
+            ) as running:
+                said = cast(IO[bytes], running.stdout).read(most_bytes)
+                cut = len(said) == most_bytes
+                if cut:
+                    running.kill()
+            if running.returncode != 0 and not cut:
+                error.seek(0)
+                why = error.read(2000).decode("utf-8", "replace").strip().rpartition("\n")[2]
+                raise UnfitStick(f"The stick cannot be used; is it a healthy one with a FAT file system? ({why[:200]})")
+        return said
+
+
+def take_over(stick: Stick, settings_file: Path) -> bool:
+    """Put the stick's announcement and settings in the place of the box's, if they are fit. Returns whether any were.
+
+    Raises SettingsTrouble with the sentence for who brought them; the settings are as they were then.
+    """
+    untrusted_sound, untrusted = stick.read(ANNOUNCEMENT_NAME), stick.read(SETTINGS_NAME)
+    if untrusted_sound is not None:
+        _replace(settings_file.with_name(ANNOUNCEMENT_NAME), untrusted_sound, like=settings_file)
+    before = settings_file.read_bytes()
+    if untrusted is None or untrusted == before:
+        return False
+    brought = settings_file.with_name("brought.toml")
+    _replace(brought, untrusted, like=settings_file)
+    try:
+        _check_own(read_settings(brought), read_settings(settings_file))
+    except SettingsTrouble as trouble:
+        raise SettingsTrouble(str(trouble).replace(f"file {brought}", "file on the stick")) from trouble
+    finally:
+        brought.unlink()
+    _replace(settings_file.with_name("before.toml"), before, like=settings_file)
+    _replace(settings_file, untrusted, like=settings_file)
+    return True
+
+
+def setup_text(*, taken: bool, told: Sequence[str], addresses: Sequence[str], troubles: Sequence[str]) -> str:
+    """SETUP.TXT, for any editor: lines end as Windows wants them."""
+    lines = ["This is Linekeep.", "", *told]
+    lines += [f"In the network it is {' and '.join(addresses)}." if addresses else "It has no address in the network."]
+    if taken:
+        lines += ["", f"The settings in {SETTINGS_NAME} on this stick are the box's now."]
+    if troubles:
+        lines += ["", "To be looked after:", *(f"- {trouble}" for trouble in troubles)]
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def _check_own(brought: Settings, own: Settings) -> None:
+    for name, mine, theirs in (
+        ("state_dir", own.state_dir, brought.state_dir),
+        ("run_dir", own.run_dir, brought.run_dir),
+        ("vault.tpm", own.vault.tpm, brought.vault.tpm),
+        ("vault.recorder_user", own.vault.recorder_user, brought.vault.recorder_user),
+        ("vault.webui_user", own.vault.webui_user, brought.vault.webui_user),
+    ):
+        if mine != theirs:
+            raise SettingsTrouble(f'On a box {name} is "{mine}", and the settings file on the stick has "{theirs}".')
+
+
+def _replace(path: Path, content: bytes, *, like: Path) -> None:
+    """Written whole, or not at all; for those who may read `like`."""
+    rights = like.stat()
+    fresh = path.with_name(f"{path.name}.new")
+    with storage_errors("the settings are written"):
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(content)
+            os.fchown(file.fileno(), rights.st_uid, rights.st_gid)
+            os.fchmod(file.fileno(), rights.st_mode & 0o777)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(path)
+        sync_folder(path.parent)
+
+
+def _ask_label(settings: Settings) -> list[str]:
+    """Raises LinekeepError: the vault does not answer, or says what is wrong."""
+    if not Path(settings.vault.tpm).exists():
+        raise KeyTrouble(
+            "This box shows no TPM, so it makes no keys and records nothing. Switch it on in the firmware's settings "
+            "(it may be called fTPM or PTT), or see that the module sits in its place."
+        )
+    if not os.path.ismount(settings.state):
+        raise KeyTrouble(
+            "The data partition does not open, so nothing is recorded and nothing can be heard. It opens with the TPM "
+            "that it was made with, and only as this computer started then. Nothing on it was changed or deleted."
+        )
+    give_up = time.monotonic() + _VAULT_ANSWERS_WITHIN_S
+    while True:
+        try:
+            return label_lines(settings, VaultClient(settings.vault_socket(Caller.CONSOLE)).label())
+        except VaultAway as away:
+            if time.monotonic() > give_up:
+                raise StorageTrouble("The vault of this box does not answer; it records nothing.") from away
+            time.sleep(1)  # it starts, or is started again with new settings
+
+
+def own_addresses() -> list[str]:
+    """The IPv4 addresses of this machine. Source: netdevice(7)."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for interface in sorted(Path("/sys/class/net").iterdir()):
+            try:
+                answer = fcntl.ioctl(asking, _SIOCGIFADDR, struct.pack("256s", interface.name.encode()))
+            except OSError:
+                continue  # it has none
+            address = ipaddress.ip_address(answer[20:24])
+            if not address.is_loopback:
+                found.append(str(address))
+    return found

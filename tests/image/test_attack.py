@@ -1,0 +1,140 @@
+"""The attacker inside: as each daemon, within its sandbox, everything that its column of the matrix forbids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.image.box import Box
+from tests.image.inside import run_as_daemon
+from tests.image.questions import RIGHTS
+from tests.systemd import matrix
+from tests.systemd.matrix import DAEMONS
+
+PROGRAM = Path(__file__).parent / "guest" / "attack.py"
+
+OWN = {
+    "recorder": {"open /dev/snd/controlC7", "open /dev/snd/pcmC7D0c", "open /dev/snd/pcmC7D0p", "open /dev/snd/timer"},
+    "vault": {"open /dev/tpmrm0"},
+    "webui": set[str](),
+    "front": {
+        "make a TCP socket",
+        "make a TCP socket (IPv6)",
+        "make a UDP socket",
+        "reach port 443 of the box",
+        # Strangers do not get there: the firewall knows three ports.
+        "listen on port 22",
+        "listen on port 8080",
+    },
+}
+"""What a column of the matrix allows besides files and sockets."""
+
+OF_ITSELF = ("signal", "read environ of", "read maps of", "read cmdline of", "read fd of", "read root/etc of")
+"""What the kernel lets a process do to others of its user; not to memory, and to a daemon that holds secrets less."""
+
+EVEN_ROOT = {
+    "write /opt/linekeep/bin/linekeep",
+    "write /usr/bin/true",
+    "create in /",
+    "create in /etc",
+    "create in /usr/lib/systemd/system",
+    "create in /opt/linekeep",
+    "create in /root",
+    "open /dev/mem",
+    "reach the router",
+    "reach a machine of the company",
+    "reach the internet",
+    "ask a name server",
+    "send to the internet",
+    "load another kernel",
+    "reach the hardware's ports",
+    "raise the I/O level",
+    "run a program from /tmp",
+    "run a program from /var/tmp",
+    "run a program from /dev/shm",
+    "run a program from /var/lib/linekeep",
+}
+"""What the box refuses to root too: a root that is read-only, a locked kernel, a firewall, no programs but its own.
+Of these a refusal within the sandbox says nothing more. Nor does anybody's memory, which is not root's (Yama)."""
+
+
+def allowed(daemon: str, attempts: Iterable[str]) -> set[str]:
+    """Of these attempts, those that the tables of systemd/README.md allow: they are no attacks."""
+    cells = {path.rstrip("/"): row[daemon] for path, row in matrix.table("Files and sockets").items()}
+    found = OWN[daemon] | {f"{what} {daemon}" for what in OF_ITSELF}
+    found |= {"read /etc/linekeep/before.toml"}  # the settings before these
+    for path, cell in cells.items():
+        found |= {f"read {path}"} if "r" in cell else set()
+        found |= {f"write {path}", f"create in {path}"} if "w" in cell else set()
+    if "c" in cells["/run/linekeep/webui/http.sock"]:
+        found.add("connect to the page's socket")
+    if daemon in {"recorder", "webui"}:
+        found.add(f"ask the vault as {daemon}")
+    tops = [f"{path}/" for path, cell in cells.items() if "rw" in cell]
+    return {each for each in attempts if each in found or _is_below(each, tops)}
+
+
+def _is_below(attempt: str, tops: Sequence[str]) -> bool:
+    """The table names folders that are a daemon's own, and not each file in them."""
+    return attempt.startswith(("read /", "write /", "create in /")) and attempt.rsplit(maxsplit=1)[-1].startswith(
+        tuple(tops)
+    )
+
+
+@pytest.fixture(scope="module")
+def place(box: Box, census: dict[str, Any]) -> str:
+    """Whom and what there is to attack."""
+    pids = {name: census["units"][f"linekeep-{name}"]["processes"][0]["pid"] for name in DAEMONS}
+    trees = [entries for top, entries in census["trees"].items() if top != "/data"]
+    files = [path for tree in trees for path, entry in tree.items() if entry["kind"] == "file"]
+    folders = [path for tree in trees for path, entry in tree.items() if entry["kind"] == "folder"]
+    journal = box.sh("ls /var/log/journal/*/system.journal /run/log/journal/*/system.journal 2>/dev/null | head -1")
+    found = {"pids": {"init": 1, **pids}, "files": files, "folders": folders, "journal": journal.strip()}
+    return json.dumps(found)
+
+
+@pytest.fixture(scope="module")
+def by_root(box: Box, place: str) -> dict[str, str]:
+    """The same attempts by root, outside of every sandbox."""
+    # To open the settings for writing is a change, after which everything is started again.
+    box.sh("systemctl stop linekeep-settings.path")
+    told = box.python(PROGRAM.read_text("utf-8"), place, interpreter="/opt/linekeep/bin/python", timeout_s=600)
+    box.sh("systemctl start linekeep-settings.path")
+    return dict(json.loads(told))
+
+
+@pytest.fixture(scope="module")
+def by_daemon(box: Box, place: str) -> dict[str, dict[str, str]]:
+    return {daemon: json.loads(run_as_daemon(box, daemon, PROGRAM, place)) for daemon in DAEMONS}
+
+
+def test_each_attempt_is_one(by_root: dict[str, str]) -> None:
+    failed = {attempt for attempt, outcome in by_root.items() if outcome != "done"}
+    memory = {
+        each for each in failed if each.startswith(("trace ", "peek into ", "read memory of ", "take a descriptor "))
+    }
+    print(f"{len(by_root)} attempts, of which root succeeds in {len(by_root) - len(failed)}")
+    assert failed - memory == EVEN_ROOT
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_what_the_matrix_forbids_is_refused(daemon: str, by_daemon: dict[str, dict[str, str]]) -> None:
+    tried = by_daemon[daemon]
+    done = {attempt for attempt, outcome in tried.items() if outcome == "done"}
+    may = allowed(daemon, tried)
+    print(f"{daemon}: {len(tried) - len(may)} forbidden things tried, {len(done - may)} succeeded")
+    assert done - may == set()
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_what_the_matrix_allows_works(daemon: str, by_daemon: dict[str, dict[str, str]]) -> None:
+    refused = {attempt for attempt in OWN[daemon] if by_daemon[daemon].get(attempt) != "done"}
+    assert refused == set()
+
+
+def test_there_is_a_row_for_each_daemon() -> None:
+    assert {rights.daemon for rights in RIGHTS} == set(DAEMONS) == set(OWN)
