@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from appliance.cli import main
 from appliance.recorder.ear.signals import Pcm
 from appliance.selftest import loopback
 from appliance.selftest.finding import Finding, Verdict
@@ -95,6 +97,19 @@ def test_missing_card_is_named(cable: Callable[..., SimulatedLine]) -> None:
     line = cable(1.0)
     line.unplug()
     named(tried(line), "sound line0", Verdict.BAD, "Plug it in")
+
+
+def test_command_plays_where_a_cable_is_said_to_be(
+    cable: Callable[..., SimulatedLine], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, settings = cable(0.25), tmp_path / "linekeep.toml"
+    settings.write_text(
+        f'state_dir = "{tmp_path}"\nrun_dir = "/r"\n[vault]\ntpm = "/dev/tpmrm99"\n'
+        f'[recorder]\ndevices = [{{ alsa = "{line.device}" }}]\n'
+    )
+    assert main(["selftest", "--config", str(settings), "--loopback", "--json"]) == 1
+    findings = {each["part"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert findings["sound line0, channel 0 level"]["advice"].endswith("up by 12 dB.")
 
 
 # what is measured, of sound that was not played
