@@ -102,17 +102,20 @@ class OutputSettings(DeviceSettings, frozen=True, kw_only=True):
 
     channel: which of the device's is this line's.
     self_test: at what time of day a short, quiet tone is played into the idle line and listened for; empty: never.
+    relay: the GPIO line of a relay that joins the two while something is played; without, they are always joined.
     """
 
     channel: Annotated[int, Meta(ge=0, le=15)] = 0
     self_test: _TimeOfDay = ""
+    relay: GpioSettings | None = None
 
 
 class GpioSettings(_Section, frozen=True, kw_only=True):
-    """A wire of the line interface, a lamp or a button.
+    """A wire of the line interface, a lamp, a relay or a button.
 
     chip, line: as libgpiod numbers them, or the line by its name ("gpioinfo" shows both).
-    active_low: low is off the hook, is the ringing voltage, is a button that is down, lights the lamp.
+    active_low: low is off the hook, is the ringing voltage, is a button that is down, lights the lamp, closes the
+        relay.
     """
 
     chip: Annotated[str, Meta(pattern=r"\A/dev/gpiochip[0-9]{1,3}\Z")] = "/dev/gpiochip0"
@@ -359,7 +362,9 @@ def _check_outputs(lines: tuple[LineSettings, ...]) -> None:
 def _check_wires(lines: tuple[LineSettings, ...]) -> None:
     wires: dict[tuple[str, int | str], str] = {}
     for line in lines:
-        for what, wire in (("hook", line.hook), ("ring", line.ring), ("lamp", line.lamp), ("button", line.button)):
+        relay = line.output.relay if line.output else None
+        of_line = {"hook": line.hook, "ring": line.ring, "lamp": line.lamp, "button": line.button, "relay": relay}
+        for what, wire in of_line.items():
             if wire is None:
                 continue
             name = f"{what} of line '{line.name}'"

@@ -55,6 +55,7 @@ def test_without_codes_the_star_may_mean_yes(tmp_path: Path) -> None:
 
 SECOND = LINE.replace('"a"', '"b"').replace("channel = 0", "channel = 1")
 TESTED = 'output = { alsa = "hw:2", channels = 2, self_test = "03:30" }\n'
+RELAY = 'output = { alsa = "hw:2", relay = { line = "speak" } }\n'
 ANNOUNCED = 'consent = "announced"\nannouncement = "/etc/a.wav"\n'
 
 
@@ -66,6 +67,10 @@ def test_a_line_may_have_an_output_to_speak_on_and_to_test(tmp_path: Path) -> No
     assert line.plays_announcement
     (silent,) = read(tmp_path, BASE + DEVICE + LINE + TESTED).recorder.lines
     assert not silent.plays_announcement
+    (joined,) = read(tmp_path, BASE + DEVICE + LINE + ANNOUNCED + RELAY).recorder.lines
+    assert joined.output is not None
+    assert joined.output.relay is not None
+    assert (joined.output.relay.line, joined.output.relay.active_low) == ("speak", False)
 
 
 NONSENSE = {
@@ -185,6 +190,10 @@ NONSENSE = {
         + LINE.replace('"a"', '"b"').replace("= 0", "= 1")
         + "hook = { line = 17, active_low = true }\n",
         "the hook of line 'a' and the hook of line 'b'",
+    ),
+    "lamp and relay on one wire": (
+        BASE + DEVICE + LINE + ANNOUNCED + "lamp = { line = 16 }\n" + RELAY.replace('"speak"', "16"),
+        "the lamp of line 'a' and the relay of line 'a' are both GPIO line 16",
     ),
     "chip that is none": (BASE + DEVICE + LINE + 'hook = { chip = "gpio", line = 1 }\n', "hook.chip must be the path"),
     "hook without its line": (BASE + DEVICE + LINE + 'hook = { chip = "/dev/gpiochip0" }\n', "line"),

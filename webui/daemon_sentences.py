@@ -117,14 +117,14 @@ SENTENCES = (
     ),
     mark(
         "There is no GPIO chip %(chip)s, so the %(part)s is not used. "
-        "Calls are recorded without it; correct 'chip' in the settings ('gpiodetect' lists them)."
+        "%(meanwhile)s; correct 'chip' in the settings ('gpiodetect' lists them)."
     ),
     mark(
-        "Another program uses GPIO %(wire)s, so the %(part)s is not used. Calls are recorded without it; "
+        "Another program uses GPIO %(wire)s, so the %(part)s is not used. %(meanwhile)s; "
         "end that program, or correct the settings ('gpioinfo' shows who it is)."
     ),
     mark(
-        "GPIO %(wire)s cannot be used (%(error)s), so the %(part)s is not used. Calls are recorded without it; "
+        "GPIO %(wire)s cannot be used (%(error)s), so the %(part)s is not used. %(meanwhile)s; "
         "correct the settings, and check the rights of this user (group 'gpio')."
     ),
     # the health of a line
@@ -173,6 +173,9 @@ _PARTS = {
     "ringing voltage": mark("ringing voltage"),
     "lamp": mark("lamp"),
     "button": mark("button"),
+    "relay": mark("relay"),
+    "Calls are recorded without it": mark("Calls are recorded without it"),
+    "Nothing is played on this line without it": mark("Nothing is played on this line without it"),
     "a recording is begun": mark("a recording is begun"),
     "a running recording is made safe": mark("a running recording is made safe"),
     "a recording is ended": mark("a recording is ended"),

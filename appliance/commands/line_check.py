@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.commands import line_setup
 from appliance.commands.arguments import Commands, seconds
 from appliance.commands.check import FOUND
 from appliance.settings import COUNTRY_CODES, DeviceSettings, RecorderSettings, read_settings
@@ -31,6 +32,7 @@ def add(commands: Commands) -> None:
     check.add_argument("--country", choices=COUNTRY_CODES, help="whose exchange; else as the settings say")
     check.add_argument("--json", action="store_true", help="one JSON object a line")
     check.set_defaults(command=_check)
+    line_setup.add(actions)
 
 
 def _check(parsed: argparse.Namespace) -> int:

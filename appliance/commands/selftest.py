@@ -25,6 +25,9 @@ def add(commands: Commands) -> None:
     selftest = commands.add_parser("selftest", help="try each part of this box; 1 if something is not right")
     selftest.add_argument("--config", type=Path, required=True, metavar="FILE", help="the settings of the box")
     selftest.add_argument("--alone", action="store_true", help="nobody is there to lift a handset or look at a lamp")
+    selftest.add_argument(
+        "--loopback", action="store_true", help="a cable joins each sound device's output to its input; play and listen"
+    )
     selftest.add_argument("--json", action="store_true", help="the report as one JSON object")
     selftest.set_defaults(command=_selftest)
 
@@ -33,7 +36,7 @@ def _selftest(parsed: argparse.Namespace) -> int:
     settings = read_settings(parsed.config)
     alone = parsed.alone or parsed.json or not sys.stdin.isatty()
     found = []
-    for finding in _findings(settings, alone=alone):
+    for finding in _findings(settings, alone=alone, loopback=parsed.loopback):
         found.append(finding)
         if not parsed.json:
             _show(finding)
@@ -45,10 +48,11 @@ def _selftest(parsed: argparse.Namespace) -> int:
     return FOUND if wrong else 0
 
 
-def _findings(settings: Settings, *, alone: bool) -> Iterator[Finding]:
+def _findings(settings: Settings, *, alone: bool, loopback: bool) -> Iterator[Finding]:
     # Parts of two daemons at once, which no daemon may load.
     from appliance.selftest.board import look_at_board  # noqa: PLC0415
     from appliance.selftest.chip import look_at_tpm  # noqa: PLC0415
+    from appliance.selftest.loopback import look_at_loopback  # noqa: PLC0415
     from appliance.selftest.rtc import look_at_rtc  # noqa: PLC0415
     from appliance.selftest.sound import look_at_sound  # noqa: PLC0415
     from appliance.selftest.storage import look_at_storage  # noqa: PLC0415
@@ -60,7 +64,7 @@ def _findings(settings: Settings, *, alone: bool) -> Iterator[Finding]:
     yield from look_at_storage(settings.state)
     yield from look_at_tpm(tcti_of(settings), settings.state / "ring", settings.vault.tpm)
     for device in settings.recorder.devices:
-        yield from look_at_sound(device)
+        yield from look_at_loopback(device) if loopback else look_at_sound(device)
     for line in settings.recorder.lines:
         yield from look_at_wires(line, None if alone else _say, None if alone else _ask)
 

@@ -26,6 +26,7 @@ from appliance.daemon import (
 from appliance.recorder.daily_tone import DailyTime
 from appliance.recorder.device.capture import CaptureThread
 from appliance.recorder.device.playback import Output
+from appliance.recorder.device.relay import Relay
 from appliance.recorder.device.sound_cards import playback_device, sound_device
 from appliance.recorder.device_worker import DeviceWorker
 from appliance.recorder.disk_room import DiskRoom
@@ -42,7 +43,7 @@ from appliance.recordings.container import Consent, OpeningRecord, encode_openin
 from appliance.recordings.disk import RecordingMissing
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.sealing import check_known_answers
-from appliance.settings import DeviceSettings, LineSettings, Settings
+from appliance.settings import DeviceSettings, GpioSettings, LineSettings, Settings
 from appliance.terms import RATE_HZ, CallId, ConsentBy, SettingsTrouble
 
 SOFTWARE = f"linekeep {version('linekeep')}"
@@ -176,7 +177,7 @@ class Recorder:
         announcement = plan.announcement.samples if plan.announcement and line.plays_announcement else None
         tested = [each for each in self._settings.lines if each.output and each.output.self_test]
         self_test = DailyTime(output.self_test, turn=tested.index(line)) if output.self_test else None
-        way_in = Output(self._playbacks[output.device], output.channel)
+        way_in = Output(self._playbacks[output.device], output.channel, _relay(output.relay))
         return LineVoice(line.line, way_in, announcement, self_test, self._log)
 
 
@@ -188,6 +189,14 @@ def _wires(line: LineSettings) -> LineWires:
     return LineWires(
         hook=hook_input(line.hook) if line.hook else None, ring=ring_input(line.ring) if line.ring else None
     )
+
+
+def _relay(wire: GpioSettings | None) -> Relay | None:
+    if wire is None:
+        return None
+    from appliance.recorder.device.gpio import relay_output  # noqa: PLC0415 - as above
+
+    return Relay(relay_output(wire))
 
 
 def _panel(line: LineSettings, give_order: GiveOrder, log: structlog.stdlib.BoundLogger) -> LinePanel:

@@ -1,4 +1,4 @@
-"""Hook, ring, button and lamp of each line: what the wires say by themselves, and what they say when a person acts.
+"""Hook, ring, button, lamp and relay of each line: what the wires say by themselves, and what when a person acts.
 
 By itself a wire shows only whether it is there and whether it is stuck. With a technician beside it each is tried: he
 is told what to do, and has so many seconds for it.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from appliance.recorder.device.gpio import GpioInput, GpioOutput, button_input, hook_input, ring_input
+from appliance.recorder.device.gpio import GpioInput, GpioOutput, button_input, hook_input, relay_output, ring_input
 from appliance.recorder.line.hook import HookChange, HookEvent, RingPulses
 from appliance.recorder.panel.button import Push
 from appliance.selftest.finding import Finding, bad, good, look
@@ -38,6 +38,8 @@ def look_at_wires(line: LineSettings, tell: Tell | None, ask: Ask | None) -> Ite
         yield from _try(f"button of {line.name}", button_input(line.button), lambda w, part: _button(w, part, tell))
     if line.lamp is not None:
         yield from _lamp(f"lamp of {line.name}", GpioOutput(line.lamp), ask)
+    if line.output is not None and line.output.relay is not None:
+        yield from _lamp(f"relay of {line.name}", relay_output(line.output.relay), None)
 
 
 def _try(part: str, wire: GpioInput[Any], act: Callable[[GpioInput[Any], str], Iterator[Finding]]) -> Iterator[Finding]:
@@ -94,7 +96,7 @@ def _button(wire: GpioInput[Any], part: str, tell: Tell | None) -> Iterator[Find
 def _lamp(part: str, lamp: GpioOutput, ask: Ask | None) -> Iterator[Finding]:
     try:
         lamp.open()
-        lamp.show(lit=True)
+        lamp.switch(on=True)
         if ask is None:
             yield good(part, "can be switched; nobody looked")
         elif ask(f"{part}: Does it burn now?"):

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from appliance.boundary.verbs import LineNow
-from appliance.recorder.device.gpio import GpioMissing, GpioOutput, button_input
+from appliance.recorder.device.gpio import GpioMissing, GpioOutput, button_input, relay_output
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.panel.button import ButtonDebouncer, ButtonEvent, Push
 from appliance.recorder.panel.language import LONG_PRESS, RHYTHMS, SHORT_PRESS, Light, light_of
@@ -121,9 +121,9 @@ class ShownLamp:
         self.opened += 1
         self._must_be_there()
 
-    def show(self, *, lit: bool) -> None:
+    def switch(self, *, on: bool) -> None:
         self._must_be_there()
-        self.lit.append(lit)
+        self.lit.append(on)
 
     def close(self) -> None:
         pass
@@ -267,7 +267,7 @@ def test_lamp_is_asked_for_by_its_name_dark_and_with_its_polarity(monkeypatch: p
     monkeypatch.setattr(gpiod, "request_lines", give)
     lamp = GpioOutput(GpioSettings(line="LINEKEEP_LAMP1", active_low=True))
     lamp.open()
-    lamp.show(lit=True)
+    lamp.switch(on=True)
     lamp.close()
     wanted = asked["config"]["LINEKEEP_LAMP1"]
     assert (asked["chip"], wanted.direction, wanted.active_low) == (
@@ -279,9 +279,9 @@ def test_lamp_is_asked_for_by_its_name_dark_and_with_its_polarity(monkeypatch: p
     assert request.values == [gpiod.line.Value.ACTIVE, gpiod.line.Value.INACTIVE]
 
 
-@pytest.mark.parametrize("part", [GpioOutput, button_input])
+@pytest.mark.parametrize("part", [GpioOutput, button_input, relay_output])
 def test_chip_that_is_not_there_is_named_with_what_to_do(part: Callable[[GpioSettings], Any]) -> None:
-    with pytest.raises(GpioMissing, match=r"no GPIO chip /dev/gpiochip99, so the (lamp|button) is not used"):
+    with pytest.raises(GpioMissing, match=r"no GPIO chip /dev/gpiochip99, so the (lamp|button|relay) is not used"):
         part(GpioSettings(chip="/dev/gpiochip99", line=3)).open()
 
 

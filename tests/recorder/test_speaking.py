@@ -64,7 +64,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def start(tmp_path: Path, plugin: Path, vault: FakeVault) -> Iterator[Callable[[Pcm], Box]]:
+def start(tmp_path: Path, plugin: Path, vault: FakeVault) -> Iterator[Callable[..., Box]]:
     announcement, settings = tmp_path / "announcement.wav", tmp_path / "linekeep.toml"
     write_wav(announcement, announcements.synthetic()[SAID].samples[:, np.newaxis])
     settings.write_text(
@@ -80,7 +80,7 @@ alsa = "line0"
 ground = "Synthesised audio."
 consent = "announced"
 announcement = "{announcement}"
-output = {{ alsa = "line0" }}
+output = {{ alsa = "line0"RELAY }}
 """
     )
     folder = RecordingsFolder(tmp_path / "state" / "recordings")
@@ -88,7 +88,8 @@ output = {{ alsa = "line0" }}
     vault.come()
     boxes: list[Box] = []
 
-    def make(feed: Pcm) -> Box:
+    def make(feed: Pcm, relay: str = "") -> Box:
+        settings.write_text(settings.read_text().replace("RELAY", relay))
         line = SimulatedLine(tmp_path / "line", feed[:, np.newaxis], speed=2, plugin=plugin)
         command = [sys.executable, "-m", "appliance.cli", "run", "--config", str(settings), "recorder"]
         recorder = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | line.environment())
@@ -147,3 +148,18 @@ def test_an_announcement_that_never_reaches_the_line_is_no_consent(start: Callab
     assert box.line.spoken().any()
     assert box.folder.growing_calls() == []
     box.stop()
+
+
+def test_an_announcement_whose_relay_cannot_be_switched_is_not_played_and_the_line_says_so(
+    start: Callable[..., Box], spoken: Pcm
+) -> None:
+    box = start(
+        Tape(spoken).rings().talk(2).wait(9).talk(6).hangs_up().pcm,
+        ', relay = { chip = "/dev/gpiochip99", line = "speak" }',
+    )
+    box.vault.wait_until(lambda: box.unrecorded, PATIENCE_S)
+    assert box.unrecorded[0].why is NotKept.HALF_HEARD
+    assert "so the relay is not used. Nothing is played on this line" in box.vault.lines[LINE].trouble
+    assert not box.line.spoken().any()
+    log = box.stop()
+    assert [told["how"] for told in log if told["event"] == "announcement_ends"] == ["broken"]

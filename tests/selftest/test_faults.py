@@ -23,7 +23,7 @@ from appliance.selftest.rtc import look_at_rtc
 from appliance.selftest.sound import look_at_sound
 from appliance.selftest.storage import Pace, block_device, look_at_storage
 from appliance.selftest.wires import look_at_wires
-from appliance.settings import DeviceSettings, GpioSettings, LineSettings
+from appliance.settings import DeviceSettings, GpioSettings, LineSettings, OutputSettings
 from appliance.terms import RATE_HZ
 from appliance.vault.tpm import Tpm
 from tests.simulators.line import SimulatedLine, build_plugin
@@ -504,6 +504,15 @@ def test_wire_that_does_not_move_when_somebody_acts_is_named(part: str, on_chip:
 def test_lamp_that_stays_dark_is_named(on_chip: Callable[..., list[Finding]]) -> None:
     found = [each for each in on_chip(Chip({}), alone=False, burns=False) if each.part.startswith("lamp")]
     named(found, "lamp of front-desk", Verdict.BAD, "polarity")
+
+
+def test_relay_of_an_output_is_switched(monkeypatch: pytest.MonkeyPatch) -> None:
+    chip = Chip({})
+    monkeypatch.setattr(gpiod, "request_lines", chip.request_lines)
+    relay = OutputSettings(alsa="x", relay=GpioSettings(line="speak"))
+    (found,) = look_at_wires(LineSettings(name="front-desk", alsa="x", output=relay), None, None)
+    assert (found.part, found.verdict) == ("relay of front-desk", Verdict.GOOD)
+    assert chip.lit == [True]
 
 
 def test_wires_on_a_chip_that_is_not_there_are_named() -> None:

@@ -7,10 +7,10 @@ Promises:
 
 Leaves to others: what the audio means (the line worker).
 
-Only this file and playback.py know alsaaudio. Traps of pyalsaaudio 0.11.0 that shape it: errors of hw_params are
-ignored, so what the card really does is read back; read() after an overrun gives -EPIPE and prepares the stream
-again, but does not start it; poll() never fires on a stream that no first read() has started; errors carry text, no
-number.
+Only this file, playback.py and mixer.py know alsaaudio. Traps of pyalsaaudio 0.11.0 that shape it: errors of
+hw_params are ignored, so what the card really does is read back; read() after an overrun gives -EPIPE and prepares the
+stream again, but does not start it; poll() never fires on a stream that no first read() has started; errors carry text,
+no number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""GPIO lines: a wire of the line interface or a button, as edges with the kernel's time; and a lamp.
+"""GPIO lines: a wire of the line interface or a button, as edges with the kernel's time; and a lamp or a relay.
 
 Promise: no change is lost in silence. If the kernel's queue ran over (its numbers have a hole), the level as it is by
 then is taken instead of what came before.
@@ -26,6 +26,9 @@ from appliance.terms import LineTrouble
 _CONSUMER = "linekeep"
 _EVENTS = 1024
 """Ten seconds of ringing at 50 Hz."""
+
+WITHOUT = "Calls are recorded without it"
+SILENT = "Nothing is played on this line without it"
 
 _LOOK_S = 0.02
 """While something is about to become certain."""
@@ -149,14 +152,20 @@ def button_input(settings: GpioSettings) -> GpioInput[ButtonEvent]:
 
 
 class GpioOutput:
-    """A lamp: active is lit."""
+    """A lamp or a relay: active is on.
 
-    def __init__(self, settings: GpioSettings) -> None:
+    Args:
+        what, meanwhile: what is switched by it, and what it costs to be without; for people.
+    """
+
+    def __init__(self, settings: GpioSettings, *, what: str = "lamp", meanwhile: str = WITHOUT) -> None:
         self._settings = settings
+        self._what = what
+        self._meanwhile = meanwhile
         self._request: gpiod.LineRequest | None = None
 
     def open(self) -> None:
-        """Ask for the line; the lamp is dark. Raises GpioMissing."""
+        """Ask for the line; it is off. Raises GpioMissing."""
         wanted = gpiod.LineSettings(
             direction=Direction.OUTPUT, output_value=Value.INACTIVE, active_low=self._settings.active_low
         )
@@ -165,16 +174,16 @@ class GpioOutput:
                 self._settings.chip, config={self._settings.line: wanted}, consumer=_CONSUMER
             )
         except (OSError, ValueError) as error:
-            raise _trouble(self._settings, "lamp", error) from error
+            raise _trouble(self._settings, self._what, error, self._meanwhile) from error
 
-    def show(self, *, lit: bool) -> None:
+    def switch(self, *, on: bool) -> None:
         """Raises GpioMissing: then close, and open again."""
         if self._request is None:
             return
         try:
-            self._request.set_value(self._settings.line, Value.ACTIVE if lit else Value.INACTIVE)
+            self._request.set_value(self._settings.line, Value.ACTIVE if on else Value.INACTIVE)
         except OSError as error:
-            raise _trouble(self._settings, "lamp", error) from error
+            raise _trouble(self._settings, self._what, error, self._meanwhile) from error
 
     def close(self) -> None:
         """Let go of the line. Does nothing if it is closed."""
@@ -183,19 +192,24 @@ class GpioOutput:
             self._request = None
 
 
-def _trouble(settings: GpioSettings, sensed: str, error: OSError | ValueError) -> GpioMissing:
-    what = f"line {settings.line} of {settings.chip}"
+def relay_output(settings: GpioSettings) -> GpioOutput:
+    """The relay of an output: active is closed."""
+    return GpioOutput(settings, what="relay", meanwhile=SILENT)
+
+
+def _trouble(settings: GpioSettings, what: str, error: OSError | ValueError, meanwhile: str = WITHOUT) -> GpioMissing:
+    wire = f"line {settings.line} of {settings.chip}"
     if not Path(settings.chip).exists():
         return GpioMissing(
-            f"There is no GPIO chip {settings.chip}, so the {sensed} is not used. "
-            "Calls are recorded without it; correct 'chip' in the settings ('gpiodetect' lists them)."
+            f"There is no GPIO chip {settings.chip}, so the {what} is not used. "
+            f"{meanwhile}; correct 'chip' in the settings ('gpiodetect' lists them)."
         )
     if isinstance(error, OSError) and error.errno == errno.EBUSY:
         return GpioMissing(
-            f"Another program uses GPIO {what}, so the {sensed} is not used. Calls are recorded without it; "
+            f"Another program uses GPIO {wire}, so the {what} is not used. {meanwhile}; "
             "end that program, or correct the settings ('gpioinfo' shows who it is)."
         )
     return GpioMissing(
-        f"GPIO {what} cannot be used ({error}), so the {sensed} is not used. Calls are recorded without it; "
+        f"GPIO {wire} cannot be used ({error}), so the {what} is not used. {meanwhile}; "
         "correct the settings, and check the rights of this user (group 'gpio')."
     )

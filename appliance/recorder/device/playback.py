@@ -6,7 +6,9 @@ Promises:
   lost, or was not fed in time, it is broken off there and then, and never taken up again.
 - A sound that is to stop is silent within 50 ms; on a device on which another line speaks at this moment, within 0.4 s.
 - While nobody speaks the device is closed and the thread sleeps. It is opened once at the start, to know whether that
-  can be done, and twice a minute while it cannot.
+  can be done, and twice a minute while it, or a relay, cannot be used.
+- A channel that a relay joins to its line is played into only while the contact is closed, from 50 ms before the sound
+  on; it is opened as soon as the sound is over, however it ended.
 
 Leaves to others: what is played and when (line_voice), and whether anybody hears it.
 
@@ -28,6 +30,7 @@ import numpy as np
 import structlog
 
 from appliance.recorder.device.capture import DeviceLost, DeviceUnsuitable, hush_alsa, trouble_at_opening
+from appliance.recorder.device.relay import LEAD_FRAMES, Relay
 from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ, LineTrouble
 
@@ -63,9 +66,11 @@ class DeviceStarved(LineTrouble):
 class Sounding:
     """A sound on its way out. Whoever asked for it may look at it, and stop it, from any thread."""
 
-    def __init__(self, channel: int, samples: Pcm) -> None:
+    def __init__(self, channel: int, samples: Pcm, over: Callable[[], None] = lambda: None) -> None:
         self._channel = channel
         self._samples = samples
+        self._over = over
+        """Called once, when it does not sound any more."""
         self._at = 0
         self._end_frame = 0
         """In what was written to the device; 0 until all of it was."""
@@ -82,8 +87,10 @@ class Sounding:
 
     def _conclude(self, outcome: Outcome) -> None:
         with self._lock:
-            if self._outcome is Outcome.PLAYS:
-                self._outcome = outcome
+            if self._outcome is not Outcome.PLAYS:
+                return
+            self._outcome = outcome
+        self._over()
 
     def _write(self, room: Pcm, first_frame: int) -> None:
         """Put what comes next into its channel; shape (frames, channels), written from this frame on."""
@@ -100,22 +107,41 @@ class Sounding:
 
 
 class Output:
-    """One channel of a device: the way into one line."""
+    """One channel of a device: the way into one line.
 
-    def __init__(self, playback: Playback, channel: int) -> None:
+    Args:
+        playback: not started.
+        relay: what joins them; None: they are always joined.
+    """
+
+    def __init__(self, playback: Playback, channel: int, relay: Relay | None = None) -> None:
         self._playback = playback
         self._channel = channel
+        self._relay = relay
+        if relay is not None:
+            playback.watch(relay)
 
     @property
     def trouble(self) -> str:
         """Why nothing can be played, as a sentence; empty if it can."""
-        return self._playback.trouble
+        return self._playback.trouble or (self._relay.trouble if self._relay is not None else "")
 
     def play(self, samples: Pcm) -> Sounding:
         """Begin to play this; int16, shape (frames,), 8 kHz. Does not wait."""
-        sounding = Sounding(self._channel, samples)
+        if self._relay is None:
+            sounding = Sounding(self._channel, samples)
+        elif self._relay.join():
+            sounding = Sounding(self._channel, np.pad(samples, (LEAD_FRAMES, 0)), self._relay.part)
+        else:
+            return _unplayed(self._channel, samples)
         self._playback.add(sounding)
         return sounding
+
+
+def _unplayed(channel: int, samples: Pcm) -> Sounding:
+    sounding = Sounding(channel, samples)
+    sounding._conclude(Outcome.BROKEN)
+    return sounding
 
 
 class Playback:
@@ -140,6 +166,7 @@ class Playback:
         self._pcm: Any = None
         self._buffer_frames = PERIOD_FRAMES * BUFFER_PERIODS
         self._soundings: list[Sounding] = []
+        self._relays: list[Relay] = []
         self._news = threading.Condition()
         self._stop = False
         self.trouble = ""
@@ -156,6 +183,10 @@ class Playback:
             self._news.notify()
         self._thread.join(_ENDS_WITHIN_S)
 
+    def watch(self, relay: Relay) -> None:
+        """Hold this relay from the start on. Before the start."""
+        self._relays.append(relay)
+
     def add(self, sounding: Sounding) -> None:
         with self._news:
             self._soundings.append(sounding)
@@ -163,6 +194,7 @@ class Playback:
 
     def _run(self) -> None:
         while not self._stop:
+            held = [relay.hold() for relay in self._relays]
             try:
                 self._speak()
                 self._tell("")
@@ -174,8 +206,14 @@ class Playback:
             finally:
                 self._close()
             with self._news:
-                self._news.wait_for(lambda: self._stop or self._soundings, _TRY_AGAIN_S if self.trouble else None)
+                self._news.wait_for(lambda: self._stop or self._soundings, self._pause_s(all_held=all(held)))
         self._give_up("")
+        for relay in self._relays:
+            relay.let_go()
+
+    def _pause_s(self, *, all_held: bool) -> float | None:
+        """Until something is tried again, if nobody speaks before."""
+        return _TRY_AGAIN_S if self.trouble or not all_held else None
 
     def _tell(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -224,8 +262,8 @@ class Playback:
         room = int(self._asked(self._pcm.avail))
         if room == -errno.EPIPE:
             raise self._starved()
-        if room < 0:
-            raise self._lost()
+        if room < 0 or self._pcm.state() == alsaaudio.PCM_STATE_DISCONNECTED:
+            raise self._lost()  # one that is pulled out before its first sound says 0 for ever
         return room
 
     def _asked(self, ask: Callable[[], int]) -> int:

@@ -41,6 +41,7 @@ class SoundCard:
 
     card_id: ALSA's name for it, until it is unplugged.
     port, serial, product: of the USB device; empty if it is none, or has none.
+    usb_id: its vendor and product as numbers, "0d8c:013c"; empty likewise.
     channels: the most that it can capture; 0 if that cannot be read.
     """
 
@@ -49,6 +50,7 @@ class SoundCard:
     port: str
     serial: str
     product: str
+    usb_id: str
     channels: int
 
     @property
@@ -63,13 +65,18 @@ def sound_cards(sysfs: Path = SYSFS, procfs: Path = PROCFS) -> list[SoundCard]:
 
 
 def alsa_name(usb: str, sysfs: Path = SYSFS, procfs: Path = PROCFS) -> str:
-    """The ALSA device of the card in this USB port, or with this serial number.
+    """The ALSA device of the card in this USB port, or with this serial number. Raises CardMissing."""
+    return card_at(usb, sound_cards(sysfs, procfs)).alsa
+
+
+def card_at(usb: str, cards: list[SoundCard]) -> SoundCard:
+    """The one of these in this USB port, or with this serial number.
 
     Raises:
         CardMissing: there is none, or several with that serial number.
     """
     by_port = _PORT.fullmatch(usb) is not None
-    found = [card for card in sound_cards(sysfs, procfs) if (card.port if by_port else card.serial) == usb]
+    found = [card for card in cards if (card.port if by_port else card.serial) == usb]
     if not found:
         if by_port:
             raise CardMissing(
@@ -86,7 +93,7 @@ def alsa_name(usb: str, sysfs: Path = SYSFS, procfs: Path = PROCFS) -> str:
             f"Several sound cards have the serial number '{usb}', and none is used. "
             f"Write the USB port of the right one into the settings instead: {ports}."
         )
-    return found[0].alsa
+    return found[0]
 
 
 def sound_device(settings: DeviceSettings) -> SoundDevice:
@@ -116,6 +123,7 @@ def _cards(sysfs: Path, procfs: Path) -> Iterator[SoundCard]:
             port=usb.name if usb else "",
             serial=_read(usb / "serial") if usb else "",
             product=_read(usb / "product") if usb else "",
+            usb_id=_read(procfs / "asound" / entry.name / "usbid"),
             channels=_capture_channels(_read(procfs / "asound" / entry.name / "stream0")),
         )
 

@@ -35,7 +35,7 @@ class Lamp(Protocol):
     def open(self) -> None:
         """Raises LineTrouble."""
 
-    def show(self, *, lit: bool) -> None:
+    def switch(self, *, on: bool) -> None:
         """Raises LineTrouble."""
 
     def close(self) -> None: ...
@@ -91,14 +91,14 @@ class LinePanel:
     def close(self) -> None:
         """Let go of both; the lamp goes dark."""
         if self._lamp is not None:
-            self._lamp.use(lambda lamp: lamp.show(lit=False), 0)
+            self._lamp.use(lambda lamp: lamp.switch(on=False), 0)
             self._lamp.close()
         if self._button is not None:
             self._button.close()
 
     def _show(self, now_ms: int, *, lit: bool) -> None:
         if self._lamp is not None and (lit is not self._lit or not self._lamp.is_open):
-            self._lamp.use(lambda lamp: lamp.show(lit=lit), now_ms)
+            self._lamp.use(lambda lamp: lamp.switch(on=lit), now_ms)
             self._lit = lit
 
     def _take(self, push: Push, line: LineNow) -> None:

@@ -26,21 +26,21 @@ _SYSTEM_CONFIG = Path("/usr/share/alsa/alsa.conf")
 _GCC = ("gcc", "-shared", "-fPIC", "-DPIC", "-O2", "-Wall", "-Wextra", "-Werror")
 
 
-def build_plugin(build_dir: Path) -> Path:
-    """Compile the plugin, unless the same source was compiled into this directory before.
+def build_plugin(build_dir: Path, source: Path = _SOURCE) -> Path:
+    """Compile a plugin, unless the same source was compiled into this directory before.
 
     Raises:
         LineTrouble: there is no compiler, or it refused.
     """
-    fingerprint = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:16]
-    plugin = build_dir / f"libasound_module_pcm_linekeep_line-{fingerprint}.so"
+    fingerprint = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    plugin = build_dir / f"{source.stem}-{fingerprint}.so"
     if plugin.exists():
         return plugin
     if shutil.which("gcc") is None:
         raise LineTrouble("The simulated line must be compiled: install gcc and libasound2-dev.")
     build_dir.mkdir(parents=True, exist_ok=True)
     unfinished = plugin.with_suffix(".new")
-    command = [*_GCC, "-o", str(unfinished), str(_SOURCE), "-lasound"]
+    command = [*_GCC, "-o", str(unfinished), str(source), "-lasound"]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     if outcome.returncode != 0:
         raise LineTrouble(f"The simulated line cannot be compiled; is libasound2-dev installed? {outcome.stderr}")
