@@ -37,7 +37,7 @@ def test_a_unit_gives_nothing_that_no_table_knows(daemon: str) -> None:
     of_no_right = {
         *("Description", "PartOf", "Requires", "After", "RequiresMountsFor", "Type", "ExecStart", "User", "Group"),
         *("TimeoutStartSec", "TimeoutStopSec", "RestartSec", "RestartSteps", "RestartMaxDelaySec", "NotifyAccess"),
-        *("OOMScoreAdjust", "CPUWeight", "IOWeight", "SystemCallErrorNumber"),
+        *("OOMScoreAdjust", "CPUWeight", "StartupCPUWeight", "IOWeight", "SystemCallErrorNumber"),
     }
     assert set(unit(daemon)) <= known | of_no_right
 
