@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import re
+import subprocess
 import uuid
 import zipfile
 from pathlib import Path
@@ -32,6 +33,15 @@ def partition(path: Path) -> dict[str, str]:
 
 def partitions(board: str) -> list[dict[str, str]]:
     return [partition(path) for path in sorted((IMAGE / "board" / board / "repart.d").glob("*.conf"))]
+
+
+@pytest.mark.parametrize("unit", sorted((IMAGE / "overlay/usr/lib/systemd/system").glob("linekeep-*.service")), ids=str)
+def test_exposure_of_a_unit_of_the_image_stays_below_its_limit(unit: Path) -> None:
+    command = ["/usr/bin/systemd-analyze", "security", "--offline=true", str(unit)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said.stdout)
+    assert level is not None, said.stderr
+    assert float(level[1]) <= 1.5
 
 
 def test_nothing_on_the_box_lets_somebody_in_or_makes_programs() -> None:
