@@ -11,6 +11,7 @@ import re
 import shlex
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,16 @@ class Box(Machine):
             if fits:
                 return fits[-1]
             assert time.monotonic() < give_up, (wanted, told[-20:])
+            time.sleep(1)
+
+    def log_in(self, timeout_s: float = 120.0) -> None:
+        """As soon as the page answers: after a start the front, and QEMU's network, may be there before it."""
+        give_up = time.monotonic() + timeout_s * SLOWER
+        while True:
+            with suppress(OSError):
+                if self.visitor.log_in().status == 303:
+                    return
+            assert time.monotonic() < give_up, "nobody can log in"
             time.sleep(1)
 
     def call(self, samples: Pcm) -> str:

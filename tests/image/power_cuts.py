@@ -144,7 +144,7 @@ class Life:
         self.boot_s.append(time.monotonic() - began_s)
         self.box.wait_for("vault", "vault_ready", timeout_s=180)
         if self.authority:
-            until(lambda: self.box.visitor.log_in().status == 303, 120 * SLOWER)
+            self.box.log_in()
 
     def _prove(self, perhaps: set[str] | None = None, gone: set[str] | None = None) -> None:
         """perhaps: calls of which nobody has said yet that they are gone. gone: those of which somebody has."""

@@ -45,6 +45,7 @@ EVEN_ROOT = {
     "create in /opt/linekeep",
     "create in /root",
     "open /dev/mem",
+    "open /dev/hwrng",
     "reach the router",
     "reach a machine of the company",
     "reach the internet",
@@ -62,11 +63,20 @@ EVEN_ROOT = {
 Of these a refusal within the sandbox says nothing more. Nor does anybody's memory, which is not root's (Yama)."""
 
 
+STAND_INS = {
+    "recorder": {"read /var/lib/linekeep", "read /var/lib/linekeep/recordings"},
+    "front": {"read /var/lib/linekeep"},
+}
+"""Empty folders in the place of the real ones (TemporaryFileSystem=), which a daemon may list: only its own mount is
+there."""
+
+
 def allowed(daemon: str, attempts: Iterable[str]) -> set[str]:
     """Of these attempts, those that the tables of systemd/README.md allow: they are no attacks."""
     cells = {path.rstrip("/"): row[daemon] for path, row in matrix.table("Files and sockets").items()}
     found = OWN[daemon] | {f"{what} {daemon}" for what in OF_ITSELF}
     found |= {"read /etc/linekeep/before.toml"}  # the settings before these
+    found |= STAND_INS.get(daemon, set())
     for path, cell in cells.items():
         found |= {f"read {path}"} if "r" in cell else set()
         found |= {f"write {path}", f"create in {path}"} if "w" in cell else set()

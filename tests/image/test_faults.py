@@ -12,7 +12,6 @@ from appliance.recorder.ear.signals import Pcm
 from tests.image.box import Box
 from tests.image.conftest import FirstBoot
 from tests.image.machine import SLOWER, Hardware
-from tests.system.house import until
 
 Switch = Callable[..., Box]
 
@@ -35,7 +34,7 @@ def switched_on(first_boot: FirstBoot, tmp_path: Path) -> Iterator[Switch]:
 
 def page(box: Box) -> str:
     """The first page, once it is there."""
-    until(lambda: box.visitor.log_in().status == 303, 120 * SLOWER)
+    box.log_in()
     return box.visitor.ask("/").text
 
 

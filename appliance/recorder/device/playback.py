@@ -89,8 +89,9 @@ class Sounding:
         with self._lock:
             if self._outcome is not Outcome.PLAYS:
                 return
+            # First: who sees that it is over may rely on the relay being open.
+            self._over()
             self._outcome = outcome
-        self._over()
 
     def _write(self, room: Pcm, first_frame: int) -> None:
         """Put what comes next into its channel; shape (frames, channels), written from this frame on."""

@@ -101,13 +101,12 @@ def connects(path: str) -> Attempt:
 
 
 def asks(path: str) -> Attempt:
-    """Connect, and be answered: a vault closes on whom it does not know."""
+    """Connect, and be listened to: a vault closes at once on whom it does not know."""
 
     def attempt() -> None:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(3)
             line.connect(path)
-            line.sendall(struct.pack(">I", 3) + b"\x93\x01\x01")
             readable, _, _ = select.select([line], [], [], 2)
             if readable and not line.recv(1):
                 raise ConnectionAbortedError(errno.ECONNABORTED, "the other side hung up")
