@@ -59,7 +59,7 @@ def _fetch() -> Path:
         (_KEPT / name).mkdir(parents=True, exist_ok=True)
     (_KEPT / "status").touch()
     keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    (_KEPT / "sources.list").write_text(f"deb [signed-by={keys}] http://deb.debian.org/debian {_SUITE} main\n")
+    (_KEPT / "sources.list").write_text(f"deb [signed-by={keys}] {_mirror()} {_SUITE} main\n")
     (_KEPT / "apt.conf").write_text(
         f'APT::Architecture "arm64"; APT::Architectures {{ "arm64"; }}; APT::Sandbox::User "";\n'
         f'Dir::State "{_KEPT}"; Dir::State::status "{_KEPT}/status"; Dir::Cache "{_KEPT}/cache";\n'
@@ -73,6 +73,18 @@ def _fetch() -> Path:
     )
     _apt("apt-get", "-q", "download", image)
     return next(_KEPT.glob(f"{image}_*.deb"))
+
+
+def _mirror() -> str:
+    """From where this machine has its own Debian packages."""
+    command = ("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian")
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    except FileNotFoundError as error:
+        raise NoKernel("there is no apt-get") from error
+    if not found:
+        raise NoKernel("apt knows no Debian mirror; apt-get update?")
+    return found[0]
 
 
 def _apt(*command: str) -> str:
