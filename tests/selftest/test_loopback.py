@@ -52,7 +52,7 @@ def test_two_good_channels_have_nothing_wrong(cable: Callable[..., SimulatedLine
     findings = tried(cable(1.0, np.column_stack([QUIET, QUIET[::-1]])), channels=2)
     assert [each.verdict for each in findings] == [Verdict.GOOD] * 7, findings
     assert findings[1].reading == findings[4].reading == "+0 dB from output to input"
-    assert findings[3].reading == "-70 dBFS"
+    assert findings[3].reading in {"-70 dBFS", "-71 dBFS"}
 
 
 def test_wrong_level_is_named_with_what_to_turn(cable: Callable[..., SimulatedLine]) -> None:
