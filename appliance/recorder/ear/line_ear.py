@@ -31,8 +31,8 @@ _KEY_BEFORE = RATE_HZ // 20
 _MESSAGE_FRAMES = 2 * RATE_HZ
 """The longest message of an exchange, with its channel seizure."""
 _AROUND = RATE_HZ // 10
-_AT_ONCE_FRAMES = 4 * BLOCK_FRAMES
-"""What may wait is listened to 400 ms at a time; longer would come near the two seconds that a cut may cost."""
+_AT_ONCE_FRAMES = BLOCK_FRAMES
+"""Nothing waits at present: whatever waited here came late into the recording, and a cut may cost two seconds at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
