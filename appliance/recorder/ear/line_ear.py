@@ -32,7 +32,7 @@ _MESSAGE_FRAMES = 2 * RATE_HZ
 """The longest message of an exchange, with its channel seizure."""
 _AROUND = RATE_HZ // 10
 _AT_ONCE_FRAMES = BLOCK_FRAMES
-"""Nothing waits at present: whatever waited here came late into the recording, and a cut may cost two seconds at most."""
+"""Nothing waits at present: what waits comes late into the recording."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
