@@ -98,7 +98,9 @@ class Call:
         self._batch.append(samples)
         self.frames += len(samples)
         if self.frames >= self._batch_end_frame:
-            self._batch_end_frame = self.frames + RATE_HZ
+            # By the pages, not by what came at once at the beginning: else each page could wait for almost a second.
+            pages = (self.frames - BLOCK_FRAMES) // RATE_HZ
+            self._batch_end_frame = (pages + 1) * RATE_HZ + BLOCK_FRAMES
             self._write(self._encode_batch())
 
     def add_gap(self, frames: int, why: str) -> None:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.system
 
 KILLS = int(os.environ.get("LINEKEEP_KILLS", "4"))
 SEED = 20261101
-MOST_LOST_S = 2.5  # The promise is 2 s; 2.2 s were seen since the ears were made cheaper, and must come down again.
+MOST_LOST_S = 2.0
 BACK_WITHIN_S = 30.0
 TAKEN_OVER_WITHIN_S = 60.0
 CALL_S = 22.0
