@@ -13,7 +13,6 @@ from appliance.recordings.container import Consent
 from appliance.recordings.sealing import SEGMENT_BYTES
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, CallId, ConsentBy, LineName
 
-
 PAGE_BYTES = 2000
 """Of a second: 50 packets of 40 bytes, besides what wraps them."""
 
