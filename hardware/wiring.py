@@ -34,7 +34,7 @@ _WORDS = {
     "pin": ("pin", "Stift"),
     "button": ("button", "Taster"),
     "lamp": ("lamp, 1 kΩ", "Leuchtdiode, 1 kΩ"),
-    "tamper": ("case switch, opens", "Gehäuseschalter, öffnet"),
+    "tamper": ("case switch", "Gehäuseschalter"),
     "ground": ("ground", "Masse"),
     "audio ground": ("ground", "Masse"),
     "tpm": ("TPM board: pins 17 to 26", "TPM-Platine: Stifte 17 bis 26"),
