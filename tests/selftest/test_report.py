@@ -237,3 +237,12 @@ def test_report_into_a_folder_that_is_not_there_is_refused_before_anything_is_tr
     assert cli.main(["selftest", "--config", str(settings), "--alone", "--report", str(missing)]) == 2
     told = capsys.readouterr()
     assert (told.out, "There is no folder" in told.err) == ("", True)
+
+
+def test_every_test_that_the_table_of_faults_names_is_there() -> None:
+    table = (Path(__file__).parents[2] / "docs/measurements/selftest.md").read_text("utf-8")
+    sources = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    rows = [line for line in table.splitlines() if line.startswith("|") and "`test_" in line]
+    assert len(rows) >= 15
+    named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row)}
+    assert {name for name in named if f"def {name}(" not in sources} == set()
