@@ -33,7 +33,7 @@ HEARD = "hw:CARD=Loopback,DEV=0"
 SAID = "hw:CARD=Loopback,DEV=1"
 
 
-def settings(*, keep: str = "30d", name: str = "linekeep.local") -> bytes:
+def settings(*, keep: str = "30d") -> bytes:
     """What an owner writes onto the stick, for a line that is recorded by duty."""
     return f"""
 state_dir = "{STATE}"
@@ -43,9 +43,6 @@ run_dir = "/run/linekeep"
 recorder_user = "linekeep-recorder"
 webui_user = "linekeep-webui"
 keep = "{keep}"
-
-[webui]
-names = ["{name}"]
 
 [recorder]
 hold_over_s = 6
@@ -74,6 +71,13 @@ class Label:
         return found[0]
 
     @property
+    def name(self) -> str:
+        """By which the page is reached."""
+        found = re.search(r"https://([^/:]+)/", self.text)
+        assert found is not None, self.text
+        return found[1]
+
+    @property
     def fingerprint(self) -> str:
         """Of the page's authority, as hexadecimal digits."""
         found = re.search(r"(?:[0-9A-Fa-f]{2}:?){32}", self.text)
@@ -84,9 +88,9 @@ class Label:
 class Box(Machine):
     """A machine with Linekeep in it."""
 
-    def __init__(self, body: Body, hardware: Hardware | None = None, name: str = "linekeep.local") -> None:
+    def __init__(self, body: Body, hardware: Hardware | None = None) -> None:
         super().__init__(body, hardware)
-        self.visitor = Visitor(self.https_port, name=name, answer_within_s=60 * SLOWER)
+        self.visitor = Visitor(self.https_port, answer_within_s=60 * SLOWER)
 
     # by stick
 
@@ -108,8 +112,9 @@ class Box(Machine):
 
     # by page
 
-    def trust(self, authority: str) -> None:
-        """From now on the visitor trusts this authority (PEM) and no other."""
+    def trust(self, authority: str, name: str) -> None:
+        """From now on the visitor calls the box by this name, and trusts this authority (PEM) and no other."""
+        self.visitor.name = name
         self.visitor.tls = ssl.create_default_context(cadata=authority)
 
     def authority(self) -> str:

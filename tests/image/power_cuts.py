@@ -44,7 +44,7 @@ class Life:
     folder: Path
     chance: random.Random
     box: Box = field(init=False)
-    authority: str = ""
+    is_claimed: bool = False
     kept: set[str] = field(default_factory=set)
     forgotten: set[str] = field(default_factory=set)
     running_frames: int = 0
@@ -60,10 +60,10 @@ class Life:
         self.cuts["first boot"] += 1
         self._start()
         label = self.box.label(timeout_s=180)
-        self.authority = self.box.authority()
-        self.box.trust(self.authority)
+        self.box.trust(self.box.authority(), label.name)
         claimed = self.box.visitor.claim(label.claim_code)
         assert claimed.status == 303, claimed.text
+        self.is_claimed = True
 
     def cut(self) -> None:
         kind = self.chance.choice(_KINDS)
@@ -143,7 +143,7 @@ class Life:
         self.box.wait_for("recorder", "device_opened", timeout_s=180)
         self.boot_s.append(time.monotonic() - began_s)
         self.box.wait_for("vault", "vault_ready", timeout_s=180)
-        if self.authority:
+        if self.is_claimed:
             self.box.log_in()
 
     def _prove(self, perhaps: set[str] | None = None, gone: set[str] | None = None) -> None:

@@ -26,7 +26,7 @@ def switched_on(first_boot: FirstBoot, tmp_path: Path) -> Iterator[Switch]:
             prepare(box)
             stack.enter_context(box)
             box.wait_until_up()
-            box.trust(first_boot.authority)
+            box.trust(first_boot.authority, first_boot.label.name)
             return box
 
         yield switch
