@@ -255,7 +255,7 @@ class Settings(_Section, frozen=True):
     run_dir: Annotated[str, Meta(min_length=1)]
     vault: VaultSettings = VaultSettings()
     recorder: RecorderSettings = RecorderSettings()
-    webui: WebuiSettings = WebuiSettings()
+    webui: WebuiSettings = msgspec.field(default_factory=WebuiSettings)
 
     @property
     def state(self) -> Path:
