@@ -29,6 +29,9 @@ SETUP = "SETUP.TXT"
 _PLAY = Path(__file__).parent / "guest" / "play.py"
 _PYTHON = "/opt/linekeep/bin/python"
 
+_LOOK_EVERY_S = 0.5 * SLOWER
+"""Looking is work for the box too, and holds up what is waited for."""
+
 HEARD = "hw:CARD=Loopback,DEV=0"
 SAID = "hw:CARD=Loopback,DEV=1"
 
@@ -159,7 +162,7 @@ class Box(Machine):
             if fits:
                 return fits[-1]
             assert time.monotonic() < give_up, (wanted, told[-20:])
-            time.sleep(1)
+            time.sleep(_LOOK_EVERY_S)
 
     def log_in(self, timeout_s: float = 120.0) -> None:
         """As soon as the page answers: after a start the front, and QEMU's network, may be there before it."""
@@ -169,7 +172,7 @@ class Box(Machine):
                 if self.visitor.log_in().status == 303:
                     return
             assert time.monotonic() < give_up, "nobody can log in"
-            time.sleep(1)
+            time.sleep(_LOOK_EVERY_S)
 
     def call(self, samples: Pcm) -> str:
         """A whole call: said, recorded, ended. Returns: its id."""
@@ -182,7 +185,7 @@ class Box(Machine):
             ended = {told["call"] for told in self.happenings("vault") if told["event"] == "call_ended"}
             if ended - before:
                 return str((ended - before).pop())
-            time.sleep(1)
+            time.sleep(_LOOK_EVERY_S)
         told = [self.happenings(daemon)[-10:] for daemon in ("recorder", "vault")]
         raise AssertionError(("the call did not end", told))
 
