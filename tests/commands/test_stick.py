@@ -82,6 +82,14 @@ def test_unfit_settings_change_nothing_and_setup_txt_says_why(box: Box, change, 
     assert sorted(path.name for path in box.settings.parent.glob("*.toml")) == ["as-it-came.toml", "linekeep.toml"]
 
 
+def test_a_box_that_cannot_write_its_settings_says_so_on_the_stick(box: Box) -> None:
+    box.put("linekeep.toml", box.came + _LINE)
+    box.settings.with_name("brought.toml.new").mkdir()
+    assert box.plug_in() == 2
+    assert "The disk refuses while the settings are written" in box.take("SETUP.TXT")
+    assert box.settings.read_text() == box.came
+
+
 def test_an_owner_s_settings_do_not_leave_the_box(box: Box) -> None:
     box.settings.write_text(box.came + _LINE)
     box.plug_in()
