@@ -41,6 +41,8 @@ _MOST_LISTED_BYTES = 1024 * 1024
 _STICK_ANSWERS_WITHIN_S = 120
 _VAULT_ANSWERS_WITHIN_S = 300.0
 _LEASES = Path("/run/systemd/netif/leases")
+_LEASE_COMES_WITHIN_S = 30
+"""A switch may look for loops that long before it lets anything through (IEEE 802.1D, twice the forward delay)."""
 
 
 class UnfitStick(LinekeepError):
@@ -216,8 +218,15 @@ def own_addresses(leases: Path = _LEASES) -> list[str]:
     """The IPv4 addresses that the network gave this box.
 
     As systemd-networkd notes them for itself: who may not open a network socket cannot ask the kernel. Should it write
-    them in another way one day, SETUP.TXT has the box's name and no address.
+    them in another way one day, SETUP.TXT has the box's name and no address. Where it runs, a first one is waited for.
     """
+    give_up = time.monotonic() + _LEASE_COMES_WITHIN_S
+    while not (found := _leased(leases)) and leases.parent.exists() and time.monotonic() < give_up:
+        time.sleep(1)
+    return found
+
+
+def _leased(leases: Path) -> list[str]:
     notes = [note.read_text("utf-8", "replace") for note in sorted(leases.glob("*"))]
     lines = [line for note in notes for line in note.splitlines() if line.startswith("ADDRESS=")]
     return [line.partition("=")[2] for line in lines]

@@ -119,7 +119,7 @@ def test_setup_txt_names_address_label_and_troubles_in_lines_for_windows() -> No
 
 
 def test_addresses_are_those_that_the_network_gave(tmp_path: Path) -> None:
-    assert own_addresses(tmp_path) == []
+    assert own_addresses(tmp_path / "no-networkd" / "leases") == []
     (tmp_path / "2").write_text("# This is private data. Do not parse.\nADDRESS=192.0.2.7\nNETMASK=255.255.255.0\n")
     (tmp_path / "3").write_text("ADDRESS=198.51.100.9\nSERVER_ADDRESS=198.51.100.1\n")
     assert own_addresses(tmp_path) == ["192.0.2.7", "198.51.100.9"]
