@@ -136,6 +136,13 @@ class RingListener:
         return self._is_on or any(strength > ear.limit for ear, strength in zip(self._click_ears, clicks, strict=False))
 
     @property
+    def undecided(self) -> int | None:
+        """Where a burst began that is as fast as the mains and goes on: a ring, or hum that has come to stay."""
+        ears = (*self._tone_ears, *self._click_ears)
+        begun = [ear.undecided for ear in ears if ear.undecided is not None]
+        return max(_frame_of(min(begun)), 0) if begun else None
+
+    @property
     def _is_on(self) -> bool:
         return any(ear.likely for ears in (self._tone_ears, self._click_ears) for ear in ears)
 
@@ -203,6 +210,11 @@ class _Ear:
     @property
     def likely(self) -> bool:
         return (self._bursts.on and not self._spent) or self._bursts.begins
+
+    @property
+    def undecided(self) -> int | None:
+        """The window in which a burst began that can be told only when it has ended."""
+        return self._bursts.since if self._fitting and self._bursts.on else None
 
     @property
     def limit(self) -> float:

@@ -23,7 +23,7 @@ _ENOUGH_WITHIN_FRAMES = 3 * RATE_HZ
 _WORD_STEPS = 3
 _LONE_WORD_FRAMES = 8 * RATE_HZ
 """So long before somebody is heard to speak a lone word was theirs, and within three seconds before it a click."""
-_SWING_DB = 9.0
+SWING_DB = 9.0
 """White and pink noise swing by 3 dB to 5 dB from one 20 ms to another, voices in noise 10 dB below them by 10 dB."""
 _AROUND_BLOCKS = 4
 
@@ -146,4 +146,4 @@ class Stirring:
             after = min(after, block.sound.lowest_dbfs)
             if block.steps and not block.swings:
                 before = min(each.sound.lowest_dbfs for each in newest[max(place - _AROUND_BLOCKS, 0) : place + 1])
-                block.swings = block.sound.level_dbfs - max(before, after) > _SWING_DB
+                block.swings = block.sound.level_dbfs - max(before, after) > SWING_DB
