@@ -56,6 +56,8 @@ class ToneFollower:
         self._forget_steps = max((most(max(one.cadence)) for one in sought), default=0) + END_STEPS
         self._active: Sought | None = None
         self._last_end = 0
+        self._cut_end = 0
+        """Of a burst that was on time, but too short to be one: the receiver was put down in it."""
         self._loud_in_pause = 0
         # How loud all was, window by window, up to and with the last one.
         self._loudness: deque[float] = deque(maxlen=self._forget_steps + END_STEPS)
@@ -84,6 +86,12 @@ class ToneFollower:
             elif self._band.on:
                 yield from self._sounding_on(at)
             elif self._bursts or self._active:
+                if (
+                    sounds
+                    and self._active
+                    and any(fits(at - self._last_end, off) for off in self._active.cadence[1::2])
+                ):
+                    self._cut_end = at + 1
                 yield from self._waiting(at, loud)
 
     def _burst_ended(self, burst: Burst) -> Iterator[Change]:
@@ -114,6 +122,11 @@ class ToneFollower:
             return True
         after_pause = any(fits(pause, off) for cadence in cadences for off in cadence[1::2])
         return after_pause and length <= most(self._longest(0))
+
+    def _is_on_time(self, at: int) -> bool:
+        """A burst of what sounds may begin here."""
+        pauses = self._active.cadence[1::2] if self._active is not None else ()
+        return any(fits(at - self._last_end, off) for off in pauses)
 
     def _cadences(self) -> list[tuple[float, ...]]:
         """All by the name of what sounds: which of two similar cadences it is, does not matter."""
@@ -172,7 +185,7 @@ class ToneFollower:
             elif self._active is None and self._loud_in_pause <= pause * _LOUD_IN_PAUSE:
                 yield from self._compare_quiet(pause)
         if self._active is not None and at - self._last_end > self._patience():
-            yield from self._stop(self._last_end)
+            yield from self._stop(max(self._last_end, self._cut_end))
 
     def _patience(self) -> int:
         """The longest pause; of busy and congestion tone a burst may be spoilt, and a pause more is waited."""

@@ -52,8 +52,8 @@ _BURST_TOLERANCE = 0.1
 _BURST_MARGIN_S = 0.08
 """A burst of ringing that is off by more than this from every usual one was cut short."""
 _SAME_EXCHANGE_S = 0.16
-"""So much shorter than one before, each end heard within 80 ms, a burst was cut short too, usual or not: exchanges differ
-from their country's figure, but not from themselves."""
+"""So much shorter than one before, each end heard within 80 ms, a burst was cut short too: exchanges differ from their
+country's figure, but not from themselves."""
 _STILL_RINGS = 1 << 60
 _AROUND_RING = RATE_HZ // 4
 _RINGS_FOR_CERTAIN = RATE_HZ // 2
