@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,16 +233,21 @@ class RecorderSettings(_Section, frozen=True):
     tamper: GpioSettings | None = None
 
 
+def _own_name() -> str:
+    return f"{socket.gethostname().partition('.')[0].lower()}.local"
+
+
 class WebuiSettings(_Section, frozen=True):
     """
     address, port: where the TLS front listens.
-    names: the host names and addresses for which the box's certificate is made.
+    names: the host names and addresses for which the box's certificate is made. As it comes, what this machine calls
+        itself in the network by mDNS (RFC 6762), and thus no name that another machine may have.
     timezone: in which times are shown, and the private hours of lines are meant.
     """
 
     address: str = "0.0.0.0"  # noqa: S104 - the front is the one part that listens on the company's network
     port: Annotated[int, Meta(ge=1, le=65_535)] = 443
-    names: tuple[str, ...] = ("linekeep.local",)
+    names: tuple[str, ...] = msgspec.field(default_factory=lambda: (_own_name(),))
     timezone: str = "Europe/Berlin"
 
 
@@ -252,7 +258,7 @@ class Settings(_Section, frozen=True):
     run_dir: Annotated[str, Meta(min_length=1)]
     vault: VaultSettings = VaultSettings()
     recorder: RecorderSettings = RecorderSettings()
-    webui: WebuiSettings = WebuiSettings()
+    webui: WebuiSettings = msgspec.field(default_factory=WebuiSettings)
 
     @property
     def state(self) -> Path:
