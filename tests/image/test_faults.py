@@ -101,7 +101,9 @@ def test_with_a_clock_of_1970_it_records_and_keeps_what_it_has(
     print([chip for chip in box.visitor.live()["chips"] if chip["name"] == "clock"])
 
 
-def test_with_a_disk_full_up_to_the_reserve_it_says_so_and_forgets_all_the_same(switched_on: Switch, first_boot: FirstBoot) -> None:
+def test_with_a_disk_full_up_to_the_reserve_it_says_so_and_forgets_all_the_same(
+    switched_on: Switch, first_boot: FirstBoot
+) -> None:
     box = switched_on()
     box.wait_for("vault", "vault_ready", timeout_s=120)
     box.sh("fallocate -l $(($(df -B1 --output=avail /data | tail -1) - (32 << 20))) /data/filler")
