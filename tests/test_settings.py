@@ -201,6 +201,10 @@ NONSENSE = {
         BASE + DEVICE + LINE + ANNOUNCED + "lamp = { line = 16 }\n" + RELAY.replace('"speak"', "16"),
         "the lamp of line 'a' and the relay of line 'a' are both GPIO line 16",
     ),
+    "switch of the case and hook on one wire": (
+        BASE + "[recorder]\ntamper = { line = 17 }\n" + DEVICE + LINE + "hook = { line = 17 }\n",
+        "the switch of the case and the hook of line 'a' are both GPIO line 17",
+    ),
     "chip that is none": (BASE + DEVICE + LINE + 'hook = { chip = "gpio", line = 1 }\n', "hook.chip must be the path"),
     "hook without its line": (BASE + DEVICE + LINE + 'hook = { chip = "/dev/gpiochip0" }\n', "line"),
     "line name with a slash": (BASE + DEVICE + LINE.replace('"a"', '"../a"'), "cannot name a line"),

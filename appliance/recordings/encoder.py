@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from appliance.recordings import ogg
 from appliance.recordings.opus import MAX_PACKETS, PACKET_FRAMES, OpusEncoder, silence
 
-PACKETS_PER_PAGE = 50
+PACKETS_PER_PAGE = 25
 """One second. Longer pages would put more audio at risk; pages of half a second would cost 1.3 % more disk."""
 
 
@@ -46,7 +46,7 @@ class OpusPages:
         """Take the next frames; returns the pages that became complete, the head pages with the first block.
 
         Args:
-            block: int16, shape (n,) or (n, 2), 8 kHz. Cheapest in multiples of 160.
+            block: int16, shape (n,) or (n, 2), 8 kHz. Cheapest in multiples of 320.
         """
         self._frames += len(block)
         self._encode(np.concatenate((self._partial, block)) if len(self._partial) else block)
@@ -77,7 +77,7 @@ class OpusPages:
         if len(self._packets) == PACKETS_PER_PAGE:
             self._fill_page(self._granule, last=False)
         self._packets.append(packet)
-        self._granule += ogg.PACKET_GRANULES
+        self._granule += PACKET_FRAMES * ogg.GRANULES_PER_FRAME
 
     def _fill_page(self, granule: int, *, last: bool) -> None:
         self._waiting_pages.append(self._stream.page(self._packets, granule, last))

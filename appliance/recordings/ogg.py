@@ -25,9 +25,6 @@ GRANULE_RATE_HZ = 48_000
 
 GRANULES_PER_FRAME = GRANULE_RATE_HZ // RATE_HZ
 
-PACKET_GRANULES = GRANULE_RATE_HZ // 50
-"""Every packet of ours plays 20 ms."""
-
 VENDOR = b"linekeep"
 _HEADER = struct.Struct("<4sBBqIIIB")
 _OPUS_HEAD = struct.Struct("<8sBBHIhB")
@@ -38,6 +35,8 @@ _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _MAX_LACING = 255
 _PAGE_STARTS = b"OggS\0"
 LONGEST_PAGE_BYTES = _HEADER.size + _MAX_LACING + _MAX_LACING * _MAX_LACING
+_OPUS_FRAME_GRANULES = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
+"""By the configuration in the first byte of a packet: SILK, both, CELT (RFC 6716, 3.1)."""
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -157,9 +156,18 @@ def salvage(torn_page: bytes, previous_granule: int) -> tuple[Page, bytes] | Non
     if not packets:
         return None
     _, _, flags, granule, serial, sequence, _, _ = _HEADER.unpack_from(torn_page)
-    granule = min(granule, previous_granule + len(packets) * PACKET_GRANULES)
+    granule = min(granule, previous_granule + sum(map(packet_granules, packets)))
     content = _assembled(packets, granule, flags & ~_LAST, serial, sequence)
     return Page(offset=0, length=len(content), granule=granule, eos=False), content
+
+
+def packet_granules(packet: bytes) -> int:
+    """How long an Opus packet plays, as its first bytes tell (RFC 6716, 3.2). Raises DamagedRecording: it has none."""
+    code = packet[0] & 3 if packet else 3
+    if code == 3 and len(packet) < 2:
+        raise DamagedRecording("A packet of the audio is too short.")
+    frames = (1, 2, 2, packet[1] & 0x3F if code == 3 else 0)[code]
+    return frames * _OPUS_FRAME_GRANULES[packet[0] >> 3]
 
 
 def as_last_page(page: bytes) -> bytes:

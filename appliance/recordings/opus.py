@@ -1,24 +1,22 @@
 """Speech to Opus packets and back; the only owner of libopus (RFC 6716), bound with cffi.
 
-Promise: 8 kHz, one or two channels, 20 ms a packet, every packet of one size, so that the size of what is sealed says
+Promise: 8 kHz, one or two channels, 40 ms a packet, every packet of one size, so that the size of what is sealed says
 nothing about what is spoken. Two calls into the library per packet, buffers made once: the processor belongs to the
 codec.
 
 How: libopus encodes with a variable rate but never more than the constant size, and `opus_packet_pad` fills up to it
 (RFC 6716, 3.2.5, code 3). Its own constant rate is not used: it encodes every packet several times over until the
-size fits. Measured with libopus 1.3.1, complexity 5, over espeak-ng speech of four voices (134 s), packets of 40 bytes;
-processor seconds for an hour of one line, and what a decoder gives back against what was said (segmental SNR, higher
-is better; log-spectral distance, lower is better; correlation):
+size fits. A packet that meets the limit is encoded again in the same way, and that is what costs: so a packet holds two
+of the codec's frames, which share the room, and the codec aims a little below the limit. Measured over two minutes of
+espeak-ng speech with libopus 1.3.1, complexity 5, 16 kbit/s (`python -m tests.bench.packets`): processor seconds for an
+hour of one line, what a decoder gives back against what was said (segmental SNR, higher is better; log-spectral
+distance, lower is better), and how many packets meet the limit.
 
-    constant rate 16,000     30 s    8.31 dB    4.80 dB    0.9585
-    padded, target 16,000    24 s    8.22 dB    4.95 dB    0.9577    26 % of the packets meet the limit
-    padded, target 15,000    21 s    8.09 dB    5.10 dB    0.9558    15 %
-    padded, target 14,400    20 s    8.04 dB    5.18 dB    0.9554    11 %: chosen
-    the same, noisy line     16 s    8.43 dB    4.78 dB    0.9546    9 %
-    constant, noisy line     32 s    8.70 dB    4.49 dB    0.9579
-
-A packet that meets the limit is what costs: it is encoded again, as at constant rate. Constrained variable rate or not
-makes no difference, as it concerns music only.
+    20 ms, target 90 %      13.1 s    8.42 dB    7.16 dB    30 %
+    40 ms, target 90 %      10.7 s    8.52 dB    7.09 dB    16 %
+    40 ms, target 87.5 %    10.3 s    8.45 dB    7.15 dB    10 %: chosen
+    40 ms, target 85 %      10.0 s    8.33 dB    7.28 dB     7 %
+    60 ms, target 90 %       9.7 s    8.44 dB    7.17 dB     5 %, and no whole number of packets is a second
 
 Two channels are coded together, at twice the rate, and come back apart: how far apart, and what else was tried, is in
 docs/measurements/two-sides.md.
@@ -38,13 +36,13 @@ from numpy.typing import NDArray
 from appliance.recordings import ogg
 from appliance.terms import RATE_HZ, DamagedRecording, LineTrouble, SettingsTrouble
 
-PACKET_FRAMES = ogg.PACKET_GRANULES // ogg.GRANULES_PER_FRAME
-"""Frames in one packet, 20 ms: the codec's own choice for speech."""
+PACKET_FRAMES = RATE_HZ // 25
+"""Frames in one packet, 40 ms: two of the codec's own, which share what room there is."""
 
 _COMPLEXITY = {1: 5, 2: 3}
 """By channels. Two gain nothing from more than 3 (docs/measurements/two-sides.md)."""
 
-MAX_PACKETS = 50
+MAX_PACKETS = 25
 """Packets that one `encode` may ask for, one second."""
 
 _LONGEST_PACKET_FRAMES = RATE_HZ * 120 // 1000
@@ -69,7 +67,7 @@ _DECLARATIONS = """
 _APPLICATION_VOIP = 2048
 _SET_BITRATE, _SET_VBR, _SET_COMPLEXITY, _SET_DTX, _GET_LOOKAHEAD = 4002, 4006, 4010, 4016, 4027
 
-_TARGET_PERCENT = 90
+_TARGET_PERCENT = 87.5
 """The codec aims at this share of the constant rate, so that few packets meet its limit: see the figures above."""
 
 
@@ -82,7 +80,7 @@ class OpusEncoder:
     """Encodes 8 kHz speech; packets depend on those before, so one encoder per recording.
 
     Args:
-        bitrate_bps: of each channel, on disk, padding included; 16,000 gives packets of 40 bytes, of two channels 80.
+        bitrate_bps: of each channel, on disk, padding included; 16,000 gives packets of 80 bytes, of two channels 160.
         complexity: 0 to 10; None: what suits the channels. 5 costs half the processor time of 10.
         channels: 1 or 2.
     Raises:
@@ -92,13 +90,13 @@ class OpusEncoder:
     def __init__(self, bitrate_bps: int = 16_000, complexity: int | None = None, channels: int = 1) -> None:
         self._ffi, self._library = _libopus()
         bitrate_bps *= channels
-        self._room = bitrate_bps // 50 // 8
+        self._room = bitrate_bps * PACKET_FRAMES // RATE_HZ // 8
         self._packet_samples = PACKET_FRAMES * channels
         error = self._ffi.new("int *")
         encoder = self._library.opus_encoder_create(RATE_HZ, channels, _APPLICATION_VOIP, error)
         _check_made(error[0])
         self._encoder = self._ffi.gc(encoder, self._library.opus_encoder_destroy)
-        self._set(_SET_BITRATE, bitrate_bps * _TARGET_PERCENT // 100)
+        self._set(_SET_BITRATE, int(bitrate_bps * _TARGET_PERCENT / 100))
         self._set(_SET_VBR, 1)
         # Off by default; said aloud because it would leave out packets where nobody speaks.
         self._set(_SET_DTX, 0)
@@ -116,7 +114,7 @@ class OpusEncoder:
         """Encode whole packets' worth of frames.
 
         Args:
-            block: int16, shape (n * 160,) or (n * 160, 2), n at most 50, contiguous.
+            block: int16, shape (n * 320,) or (n * 320, 2), n at most 25, contiguous.
         Returns: n packets, all of the same size.
         Raises:
             LineTrouble: the codec refused.

@@ -4,7 +4,7 @@ Promise: the name appears in the folder only when opening record and lock are in
 has returned for survives a power cut; a writer whose write or sync has failed refuses everything but `abandon`.
 
 At risk when the power goes, in all less than 2 s: the page being filled (1 s of audio), what does not fill a segment
-of 1008 bytes yet (0.5 s at 2077 bytes a second, with the packet that it cuts in two), the block being captured
+of 1008 bytes yet (0.5 s at 2052 bytes a second, with the packet that it cuts in two), the block being captured
 (0.1 s) and the time the sync takes. A segment cannot be sealed half full and again when full, because that would use
 its nonce twice; so it is segments of 1 KiB, not Tink's usual 4 KiB or 1 MiB, that keep the sum under 2 s. Recovery
 does its part: it keeps the whole packets of a page whose end is missing.

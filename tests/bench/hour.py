@@ -34,7 +34,7 @@ HOUR_S = 3600
 SEEK_S = 59 * 60
 PIECE_BYTES = 64 * 1024
 _ASKED = 200
-_AUDIO_BYTES_A_SECOND = 2077
+_AUDIO_BYTES_A_SECOND = 2052
 
 
 def measure_hour(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from appliance.recordings.sealing import SEGMENT_BYTES
 from appliance.terms import BLOCK_FRAMES, RATE_HZ, CallId, ConsentBy, LineName
 
 PAGE_BYTES = 2000
-"""Of a second: 50 packets of 40 bytes, besides what wraps them."""
+"""Of a second: 25 packets of 80 bytes, besides what wraps them."""
 
 
 def begun(folder: Path) -> tuple[Call, Path]:

@@ -85,9 +85,11 @@ def test_last_page_keeps_everything_but_its_flag_and_checksum() -> None:
 
 @pytest.mark.parametrize("last", [False, True])
 def test_torn_page_gives_its_whole_packets(last: bool) -> None:
-    packets = [bytes([packet]) * (packet * 100) for packet in range(6)]
+    # One of 20 ms, one of 40 ms, and so on.
+    packets = [bytes([8 + 8 * (packet % 2), packet]) * (1 + packet * 50) for packet in range(6)]
+    granules = [0, 960, 2880, 3840, 5760, 6720, 8640]
     # As a last page it ends 500 granules before its last packet does.
-    page = OggOpusStream(5, pre_skip=312).page(packets, 48_000 + 6 * 960 - (500 if last else 0), last)
+    page = OggOpusStream(5, pre_skip=312).page(packets, 48_000 + granules[6] - (500 if last else 0), last)
     table_end = 27 + page[26]
     for length in range(len(page)):
         whole = 0
@@ -101,8 +103,38 @@ def test_torn_page_gives_its_whole_packets(last: bool) -> None:
         found, content = torn
         assert ogg.page_packets(content) == packets[:whole]
         assert list(ogg.whole_pages(content)) == [found]
-        assert (found.granule, found.eos) == (48_000 + whole * 960, False)
+        assert (found.granule, found.eos) == (48_000 + granules[whole], False)
         assert content[14:22] == page[14:22]
+
+
+@pytest.mark.parametrize(
+    ("packet", "ms"),
+    [
+        (b"\x00", 10),
+        (b"\x08", 20),
+        (b"\x10", 40),
+        (b"\x18", 60),
+        (b"\x38", 60),
+        (b"\x60", 10),
+        (b"\x78", 20),
+        (b"\x80", 2.5),
+        (b"\xf8", 20),
+        (b"\x09", 40),
+        (b"\x0a", 40),
+        (b"\x0b\x03", 60),
+        (b"\x13\x41", 40),  # one frame of 40 ms, padded
+        (b"\x83\x30", 120),
+    ],
+)
+def test_packet_says_itself_how_long_it_plays(packet: bytes, ms: float) -> None:
+    assert ogg.packet_granules(packet + bytes(9)) == 48 * ms
+
+
+def test_torn_page_of_packets_that_say_nothing_is_refused() -> None:
+    for packet in (b"", b"\x0b"):
+        page = OggOpusStream(5, pre_skip=312).page([packet, b"\x08" * 9], 960, False)
+        with pytest.raises(DamagedRecording):
+            ogg.salvage(page[:-1], 0)
 
 
 def test_packet_that_runs_over_two_pages_is_refused() -> None:
