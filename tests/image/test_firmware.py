@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.image.body import new_body
 from tests.image.box import Box, settings
-from tests.image.conftest import IMAGE
+from tests.image.conftest import IMAGE, FirstBoot
 from tests.image.machine import SLOWER, Hardware
 from tests.system.house import until
 
@@ -34,11 +34,12 @@ def answers(box: Box, path: str, status: int) -> bool:
         return False
 
 
-def test_firmware_starts_the_box_and_lets_nobody_in_but_its_owner(tmp_path: Path) -> None:
+def test_firmware_starts_another_box_and_lets_nobody_in_but_its_owner(first_boot: FirstBoot, tmp_path: Path) -> None:
     body = new_body(tmp_path / "box", Path(IMAGE))
     body.put_on_stick("linekeep.toml", settings())
     with Box(body, dataclasses.replace(Hardware(), direct=None)) as box:
         label = box.label(timeout_s=180)
+        assert label.name != first_boot.label.name, "two boxes of one name in a house"
         until(lambda: shown_certificates(box), 60 * SLOWER)
         authority = shown_certificates(box)[-1]
         assert hashlib.sha256(ssl.PEM_cert_to_DER_cert(authority)).hexdigest() == label.fingerprint
