@@ -66,7 +66,8 @@ class Life:
         self.box = self._fresh("life")
         self._cut_starts(self.box, "first boot", self.chance.randint(1, 3))
         self._start()
-        label = self.box.label(timeout_s=180)
+        self.box.wait_until_settled()
+        label = self.box.label()
         self.box.trust(self.box.authority(), label.name)
         claimed = self.box.visitor.claim(label.claim_code)
         assert claimed.status == 303, claimed.text
@@ -228,6 +229,8 @@ def main() -> int:
                 life.go_on()
         except KeyboardInterrupt:
             _tell({"interrupted": True})
+        except AssertionError as error:
+            life.wrong.append(f"after cut {sum(life.cuts.values())} it did not come up: {error}")
         finally:
             life.box.cut_power()
             life.tell_all()
