@@ -56,7 +56,7 @@ def _findings(settings: Settings, *, alone: bool, loopback: bool) -> Iterator[Fi
     from appliance.selftest.rtc import look_at_rtc  # noqa: PLC0415
     from appliance.selftest.sound import look_at_sound  # noqa: PLC0415
     from appliance.selftest.storage import look_at_storage  # noqa: PLC0415
-    from appliance.selftest.wires import look_at_wires  # noqa: PLC0415
+    from appliance.selftest.wires import look_at_case, look_at_wires  # noqa: PLC0415
     from appliance.vault.box import tcti_of  # noqa: PLC0415
 
     yield from look_at_board()
@@ -67,6 +67,8 @@ def _findings(settings: Settings, *, alone: bool, loopback: bool) -> Iterator[Fi
         yield from look_at_loopback(device) if loopback else look_at_sound(device)
     for line in settings.recorder.lines:
         yield from look_at_wires(line, None if alone else _say, None if alone else _ask)
+    if settings.recorder.tamper is not None:
+        yield from look_at_case(settings.recorder.tamper, None if alone else _say)
 
 
 def _report(found: list[Finding], *, good: bool) -> dict[str, object]:

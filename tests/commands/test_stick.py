@@ -83,6 +83,14 @@ def test_unfit_settings_change_nothing_and_setup_txt_says_why(box: Box, change, 
     assert sorted(path.name for path in box.settings.parent.glob("*.toml")) == ["as-it-came.toml", "linekeep.toml"]
 
 
+def test_a_box_that_cannot_write_its_settings_says_so_on_the_stick(box: Box) -> None:
+    box.put("linekeep.toml", box.came + _LINE)
+    box.settings.with_name("brought.toml.new").mkdir()
+    assert box.plug_in() == 2
+    assert "The disk refuses while the settings are written" in box.take("SETUP.TXT")
+    assert box.settings.read_text() == box.came
+
+
 def test_an_owner_s_settings_do_not_leave_the_box(box: Box) -> None:
     box.settings.write_text(box.came + _LINE)
     box.plug_in()
@@ -119,7 +127,7 @@ def test_setup_txt_names_address_label_and_troubles_in_lines_for_windows() -> No
 
 
 def test_addresses_are_those_that_the_network_gave(tmp_path: Path) -> None:
-    assert own_addresses(tmp_path) == []
+    assert own_addresses(tmp_path / "no-networkd" / "leases") == []
     (tmp_path / "2").write_text("# This is private data. Do not parse.\nADDRESS=192.0.2.7\nNETMASK=255.255.255.0\n")
     (tmp_path / "3").write_text("ADDRESS=198.51.100.9\nSERVER_ADDRESS=198.51.100.1\n")
     assert own_addresses(tmp_path) == ["192.0.2.7", "198.51.100.9"]

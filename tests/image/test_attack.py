@@ -58,6 +58,7 @@ EVEN_ROOT = {
     "run a program from /var/tmp",
     "run a program from /dev/shm",
     "run a program from /var/lib/linekeep",
+    "run a program from /var/lib/linekeep/recordings/growing",
 }
 """What the box refuses to root too: a root that is read-only, a locked kernel, a firewall, no programs but its own.
 Of these a refusal within the sandbox says nothing more. Nor does anybody's memory, which is not root's (Yama)."""

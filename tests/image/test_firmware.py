@@ -21,7 +21,7 @@ def answers(box: Box) -> bool:
 def test_firmware_starts_the_box_and_lets_nobody_in(first_boot: FirstBoot, tmp_path: Path) -> None:
     hardware = dataclasses.replace(Hardware(), direct=None)
     with Box(first_boot.body.fork(tmp_path / "box"), hardware) as box:
-        box.trust(first_boot.authority)
+        box.trust(first_boot.authority, first_boot.label.name)
         until(lambda: answers(box), 120 * SLOWER)
         assert box.visitor.download(first_boot.call) == first_boot.wav
         # The bench's unit was offered, and is not there.

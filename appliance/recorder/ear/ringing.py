@@ -12,7 +12,8 @@ Three ears for each frequency of the country, whichever hears it first:
   has three of them at the most.
 * Where the ring is as fast as the mains (50 Hz), nothing but its coming and going tells it, or its clicks, from hum: a
   burst is told only when it has ended, and was five times as strong as the hum before and as long as it should be, or
-  came when it was due.
+  came when it was due. It is one line in the spectrum, and twice as strong as what lies beside it: noise that sets in
+  when somebody picks up is not.
 
 Cadences and frequencies are in `countries`. What a ring means is left to whoever asks.
 """
@@ -57,6 +58,8 @@ _MAINS_TOLERANCE_HZ = 0.5
 _MAINS_ORDERS = 4
 _NEIGHBOURS_HZ = range(8, 45, 3)
 """Hum is taken out with three overtones and half a hertz to both sides, more than the mains ever wander."""
+_BESIDE_MAINS = (0.5, 0.6, 0.7, 1.3, 1.4, 1.5)
+"""Of a ring as fast as the mains: what lies beside it, clear of its own multiples."""
 
 _ABOVE_NOISE = 5.0
 """A ring 10 dB above the noise is eleven times as strong. Noise is five times its median in one window of a
@@ -67,6 +70,8 @@ _SHARE = 0.7
 _SHARE_OF_ALL = 0.02
 _SHARE_OF_ALL_AS_MAINS = 0.1
 """What comes and goes with a loud tone is what its ends spill over the band: -25 dB and less."""
+_ABOVE_BESIDE_AS_MAINS = 2.0
+"""A ring is a line in the spectrum; noise that sets in when somebody picks up, be it pink, is as strong beside it."""
 _PART = 0.3
 """As in `tones`: a window half filled holds a quarter."""
 _SHORTEST_S = 0.3
@@ -131,9 +136,24 @@ class RingListener:
     @property
     def ringing(self) -> bool:
         """A burst is on, or has probably begun. Clicks, which may pass for speech, show in their first 200 ms, the tone
-        itself in its first half second; it stays true for up to half a second after the end."""
-        clicks = self._clicks.heard_in(self._windows.newest)
-        return self._is_on or any(strength > ear.limit for ear, strength in zip(self._click_ears, clicks, strict=False))
+        itself in its first half second. After its end the tone keeps it true for 120 ms, clicks for half a second."""
+        newest = self._windows.newest
+        clicks = self._clicks.heard_in(newest)
+        if any(ear.likely for ear in self._click_ears):
+            return True
+        if any(level > ear.limit for ear, level in zip(self._click_ears, clicks, strict=False)):
+            return True
+        if not any(ear.likely for ear in self._tone_ears):
+            return False
+        levels = self._tones.heard_in(newest)
+        return any(ear.likely and level > ear.limit for ear, level in zip(self._tone_ears, levels, strict=True))
+
+    @property
+    def undecided(self) -> int | None:
+        """Where a burst began that is as fast as the mains and goes on: a ring, or hum that has come to stay."""
+        ears = (*self._tone_ears, *self._click_ears)
+        begun = [ear.undecided for ear in ears if ear.undecided is not None]
+        return max(_frame_of(min(begun)), 0) if begun else None
 
     @property
     def _is_on(self) -> bool:
@@ -203,6 +223,11 @@ class _Ear:
     @property
     def likely(self) -> bool:
         return (self._bursts.on and not self._spent) or self._bursts.begins
+
+    @property
+    def undecided(self) -> int | None:
+        """The window in which a burst began that can be told only when it has ended."""
+        return self._bursts.since if self._fitting and self._bursts.on else None
 
     @property
     def limit(self) -> float:
@@ -287,8 +312,14 @@ class _Tones:
         )
         bands = [_but(hum, _sines(frames, [hz * factor for factor in (0.9, 0.95, 1.0, 1.05, 1.1)])) for hz in own_hz]
         bands += [_sines(frames, [hz * factor for factor in (0.95, 1.0, 1.05)]) for hz in as_mains_hz]
+        as_mains = slice(len(own_hz), len(bands))
+        bands += [
+            _but(ring, _sines(frames, [hz * factor for factor in _BESIDE_MAINS]))
+            for ring, hz in zip(bands[as_mains], as_mains_hz, strict=True)
+        ]
+        self._beside = slice(as_mains.stop, len(bands))
         bands += [_but(hum, _sines(frames, list(_NEIGHBOURS_HZ))), hum]
-        self._own = len(own_hz)
+        self._own, self._as_mains = slice(0, len(own_hz)), as_mains
         self._shapes = np.concatenate(bands, axis=1).astype(np.float32)
         self._starts = [0, *np.cumsum([band.shape[1] for band in bands])[:-1].tolist()]
         self._recent: Matrix = np.zeros((BACK_STEPS + AHEAD_STEPS, len(bands) + 1), np.float32)
@@ -302,12 +333,25 @@ class _Tones:
         energies = np.concatenate((self._recent, loud))
         self._recent = energies[-BACK_STEPS - AHEAD_STEPS :]
         here = energies[BACK_STEPS:-AHEAD_STEPS]
-        rings, (neighbours, but_hum, everything) = here[:, :-3], here[:, -3:].T[:, :, None]
-        likely = rings > _PART * highest_around(energies)[:, :-3]
-        own = slice(0, self._own)
+        count = self._as_mains.stop
+        rings, beside, (neighbours, but_hum, everything) = (
+            here[:, :count],
+            here[:, self._beside],
+            here[:, -3:].T[:, :, None],
+        )
+        likely = rings > _PART * highest_around(energies)[:, :count]
+        own, as_mains = self._own, self._as_mains
         likely[:, own] &= rings[:, own] > np.maximum(_SHARE * neighbours, _SHARE_OF_ALL * but_hum)
-        likely[:, self._own :] &= rings[:, self._own :] > _SHARE_OF_ALL_AS_MAINS * everything
+        likely[:, as_mains] &= rings[:, as_mains] > np.maximum(
+            _ABOVE_BESIDE_AS_MAINS * beside, _SHARE_OF_ALL_AS_MAINS * everything
+        )
         return rings.T.tolist(), likely.T.tolist()
+
+    def heard_in(self, windows: Matrix) -> list[float]:
+        """How strong each frequency is in the end of one window."""
+        found = windows[0, -len(self._shapes) :] @ self._shapes
+        energies: list[float] = np.add.reduceat(found * found, self._starts)[: self._as_mains.stop].tolist()
+        return energies
 
 
 class _Clicks:

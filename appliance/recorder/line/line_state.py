@@ -76,7 +76,7 @@ from appliance.recorder.line.line_facts import (
     Route,
     SpeechChanges,
 )
-from appliance.recorder.line.stirring import Sound, Stirring
+from appliance.recorder.line.stirring import SWING_DB, Sound, Stirring
 from appliance.recordings.container import EndReason
 from appliance.terms import RATE_HZ
 
@@ -126,6 +126,8 @@ class LineState:
         self._surely_frame = 0
         self._silence = 0, 0
         """Between the sounds of a call: the last one of more than a second."""
+        self._quietest_dbfs = 0.0
+        """Of the call: the noise of the line in use, which passes for a voice until the ear's floor has followed it."""
         self._audio_from = 0
         self._cut_frame: int | None = None
         self._calls = False
@@ -421,14 +423,17 @@ class LineState:
         self.state, self.since_frame = State.IN_CALL, off_hook
         self._noise_frame = self._click_frame = self._surely_frame = 0
         self._silence = 0, 0
+        self._quietest_dbfs = 0.0
         self._happenings.append(
             CallBegins(at_frame=off_hook, answered_frame=answered, audio_from=self._audio_from, route=route)
         )
 
     def _listen_in_call(self, seen: Observed) -> None:
+        self._quietest_dbfs = min(self._quietest_dbfs, seen.sound.lowest_dbfs)
         if seen.speech:
             self._alive_frame = seen.end_frame
-            if seen.tonal or not seen.is_explained:
+            rises = seen.sound.level_dbfs > self._quietest_dbfs + SWING_DB
+            if seen.tonal or (rises and not seen.is_explained):
                 self._sounds(seen.sound)
         elif not seen.is_explained:
             self._clicks(seen.sound)

@@ -23,8 +23,10 @@ _ENOUGH_WITHIN_FRAMES = 3 * RATE_HZ
 _WORD_STEPS = 3
 _LONE_WORD_FRAMES = 8 * RATE_HZ
 """So long before somebody is heard to speak a lone word was theirs, and within three seconds before it a click."""
-_SWING_DB = 9.0
+SWING_DB = 9.0
 """White and pink noise swing by 3 dB to 5 dB from one 20 ms to another, voices in noise 10 dB below them by 10 dB."""
+_SOFT_SWING_DB = 6.0
+"""Where somebody is known to speak, what swings less than a voice and more than noise was a soft beginning."""
 _AROUND_BLOCKS = 4
 
 
@@ -49,12 +51,17 @@ STILL = Sound()
 
 @dataclass(slots=True)
 class _Block:
-    """steps: how many are loud; none once something has explained them.  swings: it rises and falls as voices do."""
+    """steps: how many are loud; none once something has explained them.  swing_db: by how much it rises and falls."""
 
     sound: Sound
     block_end_frame: int
     steps: int
-    swings: bool = False
+    swing_db: float = 0.0
+
+    @property
+    def swings(self) -> bool:
+        """As voices do."""
+        return self.swing_db > SWING_DB
 
 
 class Stirring:
@@ -73,8 +80,8 @@ class Stirring:
 
     @property
     def may_be_somebody(self) -> bool:
-        """More has sounded in the last seconds than a crackle."""
-        return sum(block.steps for block in self._recent()) >= _CRACKLE_STEPS
+        """More has sounded in the last seconds than a crackle: perhaps a lone word, of somebody who will say more."""
+        return sum(block.steps for block in self._blocks) >= _CRACKLE_STEPS
 
     @property
     def is_somebody(self) -> bool:
@@ -88,7 +95,7 @@ class Stirring:
     @property
     def first_word_frame(self) -> int:
         """Where somebody, who is there, can first be heard."""
-        voiced = [block for block in self._blocks if block.swings and block.steps]
+        voiced = [block for block in self._blocks if block.swing_db > _SOFT_SWING_DB and block.steps]
         word = next((block for block in voiced if block.steps >= _WORD_STEPS), voiced[-1])
         since = word.sound.first_frame - _ENOUGH_WITHIN_FRAMES
         return next(block.sound.first_frame for block in voiced if block.block_end_frame > since)
@@ -146,4 +153,4 @@ class Stirring:
             after = min(after, block.sound.lowest_dbfs)
             if block.steps and not block.swings:
                 before = min(each.sound.lowest_dbfs for each in newest[max(place - _AROUND_BLOCKS, 0) : place + 1])
-                block.swings = block.sound.level_dbfs - max(before, after) > _SWING_DB
+                block.swing_db = max(block.swing_db, block.sound.level_dbfs - max(before, after))
