@@ -1,8 +1,9 @@
 """`linekeep stick`: what a USB stick brings to a box without a screen, and what it takes away.
 
 It may bring settings (linekeep.toml) and the announcement that they name (announcement.wav). It takes away SETUP.TXT:
-where the page is, by which fingerprint it is known, the claim code, and what is wrong if something is. Whoever has the
-box before them is who the code is for; after the first account there is none.
+where the page is, by which fingerprint it is known, the claim code, the sound cards as the settings may call them, and
+what is wrong if something is. Whoever has the box before them is who the code is for; after the first account there is
+none.
 
 Promises: settings are taken over only if a start with them works and they leave alone what is the box's own (folders,
 users, TPM); those before stay beside them. Nothing of a stick is mounted: mtools reads its file system in a process
@@ -73,7 +74,8 @@ def _stick(parsed: argparse.Namespace) -> int:
         told = _ask_label(read_settings(parsed.settings), parsed.settings.parent)
     except LinekeepError as trouble:
         troubles.append(str(trouble))
-    stick.write(SETUP_NAME, setup_text(taken=taken, told=told, addresses=own_addresses(), troubles=troubles).encode())
+    text = setup_text(taken=taken, told=told, addresses=own_addresses(), cards=own_cards(), troubles=troubles)
+    stick.write(SETUP_NAME, text.encode())
     return CANNOT if troubles else 0
 
 
@@ -147,10 +149,13 @@ def take_over(stick: Stick, settings_file: Path) -> bool:
     return True
 
 
-def setup_text(*, taken: bool, told: Sequence[str], addresses: Sequence[str], troubles: Sequence[str]) -> str:
+def setup_text(
+    *, taken: bool, told: Sequence[str], addresses: Sequence[str], cards: Sequence[str], troubles: Sequence[str]
+) -> str:
     """SETUP.TXT, for any editor: lines end as Windows wants them."""
     lines = ["This is Linekeep.", "", *told]
     lines += [f"In the network it is {' and '.join(addresses)}." if addresses else "It has no address in the network."]
+    lines += ["", "Sound cards, as the settings may call them:", *(f"  {card}" for card in cards)] if cards else []
     if taken:
         lines += ["", f"The settings in {SETTINGS_NAME} on this stick are the box's now."]
     if troubles:
@@ -230,3 +235,14 @@ def _leased(leases: Path) -> list[str]:
     notes = [note.read_text("utf-8", "replace") for note in sorted(leases.glob("*"))]
     lines = [line for note in notes for line in note.splitlines() if line.startswith("ADDRESS=")]
     return [line.partition("=")[2] for line in lines]
+
+
+def own_cards(sysfs: Path = Path("/sys")) -> list[str]:
+    """Each card as a line of the settings, and what it calls itself: nobody can log in and list them."""
+    from appliance.recorder.device.sound_cards import sound_cards  # noqa: PLC0415 - loaded only by who is asked for them
+
+    return [
+        (f'usb = "{card.port}"' if card.port else f'alsa = "{card.alsa}"')
+        + f"    # {''.join(filter(str.isprintable, card.product or card.card_id))}"
+        for card in sound_cards(sysfs)
+    ]
