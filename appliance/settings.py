@@ -9,7 +9,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -120,11 +122,11 @@ class OutputSettings(DeviceSettings, frozen=True, kw_only=True):
 
 
 class GpioSettings(_Section, frozen=True, kw_only=True):
-    """A wire of the line interface, a lamp, a relay or a button.
+    """A wire of the line interface, a lamp, a relay, a button, or the switch of the case.
 
     chip, line: as libgpiod numbers them, or the line by its name ("gpioinfo" shows both).
     active_low: low is off the hook, is the ringing voltage, is a button that is down, lights the lamp, closes the
-        relay.
+        relay, is a case that is open.
     """
 
     chip: Annotated[str, Meta(pattern=r"\A/dev/gpiochip[0-9]{1,3}\Z")] = "/dev/gpiochip0"
@@ -226,6 +228,7 @@ class RecorderSettings(_Section, frozen=True):
     speech_above_floor_db: so much louder than the line's own noise is speech.
     longest_call_s: after that the recording ends, and the next one begins.
     reserve_mib: free disk below which no recording begins or goes on, so that forgetting still has room.
+    tamper: the GPIO line of the switch that opens with the case; without, an opening is not noticed.
     """
 
     devices: tuple[DeviceSettings, ...] = ()
@@ -236,18 +239,24 @@ class RecorderSettings(_Section, frozen=True):
     speech_above_floor_db: Annotated[float, Meta(ge=3, le=40)] = 12.0
     longest_call_s: Annotated[int, Meta(ge=60, le=86_400)] = 4 * 3600
     reserve_mib: Annotated[int, Meta(ge=1, le=65_536)] = 64
+    tamper: GpioSettings | None = None
+
+
+def _own_name() -> str:
+    return f"{socket.gethostname().partition('.')[0].lower()}.local"
 
 
 class WebuiSettings(_Section, frozen=True):
     """
     address, port: where the TLS front listens.
-    names: the host names and addresses for which the box's certificate is made.
+    names: the host names and addresses for which the box's certificate is made. As it comes, what this machine calls
+        itself in the network by mDNS (RFC 6762), and thus no name that another machine may have.
     timezone: in which times are shown, and the private hours of lines are meant.
     """
 
     address: str = "0.0.0.0"  # noqa: S104 - the front is the one part that listens on the company's network
     port: Annotated[int, Meta(ge=1, le=65_535)] = 443
-    names: tuple[str, ...] = ("linekeep.local",)
+    names: tuple[str, ...] = msgspec.field(default_factory=lambda: (_own_name(),))
     timezone: str = "Europe/Berlin"
 
 
@@ -258,7 +267,7 @@ class Settings(_Section, frozen=True):
     run_dir: Annotated[str, Meta(min_length=1)]
     vault: VaultSettings = VaultSettings()
     recorder: RecorderSettings = RecorderSettings()
-    webui: WebuiSettings = WebuiSettings()
+    webui: WebuiSettings = msgspec.field(default_factory=WebuiSettings)
 
     @property
     def state(self) -> Path:
@@ -346,7 +355,7 @@ def _check(settings: Settings) -> None:
     _check_webui(settings.webui)
     _check_places(settings.recorder)
     _check_outputs(settings.recorder.lines)
-    _check_wires(settings.recorder.lines)
+    _check_wires(settings.recorder)
     for line in settings.recorder.lines:
         _check_consent(line)
         _check_codes(line)
@@ -402,21 +411,24 @@ def _check_outputs(lines: tuple[LineSettings, ...]) -> None:
             )
 
 
-def _check_wires(lines: tuple[LineSettings, ...]) -> None:
+def _check_wires(recorder: RecorderSettings) -> None:
     wires: dict[tuple[str, int | str], str] = {}
-    for line in lines:
+    for name, wire in _named_wires(recorder):
+        if wire is None:
+            continue
+        place = wire.chip, wire.line
+        if place in wires:
+            raise SettingsTrouble(f"the {wires[place]} and the {name} are both GPIO line {wire.line} of {wire.chip}.")
+        wires[place] = name
+
+
+def _named_wires(recorder: RecorderSettings) -> Iterator[tuple[str, GpioSettings | None]]:
+    yield "switch of the case", recorder.tamper
+    for line in recorder.lines:
         relay = line.output.relay if line.output else None
         of_line = {"hook": line.hook, "ring": line.ring, "lamp": line.lamp, "button": line.button, "relay": relay}
         for what, wire in of_line.items():
-            if wire is None:
-                continue
-            name = f"{what} of line '{line.name}'"
-            place = wire.chip, wire.line
-            if place in wires:
-                raise SettingsTrouble(
-                    f"the {wires[place]} and the {name} are both GPIO line {wire.line} of {wire.chip}."
-                )
-            wires[place] = name
+            yield f"{what} of line '{line.name}'", wire
 
 
 def _check_consent(line: LineSettings) -> None:

@@ -34,7 +34,7 @@ _WORDS = {
     "pin": ("pin", "Stift"),
     "button": ("button", "Taster"),
     "lamp": ("lamp, 1 kΩ", "Leuchtdiode, 1 kΩ"),
-    "case": ("case switch", "Gehäuseschalter"),
+    "tamper": ("case switch", "Gehäuseschalter"),
     "ground": ("ground", "Masse"),
     "audio ground": ("ground", "Masse"),
     "tpm": ("TPM board: pins 17 to 26", "TPM-Platine: Stifte 17 bis 26"),
@@ -135,7 +135,7 @@ def _header(pen: _Pen, lines: dict[str, int]) -> list[str]:
         (_gpio("ring", lines), _PINS[lines["ring"]], 250),
         (f"{pen.word('button')}: {_gpio('button', lines)}", _PINS[lines["button"]], 300),
         (f"{pen.word('lamp')}: {_gpio('lamp', lines)}", _PINS[lines["lamp"]], 325),
-        (f"{pen.word('case')}: {_gpio('case', lines)}", _PINS[lines["case"]], 350),
+        (f"{pen.word('tamper')}: {_gpio('tamper', lines)}", _PINS[lines["tamper"]], 350),
     ]
     parts = [pen.box(600, 130, 260, 320, pen.word("header"), "#eef4ee")]
     for name, pin, y in rows:

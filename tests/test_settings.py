@@ -28,6 +28,12 @@ def test_the_least_that_must_be_said_gives_the_defaults(tmp_path: Path) -> None:
     assert settings.vault_socket("webui") == Path("/run/linekeep/vault/webui/vault.sock")
 
 
+def test_without_names_the_page_has_this_machines_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "Linekeep-3F2A.office.example")
+    assert read(tmp_path, BASE).webui.names == ("linekeep-3f2a.local",)
+    assert read(tmp_path, BASE + '[webui]\nnames = ["telefon.example"]\n').webui.names == ("telefon.example",)
+
+
 def test_two_lines_of_one_device_are_read(tmp_path: Path) -> None:
     lines = read(tmp_path, BASE + DEVICE + LINE + LINE.replace('"a"', '"b"').replace("channel = 0", "channel = 1"))
     assert [line.line for line in lines.recorder.lines] == ["a", "b"]
@@ -194,6 +200,10 @@ NONSENSE = {
     "lamp and relay on one wire": (
         BASE + DEVICE + LINE + ANNOUNCED + "lamp = { line = 16 }\n" + RELAY.replace('"speak"', "16"),
         "the lamp of line 'a' and the relay of line 'a' are both GPIO line 16",
+    ),
+    "switch of the case and hook on one wire": (
+        BASE + "[recorder]\ntamper = { line = 17 }\n" + DEVICE + LINE + "hook = { line = 17 }\n",
+        "the switch of the case and the hook of line 'a' are both GPIO line 17",
     ),
     "chip that is none": (BASE + DEVICE + LINE + 'hook = { chip = "gpio", line = 1 }\n', "hook.chip must be the path"),
     "hook without its line": (BASE + DEVICE + LINE + 'hook = { chip = "/dev/gpiochip0" }\n', "line"),

@@ -12,6 +12,7 @@ from webui.language import language, language_address, speak
 from webui.pages.audio import AudioPages
 from webui.pages.call import CallPages
 from webui.pages.calls import CallList
+from webui.pages.case import CasePages
 from webui.pages.claim import ClaimPages
 from webui.pages.deletions import DeletionPages
 from webui.pages.errors import Errors
@@ -51,6 +52,7 @@ def create_app(webui: WebuiSettings, vault: ThreadVault, log: BoundLogger, clock
     app.register_blueprint(RecoveryPages(vault).blueprint())
     app.register_blueprint(LivePages(vault, clock).blueprint())
     app.register_blueprint(OrderPages(vault).blueprint())
+    app.register_blueprint(CasePages(vault).blueprint())
     return app
 
 

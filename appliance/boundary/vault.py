@@ -194,6 +194,9 @@ class VaultClient:
         request = verbs.OrderLine(login=login, line=line, order=order, started_at_ms=started_at_ms)
         self.ask(request, verbs.Done)
 
+    def acknowledge_openings(self, login: str, counted: int) -> None:
+        self.ask(verbs.AcknowledgeOpenings(login=login, counted=counted), verbs.Done)
+
     def unlock(self, pin: str) -> None:
         self.ask(verbs.Unlock(pin=pin), verbs.Done)
 

@@ -142,6 +142,35 @@ class NoteUnrecorded(Request, frozen=True):
     why: NotKept
 
 
+class ReportCase(Request, frozen=True):
+    """What the switch of the case did since the last report that was answered.
+
+    is_open: now; None: it cannot be read, and trouble says why.
+    found_open: it stood open when the recorder began to look.
+    openings: seen since; many are told at once, so that a switch that chatters makes few reports.
+    since_ms: when the first of this happened, by the recorder's clock.
+    """
+
+    is_open: bool | None
+    found_open: bool
+    openings: Count
+    since_ms: Count
+    trouble: Annotated[str, Meta(max_length=400)] = ""
+
+
+def joined(before: ReportCase | None, after: ReportCase) -> ReportCase:
+    """One report of both."""
+    if before is None:
+        return after
+    return ReportCase(
+        is_open=after.is_open,
+        found_open=before.found_open or after.found_open,
+        openings=before.openings + after.openings,
+        since_ms=before.since_ms,
+        trouble=after.trouble,
+    )
+
+
 class LineNow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A line at this moment: `level_dbfs` the loudest since the last beat, trouble a sentence or empty.
 
@@ -510,6 +539,20 @@ class RecoveryChoice(StrEnum):
     NONE = "none"
 
 
+class CaseNow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the switch of the case says.
+
+    is_open: None if that is not known; trouble may say why.
+    openings: that nobody has acknowledged, the last of them noted at opened_at_ms.  counted: all that ever were.
+    """
+
+    is_open: bool | None
+    openings: Count
+    counted: Count
+    opened_at_ms: Count
+    trouble: str = ""
+
+
 class Now(Answer, frozen=True):
     lines: tuple[LineNow, ...]
     recorder_alive: bool
@@ -526,6 +569,15 @@ class Now(Answer, frozen=True):
     keep_requests: int = 0
     """Finished calls that somebody has asked to be kept longer, and nobody has decided."""
     held_calls: int = 0
+    case: CaseNow | None = None
+    """None if the case has no switch."""
+
+
+class AcknowledgeOpenings(Request, frozen=True):
+    """I have seen that the case was opened: so often, of all times ever, as `CaseNow.counted` told it."""
+
+    login: Token
+    counted: Count
 
 
 class AskRecovery(Request, frozen=True):
@@ -682,6 +734,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     DropCall: frozenset({RECORDER}),
     AskToKeep: frozenset({RECORDER}),
     NoteUnrecorded: frozenset({RECORDER}),
+    ReportCase: frozenset({RECORDER}),
     Heartbeat: frozenset({RECORDER}),
     AskClaimed: frozenset({WEBUI}),
     Claim: frozenset({WEBUI}),
@@ -701,6 +754,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     ExportReceipt: frozenset({WEBUI}),
     AskNow: frozenset({WEBUI}),
     OrderLine: frozenset({WEBUI}),
+    AcknowledgeOpenings: frozenset({WEBUI}),
     Unlock: frozenset({WEBUI, CONSOLE}),
     AskRecovery: frozenset({WEBUI}),
     BeginRecovery: frozenset({WEBUI}),
@@ -724,6 +778,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     DropCall: Done,
     AskToKeep: Done,
     NoteUnrecorded: Done,
+    ReportCase: Done,
     Heartbeat: Orders,
     AskClaimed: Claimed,
     Claim: LoggedIn,
@@ -743,6 +798,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     ExportReceipt: ExportedReceipt,
     AskNow: Now,
     OrderLine: Done,
+    AcknowledgeOpenings: Done,
     Unlock: Done,
     AskRecovery: RecoveryState,
     BeginRecovery: RecoverySheets,

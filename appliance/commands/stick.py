@@ -1,8 +1,9 @@
 """`linekeep stick`: what a USB stick brings to a box without a screen, and what it takes away.
 
 It may bring settings (linekeep.toml) and the announcement that they name (announcement.wav). It takes away SETUP.TXT:
-where the page is, by which fingerprint it is known, the claim code, and what is wrong if something is. Whoever has the
-box before them is who the code is for; after the first account there is none.
+where the page is, by which fingerprint it is known, the claim code, the sound cards as the settings may call them, and
+what is wrong if something is. Whoever has the box before them is who the code is for; after the first account there is
+none.
 
 Promises: settings are taken over only if every daemon can follow them and they leave alone what is the box's own
 (folders, users, TPM, and what the ring of keys is bound to); those before stay beside them. What was checked is what
@@ -44,6 +45,8 @@ _MOST_LISTED_BYTES = 1024 * 1024
 _STICK_ANSWERS_WITHIN_S = 120
 _VAULT_ANSWERS_WITHIN_S = 300.0
 _LEASES = Path("/run/systemd/netif/leases")
+_LEASE_COMES_WITHIN_S = 30
+"""A switch may look for loops that long before it lets anything through (IEEE 802.1D, twice the forward delay)."""
 
 
 class UnfitStick(LinekeepError):
@@ -62,17 +65,20 @@ def _stick(parsed: argparse.Namespace) -> int:
     stick, taken, told, troubles = Stick(parsed.device), False, list[str](), list[str]()
     try:
         taken = take_over(stick, parsed.settings)
-    except SettingsTrouble as trouble:
+    except UnfitStick:
+        raise
+    except LinekeepError as trouble:  # unfit settings, or a box that cannot keep any: SETUP.TXT is for both
         troubles.append(f"{trouble} The settings of the box are as they were.")
     as_it_came = parsed.as_it_came.read_bytes()
     if not troubles and parsed.settings.read_bytes() == as_it_came:
         # For the owner to fill in. Later ones, in which numbers of people may stand, do not leave the box.
         stick.write(SETTINGS_NAME, as_it_came)
     try:
-        told = _ask_label(read_settings(parsed.settings))
+        told = _ask_label(read_settings(parsed.settings), parsed.settings.parent)
     except LinekeepError as trouble:
         troubles.append(str(trouble))
-    stick.write(SETUP_NAME, setup_text(taken=taken, told=told, addresses=own_addresses(), troubles=troubles).encode())
+    text = setup_text(taken=taken, told=told, addresses=own_addresses(), cards=own_cards(), troubles=troubles)
+    stick.write(SETUP_NAME, text.encode())
     return CANNOT if troubles else 0
 
 
@@ -144,10 +150,13 @@ def take_over(stick: Stick, settings_file: Path) -> bool:
     return True
 
 
-def setup_text(*, taken: bool, told: Sequence[str], addresses: Sequence[str], troubles: Sequence[str]) -> str:
+def setup_text(
+    *, taken: bool, told: Sequence[str], addresses: Sequence[str], cards: Sequence[str], troubles: Sequence[str]
+) -> str:
     """SETUP.TXT, for any editor: lines end as Windows wants them."""
     lines = ["This is Linekeep.", "", *told]
     lines += [f"In the network it is {' and '.join(addresses)}." if addresses else "It has no address in the network."]
+    lines += ["", "Sound cards, as the settings may call them:", *(f"  {card}" for card in cards)] if cards else []
     if taken:
         lines += ["", f"The settings in {SETTINGS_NAME} on this stick are the box's now."]
     if troubles:
@@ -185,8 +194,8 @@ def _replace(path: Path, content: bytes, *, like: Path) -> None:
         sync_folder(path.parent)
 
 
-def _ask_label(settings: Settings) -> list[str]:
-    """Raises LinekeepError: the vault does not answer, or says what is wrong."""
+def _ask_label(settings: Settings, settings_folder: Path) -> list[str]:
+    """Raises LinekeepError: the vault does not answer, or says what is wrong; or it is plain that it cannot."""
     if not Path(settings.vault.tpm).exists():
         raise KeyTrouble(
             "This box shows no TPM, so it makes no keys and records nothing. Switch it on in the firmware's settings "
@@ -196,6 +205,12 @@ def _ask_label(settings: Settings) -> list[str]:
         raise KeyTrouble(
             "The data partition does not open, so nothing is recorded and nothing can be heard. It opens with the TPM "
             "that it was made with, and only as this computer started then. Nothing on it was changed or deleted."
+        )
+    if not os.access(settings_folder, os.W_OK):  # root may always, but where nobody can
+        raise StorageTrouble(
+            "The disk of this box can be read but not written, so nothing is recorded. What is on it is safe. Some "
+            "disks and cards have a switch against writing, and worn-out ones do this too: then replace it, and "
+            "restore the backup."
         )
     give_up = time.monotonic() + _VAULT_ANSWERS_WITHIN_S
     while True:
@@ -211,8 +226,26 @@ def own_addresses(leases: Path = _LEASES) -> list[str]:
     """The IPv4 addresses that the network gave this box.
 
     As systemd-networkd notes them for itself: who may not open a network socket cannot ask the kernel. Should it write
-    them in another way one day, SETUP.TXT has the box's name and no address.
+    them in another way one day, SETUP.TXT has the box's name and no address. Where it runs, a first one is waited for.
     """
+    give_up = time.monotonic() + _LEASE_COMES_WITHIN_S
+    while not (found := _leased(leases)) and leases.parent.exists() and time.monotonic() < give_up:
+        time.sleep(1)
+    return found
+
+
+def _leased(leases: Path) -> list[str]:
     notes = [note.read_text("utf-8", "replace") for note in sorted(leases.glob("*"))]
     lines = [line for note in notes for line in note.splitlines() if line.startswith("ADDRESS=")]
     return [line.partition("=")[2] for line in lines]
+
+
+def own_cards(sysfs: Path = Path("/sys")) -> list[str]:
+    """Each card as a line of the settings, and what it calls itself: nobody can log in and list them."""
+    from appliance.recorder.device.sound_cards import sound_cards  # noqa: PLC0415 - loaded only by who is asked for them
+
+    return [
+        (f'usb = "{card.port}"' if card.port else f'alsa = "{card.alsa}"')
+        + f"    # {''.join(filter(str.isprintable, card.product or card.card_id))}"
+        for card in sound_cards(sysfs)
+    ]

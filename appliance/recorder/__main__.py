@@ -36,6 +36,7 @@ from appliance.recorder.line_board import LineBoard
 from appliance.recorder.line_voice import LineVoice
 from appliance.recorder.line_wires import LineWires
 from appliance.recorder.line_worker import LineWorker, may_be_recorded
+from appliance.recorder.panel.case_switch import CaseWatch
 from appliance.recorder.panel.panel import GiveOrder, LinePanel, PanelThread
 from appliance.recorder.start_checks import check_lines
 from appliance.recorder.vault_link import VaultLink
@@ -105,7 +106,9 @@ class Recorder:
         self._playbacks = {device: playback_device(output, log) for device, output in outputs.items()}
         self._pulses: list[Pulse] = []
         self._workers = [self._worker(device) for device in self._settings.devices]
-        self._panel = PanelThread(self._panels(), self._board.look, lambda: self._link.is_claimed)
+        self._panel = PanelThread(
+            self._panels(), self._board.look, lambda: self._link.is_claimed, case=self._case_watch()
+        )
 
     def start(self) -> None:
         with contextlib.suppress(RecordingMissing):  # the vault makes the folder, and may start later
@@ -149,6 +152,13 @@ class Recorder:
         for line in self._settings.lines:
             if line.lamp is not None or line.button is not None:
                 yield _panel(line, self._link.give_order, self._log)
+
+    def _case_watch(self) -> CaseWatch | None:
+        if self._settings.tamper is None:
+            return None
+        from appliance.recorder.device.gpio import case_input  # noqa: PLC0415 - most boxes have no such wire
+
+        return CaseWatch(case_input(self._settings.tamper), self._link.note_case, self._log)
 
     def _local_time(self, at_ms: int) -> datetime:
         return datetime.fromtimestamp(at_ms / 1000, self._timezone)

@@ -388,8 +388,7 @@ class LineWorker:
 
     def _tell_party(self) -> None:
         """Tell the vault who is at the other end of the recorded call, as soon as it is known, and when it changes."""
-        party = self._watch.party
-        if self._call is not None and party != self._told_party:
+        if self._call is not None and (party := self._watch.party) != self._told_party:
             self._told_party = party
             self._link.note_party(self._call.call, party)
 

@@ -8,6 +8,10 @@ The fact of a call that was not recorded needs an id and a key too. It gets them
 that one is for the next call. These facts wait in a queue of their own, so that a line whose keys are refused holds up
 no other message.
 
+What the switch of the case did is one message, into which the next change is counted until the vault has taken it: so
+a vault that refuses, because it waits for its PIN, hears of an opening afterwards. After an answer that is missed it
+may hear of it twice, and never not at all.
+
 Leaves to others: what is recorded, and what the vault makes of it.
 """
 
@@ -35,13 +39,15 @@ SPARE_KEEPS_MS = 12 * 3_600_000
 
 STOP_WITHIN_S = 3.0
 _BACK_OFF_S = (0.2, 2.0)
-_REFUSED_KEY_AGAIN_S = 2.0
+_REFUSED_AGAIN_S = 2.0
 
 _MOST_UNRECORDED = 1000
 """So many facts of calls that were not recorded wait; of more, the oldest are lost, and the log says so."""
 
 _MOST_ORDERS = 16
 """For a line whose worker fetches none; there are five kinds of them."""
+
+_MOST_TROUBLE_CHARACTERS = 400
 
 _FACTS_AT_ONCE = 10
 """Then it is the heartbeat's turn, and the spare keys'."""
@@ -102,6 +108,8 @@ class VaultLink:
         self._ask_again_s: dict[LineName, float] = {}
         self._waiting: deque[verbs.Request] = deque()
         self._unrecorded: deque[_Fact] = deque()
+        self._case: verbs.ReportCase | None = None
+        self._case_due_s = 0.0
         self._orders: dict[LineName, deque[verbs.OrderFor]] = {}
         self.is_claimed = True
         """Whether the box has an owner, as the vault said last; nobody is alarmed before it has said so."""
@@ -171,6 +179,20 @@ class VaultLink:
         if is_too_many:
             self._log.error("unrecorded_call_lost", line=line)
 
+    def note_case(self, *, is_open: bool | None, is_found: bool = False, trouble: str = "") -> None:
+        """The case was opened or closed, or found so; or its switch cannot be read (None), and trouble says why."""
+        opens = bool(is_open)
+        report = verbs.ReportCase(
+            is_open=is_open,
+            found_open=opens and is_found,
+            openings=int(opens and not is_found),
+            since_ms=self._clock.now_ms(),
+            trouble=trouble[:_MOST_TROUBLE_CHARACTERS],
+        )
+        with self._news:
+            self._case = verbs.joined(self._case, report)
+            self._news.notify()
+
     def _tell(self, message: verbs.Request) -> None:
         with self._news:
             self._waiting.append(message)
@@ -197,6 +219,7 @@ class VaultLink:
         while not self._is_over():
             try:
                 self._tell_all()
+                self._tell_case()
                 self._fetch_keys()
                 self._tell_unrecorded()
                 self._beat_if_due()
@@ -215,7 +238,10 @@ class VaultLink:
             return not self._has_news() or time.monotonic() >= self._stop_by_s
 
     def _has_news(self) -> bool:
-        return bool(self._waiting or self._sendable())
+        return bool(self._waiting or self._case_is_due() or self._sendable())
+
+    def _case_is_due(self) -> bool:
+        return self._case is not None and time.monotonic() >= self._case_due_s
 
     def _sendable(self) -> list[_Fact]:
         """Facts that have an id, or can have one now."""
@@ -229,11 +255,29 @@ class VaultLink:
             self._waiting.popleft()
             self._beat_due_s = 0.0
 
-    def _send(self, message: verbs.Request) -> None:
+    def _tell_case(self) -> None:
+        with self._news:
+            report = self._case
+            if report is None or not self._case_is_due():
+                return
+            self._case = None
+        is_heard = False
+        try:
+            is_heard = self._send(report)
+        finally:
+            if not is_heard:
+                self._case_due_s = time.monotonic() + _REFUSED_AGAIN_S
+                with self._news:
+                    self._case = verbs.joined(report, self._case) if self._case else report
+
+    def _send(self, message: verbs.Request) -> bool:
+        """Whether the vault took it; else it refused."""
         try:
             self._client.ask(message, verbs.Done)
         except VaultRefused as refused:
             self._log.error("vault_refused", verb=type(message).__name__, kind=refused.kind, why=str(refused))
+            return False
+        return True
 
     def _tell_unrecorded(self) -> None:
         for fact in self._sendable()[:_FACTS_AT_ONCE]:
@@ -276,7 +320,7 @@ class VaultLink:
             return self._client.issue_call(line)
         except VaultRefused as refused:
             self._no_key[line] = str(refused)
-            self._ask_again_s[line] = time.monotonic() + _REFUSED_KEY_AGAIN_S
+            self._ask_again_s[line] = time.monotonic() + _REFUSED_AGAIN_S
             return None
 
     def _beat_if_due(self) -> None:

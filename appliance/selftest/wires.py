@@ -1,4 +1,5 @@
-"""Hook, ring, button, lamp and relay of each line: what the wires say by themselves, and what when a person acts.
+"""Hook, ring, button, lamp and relay of each line, and the switch of the case: what the wires say by themselves, and
+what when a person acts.
 
 By itself a wire shows only whether it is there and whether it is stuck. With a technician beside it each is tried: he
 is told what to do, and has so many seconds for it.
@@ -11,11 +12,20 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from appliance.recorder.device.gpio import GpioInput, GpioOutput, button_input, hook_input, relay_output, ring_input
+from appliance.recorder.device.gpio import (
+    GpioInput,
+    GpioOutput,
+    button_input,
+    case_input,
+    hook_input,
+    relay_output,
+    ring_input,
+)
 from appliance.recorder.line.hook import HookChange, HookEvent, RingPulses
 from appliance.recorder.panel.button import Push
+from appliance.recorder.panel.case_switch import CaseChange
 from appliance.selftest.finding import Finding, bad, good, look
-from appliance.settings import LineSettings
+from appliance.settings import GpioSettings, LineSettings
 from appliance.terms import LineTrouble
 
 ACT_WITHIN_S = 20.0
@@ -40,6 +50,11 @@ def look_at_wires(line: LineSettings, tell: Tell | None, ask: Ask | None) -> Ite
         yield from _lamp(f"lamp of {line.name}", GpioOutput(line.lamp), ask)
     if line.output is not None and line.output.relay is not None:
         yield from _lamp(f"relay of {line.name}", relay_output(line.output.relay), None)
+
+
+def look_at_case(tamper: GpioSettings, tell: Tell | None) -> Iterator[Finding]:
+    """The switch of the case. tell: None if nobody is there."""
+    yield from _try("switch of the case", case_input(tamper), lambda wire, part: _case(wire, part, tell))
 
 
 def _try(part: str, wire: GpioInput[Any], act: Callable[[GpioInput[Any], str], Iterator[Finding]]) -> Iterator[Finding]:
@@ -93,6 +108,22 @@ def _button(wire: GpioInput[Any], part: str, tell: Tell | None) -> Iterator[Find
             yield bad(part, "did not see it pressed", "Look at its wires, and at the pull-up of the GPIO line.")
 
 
+def _case(wire: GpioInput[Any], part: str, tell: Tell | None) -> Iterator[Finding]:
+    if tell is None:
+        if wire.active_at_opening:
+            yield look(part, "open", "If the case is closed, a wire is cut, the plug is off, or 'active_low' is wrong.")
+        else:
+            yield good(part, "closed")
+        return
+    for is_open, what in ((True, "Open the case"), (False, "Close the case")):
+        if wire.active_at_opening is not is_open or not is_open:
+            tell(f"{part}: {what}.")
+            if not _comes(wire, ACT_WITHIN_S, partial(_stands, is_open=is_open)):
+                yield bad(part, f"did not see it: {what.lower()}", "Look at switch, wire and pull-up.")
+                return
+    yield good(part, "opened and closed")
+
+
 def _lamp(part: str, lamp: GpioOutput, ask: Ask | None) -> Iterator[Finding]:
     try:
         lamp.open()
@@ -111,6 +142,10 @@ def _lamp(part: str, lamp: GpioOutput, ask: Ask | None) -> Iterator[Finding]:
 
 def _moved(event: HookEvent, *, off_hook: bool) -> bool:
     return isinstance(event, HookChange) and event.off_hook is off_hook
+
+
+def _stands(event: CaseChange, *, is_open: bool) -> bool:
+    return event.is_open is is_open
 
 
 def _rings(event: HookEvent) -> bool:

@@ -24,8 +24,9 @@ from appliance.vault.schedule import Schedule
 from appliance.vault.service import Service, fault_reporter
 from appliance.vault.tpm import PinNeeded
 
-_TAKE_OVER, _BACKUP = "take_over", "backup"
+_TAKE_OVER, _BACKUP, _HEAD = "take_over", "backup", "journal_head"
 _SWEEP_S = 20
+_CASE_S = 60
 _DAY_S = 86_400
 _ANSWERS_WITHIN_S = 15.0
 """Of the question that nothing long can hold up."""
@@ -94,6 +95,7 @@ class _Vault:
             box.catalogue.shorten_due(self._settings.vault.keep_s * 1000)
             self._schedule = schedule = _schedule(box, self._settings, self._log)
             box.backup.wake = lambda: schedule.soon(_BACKUP)
+            box.case_watch.when_opened = lambda: schedule.soon(_HEAD)
             schedule.start()
         except BaseException:
             self.stop()
@@ -121,6 +123,7 @@ class _Vault:
 def _note_stop(box: Box, log: Any) -> None:
     """The last entry, and a head over it. A TPM or disk that refuses now must not keep the vault from stopping."""
     try:
+        box.case_watch.write_down(at_the_end=True)
         box.journal.append(Act.VAULT_STOPPED, by="vault")
         box.sign_journal_head()
     except LinekeepError as trouble:
@@ -137,7 +140,8 @@ def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
     schedule.every(RUN_EVERY_S, "evidence", box.evidence.run)
     schedule.every(_DAY_S, "certificate", box.make_front_certificate)
     schedule.every(_DAY_S, "empty_buckets", box.call_keys.drop_empty_buckets)
-    schedule.every(_HEAD_S, "journal_head", box.sign_journal_head)
+    schedule.every(_HEAD_S, _HEAD, box.sign_journal_head)
+    schedule.every(_CASE_S, "case", box.case_watch.write_down)
     schedule.every(LOOK_EVERY_S, _BACKUP, box.backup.run, beside=True)
     schedule.every(STEP_EVERY_S, "backup_in_step", box.backup.keep_in_step, beside=True)
     return schedule

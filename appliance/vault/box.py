@@ -29,6 +29,7 @@ from appliance.vault.backup.restored import note_restored, refuse_half_restored
 from appliance.vault.backup.wrap_log import WrapLog
 from appliance.vault.boot_policies import read_boot_policies
 from appliance.vault.call_keys import CallKeys
+from appliance.vault.case_watch import CaseWatch
 from appliance.vault.catalogue import Catalogue
 from appliance.vault.clock_watch import ClockWatch
 from appliance.vault.evidence.day_book import DayBook
@@ -214,6 +215,13 @@ class Box:
             log=self.log,
         )
         self.line_board = LineBoard(time.monotonic)
+        self.case_watch = CaseWatch(
+            catalogue=self.catalogue,
+            journal=self.journal,
+            clock=clock,
+            is_watched=settings.recorder.tamper is not None,
+            steady_s=time.monotonic,
+        )
         self.backup = self._backup_keeper(wrap_log)
 
     def _backup_keeper(self, wrap_log: WrapLog) -> BackupKeeper:

@@ -13,6 +13,8 @@ class Right(StrEnum):
     """Confirm, pause, resume or forget a call that is on the line, or ask to keep it longer."""
     HOLD_CALLS = "hold_calls"
     """Decide that a call is kept longer, or no longer: place, renew and lift a hold, dismiss a request."""
+    ACKNOWLEDGE_OPENINGS = "acknowledge_openings"
+    """Say that one knows of an opening of the case; it is then shown no more."""
     SEE_ERASURES = "see_erasures"
     SET_UP_RECOVERY = "set_up_recovery"
 
@@ -29,6 +31,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
             Right.ERASE_CALLS,
             Right.ORDER_CALLS,
             Right.HOLD_CALLS,
+            Right.ACKNOWLEDGE_OPENINGS,
             Right.SEE_ERASURES,
             Right.SET_UP_RECOVERY,
         }

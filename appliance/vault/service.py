@@ -40,6 +40,7 @@ class Service:
             verbs.DropCall: self.answer_drop_call,
             verbs.AskToKeep: self.answer_ask_to_keep,
             verbs.NoteUnrecorded: self.answer_note_unrecorded,
+            verbs.ReportCase: self.answer_report_case,
             verbs.Heartbeat: self.answer_heartbeat,
             verbs.AskClaimed: self.answer_ask_claimed,
             verbs.Claim: self.answer_claim,
@@ -59,6 +60,7 @@ class Service:
             verbs.ExportReceipt: self.answer_export_receipt,
             verbs.AskNow: self.answer_ask_now,
             verbs.OrderLine: self.answer_order_line,
+            verbs.AcknowledgeOpenings: self.answer_acknowledge_openings,
             verbs.Unlock: self.answer_unlock,
             verbs.AskRecovery: self.answer_ask_recovery,
             verbs.BeginRecovery: self.answer_begin_recovery,
@@ -106,6 +108,10 @@ class Service:
 
     def answer_note_unrecorded(self, request: verbs.NoteUnrecorded) -> verbs.Done:
         self._box.intake.note_unrecorded(request)
+        return verbs.Done()
+
+    def answer_report_case(self, request: verbs.ReportCase) -> verbs.Done:
+        self._box.case_watch.hear(request)
         return verbs.Done()
 
     def answer_heartbeat(self, request: verbs.Heartbeat) -> verbs.Orders:
@@ -206,6 +212,7 @@ class Service:
             backup=counts.backup,
             keep_requests=counts.keep_requests,
             held_calls=counts.held,
+            case=box.case_watch.now(),
         )
 
     def answer_order_line(self, request: verbs.OrderLine) -> verbs.Done:
@@ -222,6 +229,12 @@ class Service:
                 raise NothingToOrder
 
         self._box.line_board.order(request.line, request.order, request.started_at_ms, note)
+        return verbs.Done()
+
+    def answer_acknowledge_openings(self, request: verbs.AcknowledgeOpenings) -> verbs.Done:
+        visitor = self._box.accounts.visitor(request.login)
+        visitor.require(Right.ACKNOWLEDGE_OPENINGS)
+        self._box.case_watch.acknowledge(request.counted, by=visitor.account)
         return verbs.Done()
 
     def answer_ask_recovery(self, request: verbs.AskRecovery) -> verbs.RecoveryState:

@@ -13,7 +13,7 @@ import appliance
 from appliance.audit.events import Act
 
 PRODUCT = Path(appliance.__file__).parent
-PARTS = {"vault", "webui", "console", "retention"}
+PARTS = {"vault", "recorder", "webui", "console", "retention"}
 """What may have done something, beside an account."""
 
 ACCOUNTS = re.compile(r"(visitor\.account|account|by|entry\.by|erasure\.asked_by|asked\.by|_BY|facts\['asked_by'\])")
@@ -21,6 +21,7 @@ NOTES = {
     # Counts, and what is on or off.
     "bytes", "count", "findings", "before_s", "after_s", "keep_s", "by_line", "by_number", "unauthenticated_bytes",
     "backup_made_at_ms", "at_ms", "started_at_ms", "until_ms", "needed", "sheets",
+    "openings", "counted", "since_ms",
     # Digests and states.
     "before", "after", "settings", "box", "index", "ring_before", "ring_after", "erasure",
     # Words that stand in the source: see `test_reasons_are_words_from_the_source`; 'call' or 'day'.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import subprocess
 import threading
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from appliance import cli
-from appliance.commands.stick import Stick, own_addresses, setup_text, take_over
+from appliance.commands.stick import Stick, own_addresses, own_cards, setup_text, take_over
 from appliance.terms import LinekeepError
 
 _LINE = '\n[[recorder.devices]]\nalsa = "hw:1"\n[[recorder.lines]]\nname = "front-desk"\nalsa = "hw:1"\n'
@@ -140,6 +141,14 @@ def test_of_two_sticks_at_once_each_is_taken_over_as_it_was_checked(box: Box) ->
         other.join()
 
 
+def test_a_box_that_cannot_write_its_settings_says_so_on_the_stick(box: Box) -> None:
+    box.put("linekeep.toml", box.came + _LINE)
+    box.settings.with_name("before.toml.new").mkdir()
+    assert box.plug_in() == 2
+    assert "The disk refuses while the settings are written" in box.take("SETUP.TXT")
+    assert box.settings.read_text() == box.came
+
+
 def test_an_owner_s_settings_do_not_leave_the_box(box: Box) -> None:
     box.settings.write_text(box.came + _LINE)
     box.plug_in()
@@ -162,14 +171,35 @@ def test_garbage_in_the_place_of_a_file_system_is_one_sentence(box: Box, capsys:
 
 
 def test_setup_txt_names_address_label_and_troubles_in_lines_for_windows() -> None:
-    text = setup_text(taken=True, told=["Claim code:  ABCDE-FGHIJ"], addresses=["192.0.2.7"], troubles=["Look here."])
+    text = setup_text(
+        taken=True,
+        told=["Claim code:  ABCDE-FGHIJ"],
+        addresses=["192.0.2.7"],
+        cards=['usb = "1-1.2"    # USB Audio Device'],
+        troubles=["Look here."],
+    )
     assert "Claim code:  ABCDE-FGHIJ\r\nIn the network it is 192.0.2.7.\r\n" in text
+    assert 'may call them:\r\n  usb = "1-1.2"    # USB Audio Device\r\n' in text
     assert text.endswith("To be looked after:\r\n- Look here.\r\n")
     assert "\n" not in text.replace("\r\n", "")
 
 
 def test_addresses_are_those_that_the_network_gave(tmp_path: Path) -> None:
-    assert own_addresses(tmp_path) == []
+    assert own_addresses(tmp_path / "no-networkd" / "leases") == []
     (tmp_path / "2").write_text("# This is private data. Do not parse.\nADDRESS=192.0.2.7\nNETMASK=255.255.255.0\n")
     (tmp_path / "3").write_text("ADDRESS=198.51.100.9\nSERVER_ADDRESS=198.51.100.1\n")
     assert own_addresses(tmp_path) == ["192.0.2.7", "198.51.100.9"]
+
+
+def test_a_card_is_told_as_a_line_of_settings_whatever_it_calls_itself(tmp_path: Path) -> None:
+    device = tmp_path / "devices/usb1/1-1.2"
+    card = device / "1-1.2:1.0/sound/card1"
+    card.mkdir(parents=True)
+    (card / "id").write_text("Device\n")
+    (card / "device").symlink_to(device / "1-1.2:1.0")
+    (device / "product").write_text("USB Audio\r\nClaim code:  AAAAA-AAAAA\n")
+    (tmp_path / "class/sound").mkdir(parents=True)
+    (tmp_path / "class/sound/card1").symlink_to(card)
+    (told,) = own_cards(tmp_path)
+    assert "\n" not in told
+    assert tomllib.loads(told) == {"usb": "1-1.2"}

@@ -34,6 +34,9 @@ def test_the_settings_in_the_guide_are_settings_and_name_the_lines_of_the_overla
     written = "\n".join(line for line in section.splitlines() if line.startswith("    "))
     settings = msgspec.convert(tomllib.loads(written)["recorder"], RecorderSettings)
     (line,) = settings.lines
+    assert settings.tamper is not None
+    assert (settings.tamper.line, settings.tamper.active_low) == ("tamper", False)
+    assert "tamper" in named_lines()
     wires = {"hook": line.hook, "ring": line.ring, "button": line.button, "lamp": line.lamp}
     for name, wire in wires.items():
         assert wire is not None

@@ -71,12 +71,13 @@ def test_all_overlays_together_apply_to_debians_device_tree(
     assert codec == clock
     gpio = value(tree, "/__symbols__", "gpio")[0]
     names = value(tree, gpio, "gpio-line-names")
-    assert {name: names.index(name) for name in ("hook", "ring", "button", "lamp", "speak")} == {
+    assert {name: names.index(name) for name in ("hook", "ring", "button", "lamp", "speak", "tamper")} == {
         "hook": 5,
         "ring": 6,
         "button": 13,
         "lamp": 26,
         "speak": 16,
+        "tamper": 27,
     }
 
 
@@ -144,6 +145,7 @@ def test_debians_kernel_has_the_drivers_that_boards_md_says(option: str, there: 
 
 def test_the_settings_in_the_overlays_comment_are_settings() -> None:
     comment = (OVERLAYS / "linekeep-gpio.dts").read_text("utf-8")
-    written = comment.split("hook = ")[1].split("}")[0] + "}"
-    settings = GpioSettings(**tomllib.loads(f"hook = {written}")["hook"])
-    assert (settings.line, settings.active_low) == ("hook", True)
+    for name, active_low in (("hook", True), ("tamper", False)):
+        written = comment.split(f"{name} = ")[1].split("}")[0] + "}"
+        settings = GpioSettings(**tomllib.loads(f"{name} = {written}")[name])
+        assert (settings.line, settings.active_low) == (name, active_low)

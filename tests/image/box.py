@@ -29,11 +29,14 @@ SETUP = "SETUP.TXT"
 _PLAY = Path(__file__).parent / "guest" / "play.py"
 _PYTHON = "/opt/linekeep/bin/python"
 
+_LOOK_EVERY_S = 0.5 * SLOWER
+"""Looking is work for the box too, and holds up what is waited for."""
+
 HEARD = "hw:CARD=Loopback,DEV=0"
 SAID = "hw:CARD=Loopback,DEV=1"
 
 
-def settings(*, keep: str = "30d", name: str = "linekeep.local") -> bytes:
+def settings(*, keep: str = "30d") -> bytes:
     """What an owner writes onto the stick, for a line that is recorded by duty."""
     return f"""
 state_dir = "{STATE}"
@@ -43,9 +46,6 @@ run_dir = "/run/linekeep"
 recorder_user = "linekeep-recorder"
 webui_user = "linekeep-webui"
 keep = "{keep}"
-
-[webui]
-names = ["{name}"]
 
 [recorder]
 hold_over_s = 6
@@ -74,6 +74,13 @@ class Label:
         return found[0]
 
     @property
+    def name(self) -> str:
+        """By which the page is reached."""
+        found = re.search(r"https://([^/:]+)/", self.text)
+        assert found is not None, self.text
+        return found[1]
+
+    @property
     def fingerprint(self) -> str:
         """Of the page's authority, as hexadecimal digits."""
         found = re.search(r"(?:[0-9A-Fa-f]{2}:?){32}", self.text)
@@ -84,9 +91,9 @@ class Label:
 class Box(Machine):
     """A machine with Linekeep in it."""
 
-    def __init__(self, body: Body, hardware: Hardware | None = None, name: str = "linekeep.local") -> None:
+    def __init__(self, body: Body, hardware: Hardware | None = None) -> None:
         super().__init__(body, hardware)
-        self.visitor = Visitor(self.https_port, name=name, answer_within_s=60 * SLOWER)
+        self.visitor = Visitor(self.https_port, answer_within_s=60 * SLOWER)
 
     # by stick
 
@@ -108,8 +115,9 @@ class Box(Machine):
 
     # by page
 
-    def trust(self, authority: str) -> None:
-        """From now on the visitor trusts this authority (PEM) and no other."""
+    def trust(self, authority: str, name: str) -> None:
+        """From now on the visitor calls the box by this name, and trusts this authority (PEM) and no other."""
+        self.visitor.name = name
         self.visitor.tls = ssl.create_default_context(cadata=authority)
 
     def authority(self) -> str:
@@ -154,7 +162,7 @@ class Box(Machine):
             if fits:
                 return fits[-1]
             assert time.monotonic() < give_up, (wanted, told[-20:])
-            time.sleep(1)
+            time.sleep(_LOOK_EVERY_S)
 
     def log_in(self, timeout_s: float = 120.0) -> None:
         """As soon as the page answers: after a start the front, and QEMU's network, may be there before it."""
@@ -164,7 +172,7 @@ class Box(Machine):
                 if self.visitor.log_in().status == 303:
                     return
             assert time.monotonic() < give_up, "nobody can log in"
-            time.sleep(1)
+            time.sleep(_LOOK_EVERY_S)
 
     def call(self, samples: Pcm) -> str:
         """A whole call: said, recorded, ended. Returns: its id."""
@@ -177,7 +185,7 @@ class Box(Machine):
             ended = {told["call"] for told in self.happenings("vault") if told["event"] == "call_ended"}
             if ended - before:
                 return str((ended - before).pop())
-            time.sleep(1)
+            time.sleep(_LOOK_EVERY_S)
         told = [self.happenings(daemon)[-10:] for daemon in ("recorder", "vault")]
         raise AssertionError(("the call did not end", told))
 

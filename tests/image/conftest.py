@@ -59,7 +59,7 @@ def first_boot(tmp_path_factory: pytest.TempPathFactory, said: Pcm) -> FirstBoot
         took_s = time.monotonic() - began_s
         settled = box.wait_until_settled()
         authority = box.authority()
-        box.trust(authority)
+        box.trust(authority, label.name)
         claimed = box.visitor.claim(label.claim_code)
         assert claimed.status == 303, claimed.text
         call = box.call(said)
@@ -86,7 +86,7 @@ def box(tmp_path_factory: pytest.TempPathFactory, first_boot: FirstBoot) -> Iter
         box.wait_until_up()
         box.wait_until_settled()
         box.wait_for("vault", "vault_ready")
-        box.trust(first_boot.authority)
+        box.trust(first_boot.authority, first_boot.label.name)
         box.log_in()
         yield box
 

@@ -7,6 +7,7 @@ unit more is some thirty questions more. Answers are what the kernel shows, not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -397,11 +398,16 @@ def _of_disk() -> Iterator[Question]:
         )
     yield Question(asked="where does it swap?", look=lambda census: census["swaps"], right=[])
     yield Question(asked="are there core dumps?", look=lambda census: census["core_files"], right=[])
+    yield Question(asked="has it a name of its own?", look=_has_own_name, right=True)
     yield Question(asked="has it an id of its own?", look=lambda c: len(c["machine_id"]), right=32)
 
 
 def _at(census: Census, path: str) -> dict[str, str]:
     return _mount({"mounts": census["mounts"]}, path)
+
+
+def _has_own_name(census: Census) -> bool:
+    return re.fullmatch(r"linekeep-[0-9a-f]{4}", census["sysctls"]["kernel.hostname"]) is not None
 
 
 def _mapped(census: Census, kind: str) -> list[str]:

@@ -19,7 +19,8 @@ PROGRAM = Path(__file__).parent / "guest" / "attack.py"
 
 OWN = {
     "recorder": {"open /dev/snd/controlC7", "open /dev/snd/pcmC7D0c", "open /dev/snd/pcmC7D0p", "open /dev/snd/timer"},
-    "vault": {"open /dev/tpmrm0"},
+    # It asks itself, as the person at the console would, whether it lives.
+    "vault": {"open /dev/tpmrm0", "ask the vault as console"},
     "webui": set[str](),
     "front": {
         "make a TCP socket",
@@ -58,6 +59,7 @@ EVEN_ROOT = {
     "run a program from /var/tmp",
     "run a program from /dev/shm",
     "run a program from /var/lib/linekeep",
+    "run a program from /var/lib/linekeep/recordings/growing",
 }
 """What the box refuses to root too: a root that is read-only, a locked kernel, a firewall, no programs but its own.
 Of these a refusal within the sandbox says nothing more. Nor does anybody's memory, which is not root's (Yama)."""

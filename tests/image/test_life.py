@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -38,7 +39,8 @@ def test_the_stick_says_whom_to_trust(first_boot: FirstBoot) -> None:
 
 
 def test_the_stick_says_where_the_page_is(first_boot: FirstBoot) -> None:
-    assert "https://linekeep.local/" in first_boot.label.text
+    assert re.fullmatch(r"linekeep-[0-9a-f]{4}\.local", first_boot.label.name), first_boot.label.text
+    assert "10.0.2.15" in first_boot.label.text  # which QEMU's DHCP gives
 
 
 def test_what_was_said_on_the_line_is_heard_through_the_page(first_boot: FirstBoot) -> None:
@@ -62,18 +64,18 @@ def test_the_line_is_heard_before_the_page_is_up(box: Box) -> None:
 
 
 def test_an_owner_who_is_not_logged_in_sees_nothing(box: Box, first_boot: FirstBoot) -> None:
-    stranger = Visitor(box.https_port, box.visitor.tls, "linekeep.local", ANSWER_WITHIN_S)
+    stranger = Visitor(box.https_port, box.visitor.tls, first_boot.label.name, ANSWER_WITHIN_S)
     assert stranger.ask(f"/calls/{first_boot.call}/download.wav").status in {302, 303, 401, 403}
 
 
 def test_the_claim_code_is_dead(box: Box, first_boot: FirstBoot) -> None:
-    stranger = Visitor(box.https_port, box.visitor.tls, "linekeep.local", ANSWER_WITHIN_S)
+    stranger = Visitor(box.https_port, box.visitor.tls, first_boot.label.name, ANSWER_WITHIN_S)
     stranger.claim(first_boot.label.claim_code)
     assert stranger.ask(f"/calls/{first_boot.call}/download.wav").status != 200
 
 
-def test_another_authority_than_the_boxs_is_not_believed(box: Box) -> None:
-    stranger = Visitor(box.https_port, ssl.create_default_context(), "linekeep.local", ANSWER_WITHIN_S)
+def test_another_authority_than_the_boxs_is_not_believed(box: Box, first_boot: FirstBoot) -> None:
+    stranger = Visitor(box.https_port, ssl.create_default_context(), first_boot.label.name, ANSWER_WITHIN_S)
     with pytest.raises(ssl.SSLCertVerificationError):
         stranger.ask("/")
 
@@ -92,7 +94,7 @@ def mine(first_boot: FirstBoot, tmp_path_factory: pytest.TempPathFactory) -> Ite
         box.wait_until_up()
         box.wait_for("recorder", "device_opened", timeout_s=120)
         box.wait_for("vault", "vault_ready", timeout_s=120)
-        box.trust(first_boot.authority)
+        box.trust(first_boot.authority, first_boot.label.name)
         yield box
 
 

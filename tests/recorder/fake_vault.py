@@ -56,6 +56,7 @@ class FakeVault:
             verbs.NoteUnrecorded: self._take,
             verbs.DropCall: self._take,
             verbs.AskToKeep: self._take,
+            verbs.ReportCase: self._take,
             verbs.Heartbeat: self._beat,
         }
         self._listener = Listener(self.socket_path, verbs.Caller.RECORDER, os.geteuid(), handlers, self.faults.append)

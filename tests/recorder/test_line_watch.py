@@ -630,9 +630,9 @@ def test_an_idle_line_tells_nothing(tape: Tape) -> None:
     assert listen(tape.wait(30)).events == []
 
 
-def cut_ring(tape: Tape) -> Tape:
-    """As fast as the mains, picked up after 0.7 s, and the first word half a second later."""
-    return tape.wait(6).play(line_tones.ringing(50, (), 0.7, -20, clipped=2)).wait(0.5)
+def cut_ring(tape: Tape, dbfs: float = -47) -> Tape:
+    """As fast as the mains, soft, picked up after 0.7 s, and the first word half a second later."""
+    return tape.wait(6).play(line_tones.ringing(50, (), 0.7, dbfs, clipped=2)).wait(0.5)
 
 
 def test_one_short_ring_of_50_hz_and_a_voice_are_an_incoming_call_from_where_it_was_cut(tape: Tape) -> None:
@@ -646,8 +646,12 @@ def test_one_short_ring_of_50_hz_and_a_voice_are_an_incoming_call_from_where_it_
     assert heard.watch.party.direction is Direction.IN
 
 
-def test_one_short_ring_of_50_hz_alone_is_nothing(tape: Tape) -> None:
+def test_one_short_soft_burst_of_50_hz_alone_is_nothing(tape: Tape) -> None:
     assert listen(cut_ring(tape).wait(20), consent="duty").told == []
+
+
+def test_one_short_burst_of_50_hz_as_loud_as_speech_is_a_missed_call(tape: Tape) -> None:
+    assert listen(cut_ring(tape, -20).wait(20), consent="duty").told == ["missed"]
 
 
 def test_one_short_ring_of_50_hz_does_not_prove_that_the_call_is_new(tape: Tape) -> None:

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from appliance.boundary.verbs import LineNow
-from appliance.recorder.device.gpio import GpioMissing, GpioOutput, button_input, relay_output
+from appliance.recorder.device.gpio import GpioMissing, GpioOutput, button_input, case_input, relay_output
 from appliance.recorder.line_board import LineBoard
 from appliance.recorder.panel.button import ButtonDebouncer, ButtonEvent, Push
 from appliance.recorder.panel.language import LONG_PRESS, RHYTHMS, SHORT_PRESS, Light, light_of
@@ -54,21 +54,22 @@ def test_no_flash_is_so_short_that_a_look_could_miss_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "claimed", "light"),
+    ("line", "claimed", "case_open", "light"),
     [
-        (line_now(), True, Light.READY),
-        (line_now(), False, Light.UNCLAIMED),
-        (line_now(LineNowState.RINGING), True, Light.READY),
-        (line_now(LineNowState.NOT_RECORDED), True, Light.READY),
-        (line_now(LineNowState.WAITING), True, Light.WAITING),
-        (line_now(LineNowState.PAUSED), False, Light.PAUSED),
-        (line_now(trouble="No sound."), False, Light.FAULT),
-        (line_now(LineNowState.NOT_RECORDED, trouble="No key."), True, Light.FAULT),
-        (line_now(LineNowState.RECORDING, trouble="It hums."), False, Light.RECORDING),
+        (line_now(), True, False, Light.READY),
+        (line_now(), False, False, Light.UNCLAIMED),
+        (line_now(LineNowState.RINGING), True, False, Light.READY),
+        (line_now(LineNowState.NOT_RECORDED), True, False, Light.READY),
+        (line_now(LineNowState.WAITING), True, True, Light.WAITING),
+        (line_now(LineNowState.PAUSED), False, False, Light.PAUSED),
+        (line_now(trouble="No sound."), False, False, Light.FAULT),
+        (line_now(), False, True, Light.FAULT),
+        (line_now(LineNowState.NOT_RECORDED, trouble="No key."), True, False, Light.FAULT),
+        (line_now(LineNowState.RECORDING, trouble="It hums."), False, True, Light.RECORDING),
     ],
 )
-def test_lamp_says_what_matters_most(line: LineNow, *, claimed: bool, light: Light) -> None:
-    assert light_of(line, claimed=claimed) is light
+def test_lamp_says_what_matters_most(line: LineNow, *, claimed: bool, case_open: bool, light: Light) -> None:
+    assert light_of(line, claimed=claimed, case_open=case_open) is light
 
 
 # what is pressed
@@ -279,9 +280,12 @@ def test_lamp_is_asked_for_by_its_name_dark_and_with_its_polarity(monkeypatch: p
     assert request.values == [gpiod.line.Value.ACTIVE, gpiod.line.Value.INACTIVE]
 
 
-@pytest.mark.parametrize("part", [GpioOutput, button_input, relay_output])
-def test_chip_that_is_not_there_is_named_with_what_to_do(part: Callable[[GpioSettings], Any]) -> None:
-    with pytest.raises(GpioMissing, match=r"no GPIO chip /dev/gpiochip99, so the (lamp|button|relay) is not used"):
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [(GpioOutput, "lamp"), (button_input, "button"), (relay_output, "relay"), (case_input, "switch of the case")],
+)
+def test_chip_that_is_not_there_is_named_with_what_to_do(part: Callable[[GpioSettings], Any], name: str) -> None:
+    with pytest.raises(GpioMissing, match=f"no GPIO chip /dev/gpiochip99, so the {name} is not used"):
         part(GpioSettings(chip="/dev/gpiochip99", line=3)).open()
 
 

@@ -234,3 +234,16 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < give_up
         time.sleep(0.02)  # it is the passing of time that makes it so
+
+
+def test_a_switch_of_the_case_that_cannot_be_read_is_reported_and_calls_are_recorded(box: Box) -> None:
+    text = box.settings.read_text("utf-8")
+    switch = 'tamper = { chip = "/dev/gpiochip99", line = "tamper" }'
+    box.settings.write_text(text.replace("[recorder]", f"[recorder]\n{switch}"), "utf-8")
+    box.vault.come()
+    recorder = box.start()
+    box.vault.wait_until(box.begun, PATIENCE_S)
+    (report,) = (each for each in box.vault.told if isinstance(each, verbs.ReportCase))
+    assert (report.is_open, report.openings) == (None, 0)
+    assert "so the switch of the case is not used" in report.trouble
+    assert "case_trouble" in [line["event"] for line in stopped(recorder)]

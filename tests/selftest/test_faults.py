@@ -22,7 +22,7 @@ from appliance.selftest.finding import Finding, Verdict
 from appliance.selftest.rtc import look_at_rtc
 from appliance.selftest.sound import look_at_sound
 from appliance.selftest.storage import Pace, block_device, look_at_storage
-from appliance.selftest.wires import look_at_wires
+from appliance.selftest.wires import look_at_case, look_at_wires
 from appliance.settings import DeviceSettings, GpioSettings, LineSettings, OutputSettings
 from appliance.terms import RATE_HZ
 from appliance.vault.tpm import Tpm
@@ -524,6 +524,43 @@ def test_relay_of_an_output_is_switched(monkeypatch: pytest.MonkeyPatch) -> None
     (found,) = look_at_wires(LineSettings(name="front-desk", alsa="x", output=relay), None, None)
     assert (found.part, found.verdict) == ("relay of front-desk", Verdict.GOOD)
     assert chip.lit == [True]
+
+
+TAMPER = 4
+SWITCH = GpioSettings(line=TAMPER)
+OFF_AND_ON = [(100, True), (900, False)]
+
+
+@pytest.mark.parametrize(
+    ("chip", "alone", "reading"),
+    [
+        (Chip({}), True, "closed"),
+        (Chip({TAMPER: OFF_AND_ON}), False, "opened and closed"),
+        (Chip({TAMPER: [(100, False)]}, active=[TAMPER]), False, "opened and closed"),
+    ],
+)
+def test_switch_of_the_case_that_follows_the_cover_is_good(
+    chip: Chip, reading: str, monkeypatch: pytest.MonkeyPatch, *, alone: bool
+) -> None:
+    monkeypatch.setattr(gpiod, "request_lines", chip.request_lines)
+    (found,) = look_at_case(SWITCH, None if alone else lambda _text: None)
+    assert (found.verdict, found.reading) == (Verdict.GOOD, reading)
+
+
+@pytest.mark.parametrize(
+    ("chip", "alone", "verdict", "advice"),
+    [
+        (Chip({}, active=[TAMPER]), True, Verdict.LOOK, "a wire is cut"),
+        (Chip({}), False, Verdict.BAD, "Look at switch"),
+        (Chip({TAMPER: OFF_AND_ON[:1]}), False, Verdict.BAD, "Look at switch"),
+    ],
+)
+def test_switch_of_the_case_that_is_cut_or_stuck_is_named(
+    chip: Chip, verdict: Verdict, advice: str, monkeypatch: pytest.MonkeyPatch, *, alone: bool
+) -> None:
+    monkeypatch.setattr(gpiod, "request_lines", chip.request_lines)
+    monkeypatch.setattr("appliance.selftest.wires.ACT_WITHIN_S", 0.3)
+    named(look_at_case(SWITCH, None if alone else lambda _text: None), "switch of the case", verdict, advice)
 
 
 def test_wires_on_a_chip_that_is_not_there_are_named() -> None:

@@ -144,6 +144,7 @@ class VaultStub:
             verbs.DeclineRecovery: self._noted(self._for_logged_in(self._answer_decline_recovery)),
             verbs.AskNow: self._noted(self._for_logged_in(lambda _: self.now)),
             verbs.OrderLine: self._noted(self._for_logged_in(lambda _: verbs.Done())),
+            verbs.AcknowledgeOpenings: self._noted(self._for_logged_in(self._answer_acknowledge)),
         }
 
     def _noted(self, answer: Handler) -> Handler:
@@ -282,6 +283,13 @@ class VaultStub:
     def _answer_dismiss(self, request: verbs.DismissKeep) -> verbs.Answer:
         call = self._find(request.call)
         self.keep(replace(call, facts=msgspec.structs.replace(call.facts, keep_asked_at_ms=None)))
+        return verbs.Done()
+
+    def _answer_acknowledge(self, request: verbs.AcknowledgeOpenings) -> verbs.Answer:
+        if self.now.case is not None:
+            left = max(self.now.case.counted - request.counted, 0)
+            case = msgspec.structs.replace(self.now.case, openings=left)
+            self.now = msgspec.structs.replace(self.now, case=case)
         return verbs.Done()
 
     def _answer_list_erasures(self, request: verbs.ListErasures) -> verbs.Answer:

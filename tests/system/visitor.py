@@ -38,7 +38,7 @@ class Visitor:
     Args:
         port: on 127.0.0.1, where the page is reached.
         tls: trusts the box's authority and nothing else; can be set later, when the authority is known.
-        name: by which the box is called; its certificate must be for it.
+        name: by which the box is called; its certificate must be for it. Can be set later.
         answer_within_s: how long each answer may take.
     """
 
@@ -51,13 +51,13 @@ class Visitor:
     ) -> None:
         self._port = port
         self.tls = tls or ssl.create_default_context()
-        self._name = name
+        self.name = name
         self._answer_within_s = answer_within_s
         self._cookie = ""
 
     def ask(self, path: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> Answer:
         """One request over TLS; with a form it is a POST."""
-        connection = http.client.HTTPSConnection(self._name, self._port, context=self.tls)
+        connection = http.client.HTTPSConnection(self.name, self._port, context=self.tls)
         plain = socket.create_connection(("127.0.0.1", self._port), self._answer_within_s)
         sent = {"Accept-Language": "en", "Connection": "close", **(headers or {})}
         if self._cookie:
@@ -65,7 +65,7 @@ class Visitor:
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         with contextlib.closing(plain), contextlib.closing(connection):
-            connection.sock = self.tls.wrap_socket(plain, server_hostname=self._name)
+            connection.sock = self.tls.wrap_socket(plain, server_hostname=self.name)
             body = None if form is None else urlencode(form)
             connection.request("GET" if form is None else "POST", path, body=body, headers=sent)
             got = connection.getresponse()

@@ -113,6 +113,32 @@ def test_an_order_goes_from_the_page_to_the_recorder_and_into_the_journal_by_acc
     assert (entry.ids, entry.notes["order"]) == ((call,), "forget")
 
 
+def test_opening_of_the_case_goes_from_the_recorder_to_the_page_until_an_owner_knows_of_it(
+    box: Box,
+    clients: dict[verbs.Caller, VaultClient],
+    web: VaultClient,
+    login: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert web.now(login).case is None  # these settings name no switch
+    report = verbs.ReportCase(is_open=True, found_open=False, openings=1, since_ms=1)
+    clients[verbs.Caller.RECORDER].ask(report, verbs.Done)
+    shown = web.now(login).case
+    assert shown is not None
+    assert (shown.is_open, shown.openings) == (True, 1)
+    with monkeypatch.context() as patched:
+        fewer = {Role.OWNER: RIGHTS[Role.OWNER] - {Right.ACKNOWLEDGE_OPENINGS}}
+        patched.setattr("appliance.vault.accounts.RIGHTS", fewer)
+        with pytest.raises(VaultRefused) as refused:
+            web.acknowledge_openings(login, shown.counted)
+        assert refused.value.kind == "NotAllowed"
+    web.acknowledge_openings(login, shown.counted)
+    assert web.now(login).case is None
+    entry = box.journal.last(Act.CASE_ACKNOWLEDGED)
+    assert entry is not None
+    assert entry.by == web.who(login).account
+
+
 def test_a_call_that_ends_before_the_recorder_hears_that_it_is_to_be_forgotten_is_not_kept(
     box: Box, clients: dict[verbs.Caller, VaultClient], web: VaultClient, login: str
 ) -> None:

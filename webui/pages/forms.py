@@ -19,6 +19,22 @@ Page: TypeAlias = str | tuple[str, int] | AnyResponse
 """What a page gives back to Flask."""
 
 
+_LARGEST = 2**53
+_MAX_DIGITS = 16
+
+
+def count_field(name: str) -> int:
+    """A number that a page put into its own form, as the vault's verbs accept it."""
+    return count_of(field(name, _MAX_DIGITS))
+
+
+def count_of(untrusted_text: str) -> int:
+    digits = untrusted_text[:_MAX_DIGITS]
+    if not (digits.isascii() and digits.isdigit() and int(digits) <= _LARGEST):
+        abort(400)
+    return int(digits)
+
+
 def field(name: str, max_length: int) -> str:
     """A field of the form; a longer text than any of our forms sends is refused."""
     untrusted = request.form.get(name, "")

@@ -20,7 +20,7 @@ from webui.daemon_sentences import said
 from webui.gate import this_login
 from webui.language import figure_text, gettext, ngettext
 from webui.vault_client import ThreadVault
-from webui.wording import age_text, hours_that_fit, length_text, period_text
+from webui.wording import age_text, hours_that_fit, length_text, moment_text, period_text
 
 QUIETEST_DBFS = -60.0
 """The left end of a level meter: the noise of a quiet telephone line."""
@@ -181,6 +181,8 @@ def _recorder_silent() -> str:
 
 def _chips(now: verbs.Now, now_ms: int) -> Iterator[Chip]:
     yield _overdue_chip(now.overdue_calls)
+    if now.case is not None:
+        yield _case_chip(now.case, alive=now.recorder_alive)
     if now.unreadable_calls:
         yield _unreadable_chip(now.unreadable_calls)
     if now.keep_requests or now.held_calls:
@@ -206,6 +208,28 @@ def _overdue_chip(overdue: int) -> Chip:
         overdue,
     )
     return Chip(name="overdue", label=label, value=figure_text(overdue), tone=Tone.BAD, note=note)
+
+
+def _case_chip(case: verbs.CaseNow, *, alive: bool) -> Chip:
+    label, address, is_open = gettext("Case"), "/case", case.is_open if alive else None
+    if case.openings:
+        value = gettext("open") if is_open else gettext("opened")
+        note = ngettext(
+            "The case of the box was opened %(num)s time, noted last: %(when)s. Nothing was deleted or locked by "
+            "that. See 'Case' above.",
+            "The case of the box was opened %(num)s times, noted last: %(when)s. Nothing was deleted or locked by "
+            "that. See 'Case' above.",
+            case.openings,
+            when=moment_text(case.opened_at_ms),
+        )
+        return Chip(name="case", label=label, value=value, tone=Tone.BAD, note=note, address=address)
+    if is_open:
+        note = gettext("The case of the box is open. Close it. If it is closed, its switch or a wire is broken.")
+        return Chip(name="case", label=label, value=gettext("open"), tone=Tone.WARN, note=note, address=address)
+    if is_open is None:
+        note = said(case.trouble) or gettext("Nobody watches the case at the moment: an opening is not noticed.")
+        return Chip(name="case", label=label, value=gettext("not watched"), tone=Tone.WARN, note=note, address=address)
+    return Chip(name="case", label=label, value=gettext("closed"), tone=Tone.GOOD, address=address)
 
 
 def _unreadable_chip(unreadable: int) -> Chip:

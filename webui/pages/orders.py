@@ -12,12 +12,10 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from appliance.boundary.verbs import fitting_orders
 from appliance.terms import LineName, Order, SettingsTrouble, parse_line_name
 from webui.gate import this_login
-from webui.pages.forms import Page, field
+from webui.pages.forms import Page, count_field, count_of, field
 from webui.vault_client import ThreadVault
 
-_LATEST_MS = 2**53
 _MAX_ORDER = 16
-_MAX_MS = 16
 
 
 class OrderPages:
@@ -35,12 +33,12 @@ class OrderPages:
             order = Order(field("order", _MAX_ORDER))
         except ValueError:
             abort(400)
-        self._vault.order_line(this_login(), _line_of(line), order, _moment(field("started_at_ms", _MAX_MS)))
+        self._vault.order_line(this_login(), _line_of(line), order, count_field("started_at_ms"))
         return redirect(url_for("calls.home"), 303)
 
     def ask_before_forgetting(self, line: str) -> Page:
         """Once the call is over there is nothing to ask: the first page then shows what became of it."""
-        name, started_at_ms = _line_of(line), _moment(request.args.get("started_at_ms", ""))
+        name, started_at_ms = _line_of(line), count_of(request.args.get("started_at_ms", ""))
         now = {each.line: each for each in self._vault.now(this_login()).lines}.get(name)
         if now is None or now.started_at_ms != started_at_ms or Order.FORGET not in fitting_orders(now):
             return redirect(url_for("calls.home"), 303)
@@ -52,9 +50,3 @@ def _line_of(untrusted_line: str) -> LineName:
         return parse_line_name(untrusted_line)
     except SettingsTrouble:
         abort(404)
-
-
-def _moment(untrusted_ms: str) -> int:
-    if not (untrusted_ms.isascii() and untrusted_ms.isdigit() and int(untrusted_ms[:_MAX_MS]) <= _LATEST_MS):
-        abort(400)
-    return int(untrusted_ms[:_MAX_MS])

@@ -1,10 +1,11 @@
-"""GPIO lines: a wire of the line interface or a button, as edges with the kernel's time; and a lamp or a relay.
+"""GPIO lines: a wire of the line interface, a button or the case's switch, as edges with the kernel's time; and a lamp
+or a relay.
 
 Promise: no change is lost in silence. If the kernel's queue ran over (its numbers have a hole), the level as it is by
 then is taken instead of what came before.
 
-Leaves to others: what the edges mean (line/hook, panel/button), and when to open again. Only this file knows gpiod
-(libgpiod 2). It was written on a machine without GPIO and has met no real line yet.
+Leaves to others: what the edges mean (line/hook, panel/button, panel/case_switch), and when to open again. Only this
+file knows gpiod (libgpiod 2). It was written on a machine without GPIO and has met no real line yet.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gpiod.line import Clock, Direction, Edge, Value
 
 from appliance.recorder.line.hook import HookDebouncer, HookEvent, RingDebouncer
 from appliance.recorder.panel.button import ButtonDebouncer, ButtonEvent
+from appliance.recorder.panel.case_switch import CaseChange, CaseDebouncer
 from appliance.settings import GpioSettings
 from appliance.terms import LineTrouble
 
@@ -29,6 +31,7 @@ _EVENTS = 1024
 
 WITHOUT = "Calls are recorded without it"
 SILENT = "Nothing is played on this line without it"
+UNWATCHED = "An opening of the case is not noticed without it"
 
 _LOOK_S = 0.02
 """While something is about to become certain."""
@@ -42,7 +45,7 @@ _E = TypeVar("_E")
 
 
 class Sense(Protocol[_E]):
-    """What makes events of edges: HookDebouncer, RingDebouncer, ButtonDebouncer."""
+    """What makes events of edges: HookDebouncer, RingDebouncer, ButtonDebouncer, CaseDebouncer."""
 
     def edge(self, at_ns: int, active: bool) -> list[_E]: ...
 
@@ -53,11 +56,11 @@ class Sense(Protocol[_E]):
 
 
 class GpioInput(Generic[_E]):
-    """A hook or ring input, or a button.
+    """A hook or ring input, a button, or the switch of the case.
 
     Args:
         new_sense: what its edges mean, made anew at each opening from whether it is active then.
-        what: is sensed by it, for people.
+        what, meanwhile: what is sensed by it, and what it costs to be without; for people.
         now_ns: the monotonic clock, which is that of the kernel's edges.
     """
 
@@ -67,11 +70,13 @@ class GpioInput(Generic[_E]):
         new_sense: Callable[[bool], Sense[_E]],
         *,
         what: str = "hook",
+        meanwhile: str = WITHOUT,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._settings = settings
         self._new_sense = new_sense
         self._what = what
+        self._meanwhile = meanwhile
         self._now_ns = now_ns
         self._request: gpiod.LineRequest | None = None
         self._sense = new_sense(False)
@@ -94,7 +99,7 @@ class GpioInput(Generic[_E]):
             self.active_at_opening = self._is_active(self._request)
         except (OSError, ValueError) as error:
             self.close()
-            raise _trouble(self._settings, self._what, error) from error
+            raise _trouble(self._settings, self._what, error, self._meanwhile) from error
         self._seen = 0
         self._sense = self._new_sense(self.active_at_opening)
 
@@ -119,7 +124,7 @@ class GpioInput(Generic[_E]):
             if not events:
                 told += self._sense.until(self._now_ns() - _LATE_NS)
         except OSError as error:
-            raise _trouble(self._settings, self._what, error) from error
+            raise _trouble(self._settings, self._what, error, self._meanwhile) from error
         return told
 
     def close(self) -> None:
@@ -149,6 +154,13 @@ def ring_input(settings: GpioSettings) -> GpioInput[HookEvent]:
 def button_input(settings: GpioSettings) -> GpioInput[ButtonEvent]:
     """A push button: active is down."""
     return GpioInput(settings, lambda active: ButtonDebouncer(is_down=active), what="button")
+
+
+def case_input(settings: GpioSettings) -> GpioInput[CaseChange]:
+    """The switch of the case: active is open."""
+    return GpioInput(
+        settings, lambda active: CaseDebouncer(is_open=active), what="switch of the case", meanwhile=UNWATCHED
+    )
 
 
 class GpioOutput:
@@ -197,7 +209,7 @@ def relay_output(settings: GpioSettings) -> GpioOutput:
     return GpioOutput(settings, what="relay", meanwhile=SILENT)
 
 
-def _trouble(settings: GpioSettings, what: str, error: OSError | ValueError, meanwhile: str = WITHOUT) -> GpioMissing:
+def _trouble(settings: GpioSettings, what: str, error: OSError | ValueError, meanwhile: str) -> GpioMissing:
     wire = f"line {settings.line} of {settings.chip}"
     if not Path(settings.chip).exists():
         return GpioMissing(

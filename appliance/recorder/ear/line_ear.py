@@ -7,7 +7,7 @@ the far one only, from where it comes. What follows for a call is left to others
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from appliance.recorder.ear.keys import Key, KeyListener, Side
 from appliance.recorder.ear.ringing import RingChange, RingListener
 from appliance.recorder.ear.sides import FAR, TwoSidedKeys, side_of
 from appliance.recorder.ear.signals import Pcm, Span
+from appliance.recorder.ear.tone_cadences import ToneName
 from appliance.recorder.ear.tones import ToneChange, ToneListener
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
@@ -31,6 +32,8 @@ _KEY_BEFORE = RATE_HZ // 20
 _MESSAGE_FRAMES = 2 * RATE_HZ
 """The longest message of an exchange, with its channel seizure."""
 _AROUND = RATE_HZ // 10
+_WITH_A_RING = RATE_HZ // 4
+"""So near to the beginning of a ring a tone begins with it."""
 _AT_ONCE_FRAMES = 8 * BLOCK_FRAMES
 """What may wait is listened to 800 ms at a time, which takes a third of the processor time of 100 ms."""
 
@@ -67,6 +70,9 @@ class LineEar:
         self._callers = CallerIdListener(frozenset(country.caller_id))
         self._tones = ToneListener(country)
         self._rings = RingListener(country)
+        self._ring_began = -_WITH_A_RING
+        self._unsure: list[ToneChange] = []
+        self._tone: ToneName | None = None
         self._heard_frames = 0
         self._waiting: list[Pcm] = []
         self._waiting_frames = 0
@@ -116,8 +122,8 @@ class LineEar:
                 dialled.append(pressed)
         sent = side_of(samples, FAR)
         sounds += self._callers.hear(sent, listens=not amid_talk)
-        sounds += self._tones.hear(sent)
-        sounds += self._rings.hear(sent, listens=not amid_talk)
+        rings = self._rings.hear(sent, listens=not amid_talk)
+        sounds += (*rings, *self._tones_but_rings(self._tones.hear(sent), rings))
         explained = tuple(self._placed_span(span) for span in self._explained(begin, sounds, seeks=seeks))
         heard = EarHeard(
             sounds=tuple(self._placed(sound) for sound in sounds),
@@ -128,6 +134,26 @@ class LineEar:
         )
         self._nothing_new = EarHeard(sounds=(), dialled=(), explained=(), tonal=heard.tonal)
         return heard
+
+    def _tones_but_rings(self, tones: Sequence[ToneChange], rings: Sequence[RingChange]) -> Iterator[ToneChange]:
+        """A loud ring, clipped, has overtones that pass for a tone: what begins with a ring is part of it. As long as a
+        burst may be a ring or hum, such a tone waits; hum that has come to stay lets it go."""
+        self._unsure += tones
+        undecided = self._rings.undecided
+        if undecided is not None and any(tone.on and _begins_with(undecided, tone) for tone in self._unsure):
+            return
+        began = [ring.at_frame for ring in rings if ring.on]
+        if self._rings.cut is not None:
+            began.append(self._rings.cut[0])
+        self._ring_began = began[-1] if began else self._ring_began
+        tones, self._unsure = self._unsure, []
+        for tone in tones:
+            if tone.on and not _begins_with(self._ring_began, tone):
+                self._tone = tone.name
+                yield tone
+            elif not tone.on and tone.name == self._tone:
+                self._tone = None
+                yield tone
 
     def _explained(self, begin: int, sounds: list[LineSound], *, seeks: bool) -> Iterator[Span]:
         now = self._heard_frames
@@ -171,3 +197,7 @@ class LineEar:
         if not isinstance(sound, Key):
             return replace(sound, at_frame=sound.at_frame + shift)
         return replace(sound, first_frame=sound.first_frame + shift, end_frame=sound.end_frame + shift)
+
+
+def _begins_with(ring_frame: int, tone: ToneChange) -> bool:
+    return abs(tone.at_frame - ring_frame) < _WITH_A_RING

@@ -12,13 +12,15 @@ Three ears for each frequency of the country, whichever hears it first:
   has three of them at the most.
 * Where the ring is as fast as the mains (50 Hz), nothing but its coming and going tells it, or its clicks, from hum: a
   burst is told only when it has ended, and was five times as strong as the hum before and as long as it should be, or
-  came when it was due.
+  came when it was due. It is one line in the spectrum, and twice as strong as what lies beside it: noise that sets in
+  when somebody picks up is not.
 
 Cadences and frequencies are in `countries`. What a ring means is left to whoever asks.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -57,16 +59,24 @@ _MAINS_TOLERANCE_HZ = 0.5
 _MAINS_ORDERS = 4
 _NEIGHBOURS_HZ = range(8, 45, 3)
 """Hum is taken out with three overtones and half a hertz to both sides, more than the mains ever wander."""
+_BESIDE_MAINS = (0.5, 0.6, 0.7, 1.3, 1.4, 1.5)
+"""Of a ring as fast as the mains: what lies beside it, clear of its own multiples."""
 
 _ABOVE_NOISE = 5.0
 """A ring 10 dB above the noise is eleven times as strong. Noise is five times its median in one window of a
 thousand, and not for 200 ms on end."""
 _ABOVE_HUM = 5.0
+_ALONE_ABOVE_HUM = 25.0
+_LEAST_ALONE_DBFS = -45.0
+"""Ringing is 25 V and more where speech is below 1 V, and hum between the wires less still: what comes alone and is too
+short must be 14 dB above the hum, and as loud as speech."""
 _SHARE = 0.7
 """Of all between 8 Hz and 44 Hz: a thump is spread over it."""
 _SHARE_OF_ALL = 0.02
 _SHARE_OF_ALL_AS_MAINS = 0.1
 """What comes and goes with a loud tone is what its ends spill over the band: -25 dB and less."""
+_ABOVE_BESIDE_AS_MAINS = 2.0
+"""A ring is a line in the spectrum; noise that sets in when somebody picks up, be it pink, is as strong beside it."""
 _PART = 0.3
 """As in `tones`: a window half filled holds a quarter."""
 _SHORTEST_S = 0.3
@@ -88,6 +98,7 @@ _FULL_SCALE = _TONE_STEPS * STEP_FRAMES * _SLOWER * 32768.0**2
 _LEAST = _FULL_SCALE * 10**-8.5
 _LEAST_CLICKS = _CLICK_STEPS * STEP_FRAMES * _SLOWER * (58.0 / 2) ** 2
 """-61 dBFS: 6 dB below what may pass for speech, as some of it lies above 1 kHz."""
+_LEAST_ALONE = _FULL_SCALE * 10 ** (_LEAST_ALONE_DBFS / 10)
 _FIRST_NOISE = _FULL_SCALE * 10**-6.8
 _NOISE_RATE = 1.15
 """Each 320 ms move the noise by this towards what was heard: it settles on the median, 2 dB a second."""
@@ -117,9 +128,14 @@ class RingListener:
         longest = most(max(lengths))
         self._tones = _Tones(own, as_mains, country.mains_hz)
         self._clicks = _Clicks(own, as_mains)
-        as_mains_ears = [[_Ear(_ABOVE_HUM, longest, lengths, pauses) for _ in as_mains] for _form in range(2)]
-        self._tone_ears = [*(_Ear(_ABOVE_NOISE, longest) for _ in own), *as_mains_ears[0]]
-        self._click_ears = [*(_Ear(0.0, longest) for _ in own), *as_mains_ears[1]]
+        self._tone_ears = [
+            *(_Ear(_ABOVE_NOISE, longest) for _ in own),
+            *(_Ear(_ABOVE_HUM, longest, lengths, pauses, alone=_ALONE_ABOVE_HUM) for _ in as_mains),
+        ]
+        self._click_ears = [
+            *(_Ear(0.0, longest) for _ in own),
+            *(_Ear(_ABOVE_HUM, longest, lengths, pauses) for _ in as_mains),
+        ]
         self._windows = Windows(_CLICK_STEPS, _BATCH_STEPS, _SLOWER)
         self._window = 0
         self._owner: _Ear | None = None
@@ -131,9 +147,24 @@ class RingListener:
     @property
     def ringing(self) -> bool:
         """A burst is on, or has probably begun. Clicks, which may pass for speech, show in their first 200 ms, the tone
-        itself in its first half second; it stays true for up to half a second after the end."""
-        clicks = self._clicks.heard_in(self._windows.newest)
-        return self._is_on or any(strength > ear.limit for ear, strength in zip(self._click_ears, clicks, strict=False))
+        itself in its first half second. After its end the tone keeps it true for 120 ms, clicks for half a second."""
+        newest = self._windows.newest
+        clicks = self._clicks.heard_in(newest)
+        if any(ear.likely for ear in self._click_ears):
+            return True
+        if any(level > ear.limit for ear, level in zip(self._click_ears, clicks, strict=False)):
+            return True
+        if not any(ear.likely for ear in self._tone_ears):
+            return False
+        levels = self._tones.heard_in(newest)
+        return any(ear.likely and level > ear.limit for ear, level in zip(self._tone_ears, levels, strict=True))
+
+    @property
+    def undecided(self) -> int | None:
+        """Where a burst began that is as fast as the mains and goes on: a ring, or hum that has come to stay."""
+        ears = (*self._tone_ears, *self._click_ears)
+        begun = [ear.undecided for ear in ears if ear.undecided is not None]
+        return max(_frame_of(min(begun)), 0) if begun else None
 
     @property
     def _is_on(self) -> bool:
@@ -183,10 +214,20 @@ class _Ear:
     above: so many times stronger than before a ring must be.
     fitting: lengths in steps, one of which a burst must have before it is told; empty if it is told at once.
     pauses: in steps; a burst that comes after one of them may be shorter: somebody has picked up, or hung up.
+    alone: so many times stronger than before is a shorter one without a pause before it.
     """
 
-    def __init__(self, above: float, longest: int, fitting: Sequence[float] = (), pauses: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        above: float,
+        longest: int,
+        fitting: Sequence[float] = (),
+        pauses: Sequence[float] = (),
+        *,
+        alone: float = math.inf,
+    ) -> None:
         self._above = above
+        self._alone = alone
         self._longest = longest
         self._fitting = fitting
         self._shortest = min(fitting, default=0)
@@ -203,6 +244,11 @@ class _Ear:
     @property
     def likely(self) -> bool:
         return (self._bursts.on and not self._spent) or self._bursts.begins
+
+    @property
+    def undecided(self) -> int | None:
+        """The window in which a burst began that can be told only when it has ended."""
+        return self._bursts.since if self._fitting and self._bursts.on else None
 
     @property
     def limit(self) -> float:
@@ -241,7 +287,8 @@ class _Ear:
 
     def _ended(self, burst: Burst) -> Iterator[tuple[int, bool]]:
         length = burst.end - burst.begin
-        if self._fitting and burst.steady and (self._is_whole(length) or self._is_due(burst.begin, length)):
+        is_ring = self._is_whole(length) or self._is_due(burst.begin, length) or self._is_strong(burst.level, length)
+        if self._fitting and burst.steady and is_ring:
             self._last_end = burst.end
             yield burst.begin, True
             yield burst.end, False
@@ -257,6 +304,9 @@ class _Ear:
     def _is_due(self, begin: int, length: int) -> bool:
         pause = begin - self._last_end if self._last_end is not None else 0
         return _TOLD_STEPS <= length <= self._longest and any(fits(pause, nominal) for nominal in self._pauses)
+
+    def _is_strong(self, level: float, length: int) -> bool:
+        return _TOLD_STEPS <= length <= self._longest and level > max(self._alone * self._noise, _LEAST_ALONE)
 
     def _learn_noise(self, level: float) -> None:
         self._batches += 1
@@ -287,8 +337,14 @@ class _Tones:
         )
         bands = [_but(hum, _sines(frames, [hz * factor for factor in (0.9, 0.95, 1.0, 1.05, 1.1)])) for hz in own_hz]
         bands += [_sines(frames, [hz * factor for factor in (0.95, 1.0, 1.05)]) for hz in as_mains_hz]
+        as_mains = slice(len(own_hz), len(bands))
+        bands += [
+            _but(ring, _sines(frames, [hz * factor for factor in _BESIDE_MAINS]))
+            for ring, hz in zip(bands[as_mains], as_mains_hz, strict=True)
+        ]
+        self._beside = slice(as_mains.stop, len(bands))
         bands += [_but(hum, _sines(frames, list(_NEIGHBOURS_HZ))), hum]
-        self._own = len(own_hz)
+        self._own, self._as_mains = slice(0, len(own_hz)), as_mains
         self._shapes = np.concatenate(bands, axis=1).astype(np.float32)
         self._starts = [0, *np.cumsum([band.shape[1] for band in bands])[:-1].tolist()]
         self._recent: Matrix = np.zeros((BACK_STEPS + AHEAD_STEPS, len(bands) + 1), np.float32)
@@ -302,12 +358,25 @@ class _Tones:
         energies = np.concatenate((self._recent, loud))
         self._recent = energies[-BACK_STEPS - AHEAD_STEPS :]
         here = energies[BACK_STEPS:-AHEAD_STEPS]
-        rings, (neighbours, but_hum, everything) = here[:, :-3], here[:, -3:].T[:, :, None]
-        likely = rings > _PART * highest_around(energies)[:, :-3]
-        own = slice(0, self._own)
+        count = self._as_mains.stop
+        rings, beside, (neighbours, but_hum, everything) = (
+            here[:, :count],
+            here[:, self._beside],
+            here[:, -3:].T[:, :, None],
+        )
+        likely = rings > _PART * highest_around(energies)[:, :count]
+        own, as_mains = self._own, self._as_mains
         likely[:, own] &= rings[:, own] > np.maximum(_SHARE * neighbours, _SHARE_OF_ALL * but_hum)
-        likely[:, self._own :] &= rings[:, self._own :] > _SHARE_OF_ALL_AS_MAINS * everything
+        likely[:, as_mains] &= rings[:, as_mains] > np.maximum(
+            _ABOVE_BESIDE_AS_MAINS * beside, _SHARE_OF_ALL_AS_MAINS * everything
+        )
         return rings.T.tolist(), likely.T.tolist()
+
+    def heard_in(self, windows: Matrix) -> list[float]:
+        """How strong each frequency is in the end of one window."""
+        found = windows[0, -len(self._shapes) :] @ self._shapes
+        energies: list[float] = np.add.reduceat(found * found, self._starts)[: self._as_mains.stop].tolist()
+        return energies
 
 
 class _Clicks:

@@ -36,6 +36,8 @@ ONSET_FRAMES = 6 * STEP_FRAMES
 
 PRIOR_DBFS = -60.0
 """The floor of a line that has not been heard yet: a feed that begins amid speech is heard as speech."""
+_PRIOR_PARTS = 3
+"""So many seconds that is held for true, if the line is louder: nobody speaks for longer without a breath of 20 ms."""
 
 _LOWEST_FLOOR_DBFS = -70.0
 _LOWEST_SPEECH_DBFS = -55.0
@@ -173,7 +175,7 @@ class _NoiseFloor:
     """The lowest energy of the last ten seconds, in ten parts so that nothing older has to be kept."""
 
     def __init__(self) -> None:
-        self._parts: deque[float] = deque([_PRIOR] * _WINDOW_PARTS, maxlen=_WINDOW_PARTS)
+        self._parts: deque[float] = deque(maxlen=_WINDOW_PARTS)
         self._lowest_part = _PRIOR
         self._running = math.inf
         self._steps = 0
@@ -183,7 +185,7 @@ class _NoiseFloor:
         self._steps += steps
         if self._steps >= _PART_STEPS:
             self._parts.append(self._running)
-            self._lowest_part = min(self._parts)
+            self._lowest_part = min(self._parts) if len(self._parts) >= _PRIOR_PARTS else _PRIOR
             self._running = math.inf
             self._steps = 0
 

@@ -1,7 +1,8 @@
 """Compares what is on and off in one pitch with the cadences in which an exchange sends it.
 
-A cadence is told after whole periods of it: one of what only informs, two and more of what ends a call. A burst that
-noise has spoilt does not end what is certain already, and a voice far below it in its pauses is not heard.
+What only informs is told after a whole period; what ends a call once its cadence has come back, which is a period
+and one burst more, with its pause. A burst that noise has spoilt does not end what is certain already, and a voice far
+below it in its pauses is not heard.
 Which pitch it is, and in what it lies, is left to `tones`.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Literal
 
 from appliance.recorder.ear.bursts import END_STEPS, Burst, Bursts, fits, least, most, same_level, steady
@@ -31,11 +33,16 @@ _NOTES_PAUSE_STEPS = 65
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A tone of one pitch: on, off, on, off ... in steps, and how many whole periods make it certain."""
+    """A tone of one pitch: on, off, on, off ... in steps, and how many bursts, with their pauses, make it certain."""
 
     name: ToneName
     cadence: tuple[float, ...]
-    periods: int
+    bursts: int
+
+    @property
+    def comes_back(self) -> bool:
+        """It is certain only when its first burst has come again."""
+        return self.bursts > len(self.cadence) // 2
 
 
 class ToneFollower:
@@ -45,12 +52,12 @@ class ToneFollower:
         self._sought = sought
         self._continuous = continuous
         self._band = Bursts()
-        self._bursts: deque[Burst] = deque(
-            maxlen=2 + max((len(one.cadence) * one.periods for one in sought), default=0)
-        )
+        self._bursts: deque[Burst] = deque(maxlen=2 + max((2 * one.bursts for one in sought), default=0))
         self._forget_steps = max((most(max(one.cadence)) for one in sought), default=0) + END_STEPS
         self._active: Sought | None = None
         self._last_end = 0
+        self._cut_end = 0
+        """Of a burst that was on time, but too short to be one: the receiver was put down in it."""
         self._loud_in_pause = 0
         # How loud all was, window by window, up to and with the last one.
         self._loudness: deque[float] = deque(maxlen=self._forget_steps + END_STEPS)
@@ -79,6 +86,12 @@ class ToneFollower:
             elif self._band.on:
                 yield from self._sounding_on(at)
             elif self._bursts or self._active:
+                if (
+                    sounds
+                    and self._active
+                    and any(fits(at - self._last_end, off) for off in self._active.cadence[1::2])
+                ):
+                    self._cut_end = at + 1
                 yield from self._waiting(at, loud)
 
     def _burst_ended(self, burst: Burst) -> Iterator[Change]:
@@ -110,6 +123,11 @@ class ToneFollower:
         after_pause = any(fits(pause, off) for cadence in cadences for off in cadence[1::2])
         return after_pause and length <= most(self._longest(0))
 
+    def _is_on_time(self, at: int) -> bool:
+        """A burst of what sounds may begin here."""
+        pauses = self._active.cadence[1::2] if self._active is not None else ()
+        return any(fits(at - self._last_end, off) for off in pauses)
+
     def _cadences(self) -> list[tuple[float, ...]]:
         """All by the name of what sounds: which of two similar cadences it is, does not matter."""
         return [one.cadence for one in self._sought if self._active is not None and one.name == self._active.name]
@@ -130,7 +148,7 @@ class ToneFollower:
             self._bursts.clear()
 
     def _compare(self, until: int) -> Iterator[Change]:
-        """A pause has ended, so that whole periods can be compared."""
+        """A pause has ended, so that bursts and pauses can be compared."""
         for sought in self._sought:
             begin = _matched(self._bursts, until, sought)
             if begin is not None and (self._active is None or self._active.name != sought.name):
@@ -167,12 +185,12 @@ class ToneFollower:
             elif self._active is None and self._loud_in_pause <= pause * _LOUD_IN_PAUSE:
                 yield from self._compare_quiet(pause)
         if self._active is not None and at - self._last_end > self._patience():
-            yield from self._stop(self._last_end)
+            yield from self._stop(max(self._last_end, self._cut_end))
 
     def _patience(self) -> int:
         """The longest pause; of busy and congestion tone a burst may be spoilt, and a pause more is waited."""
         pause = most(self._longest(1)) + END_STEPS
-        spoilt = self._active is not None and self._active.periods > 1
+        spoilt = self._active is not None and self._active.comes_back
         return pause + spoilt * (most(self._longest(0)) + pause)
 
     def _compare_quiet(self, pause: int) -> Iterator[Change]:
@@ -187,9 +205,9 @@ class ToneFollower:
 
 
 def _matched(bursts: Sequence[Burst], until: int, sought: Sought) -> int | None:
-    """Where the tone began, if the last bursts and the pause before `until` are whole periods of it."""
+    """Where the tone began, if the last bursts and the pause before `until` are its cadence."""
     each = len(sought.cadence) // 2
-    count = each * sought.periods
+    count = sought.bursts
     last = list(bursts)[-count:]
     if len(last) < count or not all(burst.steady for burst in last):
         return None
@@ -200,8 +218,7 @@ def _matched(bursts: Sequence[Burst], until: int, sought: Sought) -> int | None:
         part for burst, end in zip(last, ends, strict=True) for part in (burst.end - burst.begin, end - burst.end)
     ]
     for turn in range(0, len(sought.cadence), 2):
-        cadence = (sought.cadence[turn:] + sought.cadence[:turn]) * sought.periods
-        if all(map(fits, lengths, cadence)):
+        if all(map(fits, lengths, islice(cycle(sought.cadence), turn, None))):
             return _dated_back(list(bursts)[:-count], last[0].begin, sought.cadence)
     return None
 

@@ -1,7 +1,7 @@
 """Call-progress tones, information tones and the calls of fax machines, heard on a line.
 
 Pure. Blocks of int16 go in; what is told is only what is certain, dated back to where it could first be heard:
-a busy tone after two whole periods and a second at least, because it ends a call.
+a busy tone when its cadence has come back, and after a second at least, because it ends a call.
 
 Every 20 ms the last 40 ms are projected on the Slepian sequences of the narrow bands in which the country's
 tones lie (D. Slepian, Bell System Technical Journal 57, 1978; within 2 % of each frequency), after all below
@@ -306,12 +306,15 @@ def _around(one: Band, other: Band) -> Band:
 
 
 def _cadenced(tones: Sequence[Tone]) -> list[Sought]:
-    """One period of what only informs; two, and a second at least, of what ends a call."""
-    return [Sought(tone.name, _steps_of(tone.cadence_s), _periods(tone)) for tone in tones if tone.cadence_s]
+    return [Sought(tone.name, _steps_of(tone.cadence_s), _bursts(tone)) for tone in tones if tone.cadence_s]
 
 
-def _periods(tone: Tone) -> int:
-    return max(2, math.ceil(1 / sum(tone.cadence_s))) if tone.name in {"busy", "congestion"} else 1
+def _bursts(tone: Tone) -> int:
+    """A period of what only informs; of what ends a call the next period's first burst too, and a second at least."""
+    period = len(tone.cadence_s) // 2
+    if tone.name not in {"busy", "congestion"}:
+        return period
+    return max(period + 1, math.ceil(period / sum(tone.cadence_s)))
 
 
 def _continuous(tones: Sequence[Tone], longest_burst_s: float) -> tuple[ToneName, int] | None:

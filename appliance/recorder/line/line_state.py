@@ -76,7 +76,7 @@ from appliance.recorder.line.line_facts import (
     Route,
     SpeechChanges,
 )
-from appliance.recorder.line.stirring import Sound, Stirring
+from appliance.recorder.line.stirring import SWING_DB, Sound, Stirring
 from appliance.recordings.container import EndReason
 from appliance.terms import RATE_HZ
 
@@ -126,6 +126,8 @@ class LineState:
         self._surely_frame = 0
         self._silence = 0, 0
         """Between the sounds of a call: the last one of more than a second."""
+        self._quietest_dbfs = 0.0
+        """Of the call: the noise of the line in use, which passes for a voice until the ear's floor has followed it."""
         self._audio_from = 0
         self._cut_frame: int | None = None
         self._calls = False
@@ -133,7 +135,7 @@ class LineState:
         self._rang = self._dialled = self._engaged = False
         self._outgoing = False
         """A dial tone or keys were heard."""
-        self._dialled_frame = self._click_frame = 0
+        self._dialled_frame = self._click_frame = self._first_click_frame = 0
         self._dial_tone_end: int | None = None
         self._happenings: list[Happening] = []
 
@@ -421,14 +423,17 @@ class LineState:
         self.state, self.since_frame = State.IN_CALL, off_hook
         self._noise_frame = self._click_frame = self._surely_frame = 0
         self._silence = 0, 0
+        self._quietest_dbfs = 0.0
         self._happenings.append(
             CallBegins(at_frame=off_hook, answered_frame=answered, audio_from=self._audio_from, route=route)
         )
 
     def _listen_in_call(self, seen: Observed) -> None:
+        self._quietest_dbfs = min(self._quietest_dbfs, seen.sound.lowest_dbfs)
         if seen.speech:
             self._alive_frame = seen.end_frame
-            if seen.tonal or not seen.is_explained:
+            rises = seen.sound.level_dbfs > self._quietest_dbfs + SWING_DB
+            if seen.tonal or (rises and not seen.is_explained):
                 self._sounds(seen.sound)
         elif not seen.is_explained:
             self._clicks(seen.sound)
@@ -448,15 +453,18 @@ class LineState:
     def _clicks(self, sound: Sound) -> None:
         """The first click after all else may be that of the hook. One that comes soon may be the end of a word."""
         soon = self._click_frame < self._last_frame + _HUNG_UP_BEFORE_FRAMES
-        if self._click_frame <= self._last_frame or (soon and sound.steps):
+        if self._click_frame <= self._last_frame:
+            self._click_frame = self._first_click_frame = sound.end_frame
+        elif soon and sound.steps:
             self._click_frame = sound.end_frame
 
     def _heard_before(self, at_frame: int) -> int:
         """The end of what was heard in the call before that, even if it sounded before it was known."""
         silent_from, silent_to = self._silence
         heard = silent_from if silent_to > at_frame - _HUNG_UP_BEFORE_FRAMES else self._last_frame
-        if heard < self._click_frame < at_frame - _CLICK_FRAMES:
-            heard = self._click_frame
+        # What seemed to be the last click may have been the beginning of what tells that it is over.
+        clicks = (self._click_frame, self._first_click_frame)
+        heard = next((click for click in clicks if heard < click < at_frame - _CLICK_FRAMES), heard)
         return max(min(heard, at_frame), self.since_frame)
 
     # what follows

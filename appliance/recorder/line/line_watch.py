@@ -51,6 +51,9 @@ _EXPLAINED_FRAMES = 7 * RATE_HZ // 10
 _BURST_TOLERANCE = 0.1
 _BURST_MARGIN_S = 0.08
 """A burst of ringing that is off by more than this from every usual one was cut short."""
+_SAME_EXCHANGE_S = 0.16
+"""So much shorter than one before, each end heard within 80 ms, a burst was cut short too: exchanges differ from their
+country's figure, but not from themselves."""
 _STILL_RINGS = 1 << 60
 _AROUND_RING = RATE_HZ // 4
 _RINGS_FOR_CERTAIN = RATE_HZ // 2
@@ -141,6 +144,8 @@ class LineWatch:
         self._finder = PartyFinder()
         self._ring: Span = (-_STILL_RINGS, -_STILL_RINGS)
         """The last burst of ringing, believed or not."""
+        self._bursts: list[int] = []
+        """How long those were since it began to ring."""
         self._doubted: Span | None = None
         self._cut_ring: Span | None = None
         """A short burst, of which only a voice that follows makes a ring."""
@@ -311,13 +316,12 @@ class LineWatch:
         """On a line that is taken only a whole burst of ringing voltage is believed: a hook that moves makes sparks."""
         for cue in cues:
             if cue.kind is CueKind.RING:
-                self._ring = cue.at_frame, _STILL_RINGS
+                self._burst_begins(cue.at_frame)
                 if not self._is_taken(cue.at_frame):
                     yield cue
             elif cue.kind is CueKind.RING_ENDS:
                 began = self._ring[0]
-                self._ring = began, cue.at_frame
-                whole = self._is_whole(cue.at_frame - began)
+                whole = self._burst_ends(cue.at_frame)
                 if whole and self._is_taken(began):
                     yield replace(cue, kind=CueKind.RING, at_frame=began)
                 yield cue if whole else replace(cue, kind=CueKind.RING_CUT)
@@ -356,14 +360,13 @@ class LineWatch:
     def _ring_cues(self, ring: RingChange) -> Iterator[Cue]:
         """On a line that is taken only whole bursts are believed, and not one alone, unless it has long been silent."""
         if ring.on:
-            self._ring = ring.at_frame, _STILL_RINGS
+            self._burst_begins(ring.at_frame)
             if not self._is_taken(ring.at_frame):
                 yield Cue(kind=CueKind.RING, at_frame=ring.at_frame)
             return
         taken = self._state.state in (State.DIALLING, State.IN_CALL)
         began = self._ring[0]
-        self._ring = began, ring.at_frame
-        whole = self._is_whole(ring.at_frame - began)
+        whole = self._burst_ends(ring.at_frame)
         if not taken:
             yield Cue(kind=CueKind.RING_ENDS if whole else CueKind.RING_CUT, at_frame=ring.at_frame)
         elif (
@@ -392,9 +395,23 @@ class LineWatch:
         pauses = {off for cadence in self._plan.country.ringing.cadences_s for off in cadence[1::2]}
         return any(abs(frames / RATE_HZ - off) < _BURST_TOLERANCE * off + _BURST_MARGIN_S for off in pauses)
 
-    def _is_whole(self, frames: int) -> bool:
-        bursts = {on for cadence in self._plan.country.ringing.cadences_s for on in cadence[::2]}
-        return any(abs(frames / RATE_HZ - on) < _BURST_TOLERANCE * on + _BURST_MARGIN_S for on in bursts)
+    def _burst_begins(self, at_frame: int) -> None:
+        if at_frame - self._ring[1] > self._plan.rules.ring_overdue:
+            self._bursts.clear()
+        self._ring = at_frame, _STILL_RINGS
+
+    def _burst_ends(self, at_frame: int) -> bool:
+        """Whether it was a whole one."""
+        began = self._ring[0]
+        self._ring = began, at_frame
+        self._bursts.append(at_frame - began)
+        usual = {on for cadence in self._plan.country.ringing.cadences_s for on in cadence[::2]}
+        return any(self._is_whole(at_frame - began, on) for on in usual)
+
+    def _is_whole(self, frames: int, usual_s: float) -> bool:
+        tolerance_s = _BURST_TOLERANCE * usual_s + _BURST_MARGIN_S
+        alike = [burst / RATE_HZ for burst in self._bursts if abs(burst / RATE_HZ - usual_s) < tolerance_s]
+        return abs(frames / RATE_HZ - usual_s) < tolerance_s and max(alike) - frames / RATE_HZ < _SAME_EXCHANGE_S
 
     def _remember(self, ear: EarHeard) -> None:
         """For the call that may have begun already."""

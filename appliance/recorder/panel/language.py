@@ -66,7 +66,7 @@ RHYTHMS = {
         period_ms=200,
         lit_ms=((0, 100),),
         looks="flickers, five times a second",
-        means="This line cannot be recorded. The page says why.",
+        means="This line cannot be recorded, or the case is open. The page says why.",
     ),
     Light.UNCLAIMED: Rhythm(
         period_ms=3000,
@@ -89,11 +89,11 @@ _LIGHTS = {
 }
 
 
-def light_of(line: LineNow, *, claimed: bool) -> Light:
+def light_of(line: LineNow, *, claimed: bool, case_open: bool) -> Light:
     """What the lamp of a line says now. claimed: the box has an owner."""
     if line.state in _LIGHTS:
         return _LIGHTS[line.state]
-    if line.trouble:
+    if line.trouble or case_open:
         return Light.FAULT
     return Light.READY if claimed else Light.UNCLAIMED
 

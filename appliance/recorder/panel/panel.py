@@ -1,10 +1,11 @@
-"""The lamps and buttons of all lines: one thread that looks twenty times a second.
+"""The lamps and buttons of all lines, and the switch of the case: one thread that looks twenty times a second.
 
 Promise: nothing here stops a recording, and nothing waits for it. A lamp or button that cannot be had, or is lost, is
 a line in the log, tried again twice a minute. An order that a button gives is for the call that was on the line when it
 went down, and only if the line does the same still: who pauses a call does not by chance confirm the next.
 
-Leaves to others: what rhythms and presses mean (language), GPIO (device/gpio), what becomes of an order (line_worker).
+Leaves to others: what rhythms and presses mean (language), the switch (case_switch), GPIO (device/gpio), what becomes
+of an order (line_worker).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import structlog
 
 from appliance.boundary.verbs import LineNow
 from appliance.recorder.panel.button import ButtonEvent, Push
+from appliance.recorder.panel.case_switch import CaseWatch
 from appliance.recorder.panel.language import LONG_PRESS, RHYTHMS, SHORT_PRESS, light_of
 from appliance.terms import LineName, LineTrouble, Order
 
@@ -76,14 +78,15 @@ class LinePanel:
         self._lit: bool | None = None
         self._down_at: LineNow | None = None
 
-    def look(self, line: LineNow, now_ms: int, *, claimed: bool) -> None:
+    def look(self, line: LineNow, now_ms: int, *, claimed: bool, case_open: bool) -> None:
         """Show what the line does now, and take what was pressed.
 
         Args:
             now_ms: monotonic.
         """
         if self._lamp is not None:
-            self._show(now_ms, lit=RHYTHMS[light_of(line, claimed=claimed)].is_lit(now_ms))
+            light = light_of(line, claimed=claimed, case_open=case_open)
+            self._show(now_ms, lit=RHYTHMS[light].is_lit(now_ms))
         if self._button is not None:
             for event in self._button.use(lambda button: button.read(0), now_ms) or ():
                 self._take(event.push, line)
@@ -153,9 +156,10 @@ class _Part(Generic[_P]):
 
 
 class PanelThread:
-    """Looks at all panels until it is stopped.
+    """Looks at all panels and at the case until it is stopped.
 
     Args:
+        case: None if the settings name no switch.
         look: the lines as they are now, by name.
         is_claimed: whether the box has an owner, as far as the vault has said.
     """
@@ -166,28 +170,37 @@ class PanelThread:
         look: Callable[[LineName], LineNow],
         is_claimed: Callable[[], bool],
         *,
+        case: CaseWatch | None = None,
         now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
     ) -> None:
         self._panels = tuple(panels)
         self._look = look
         self._is_claimed = is_claimed
+        self._case = case
         self._now_ms = now_ms
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="panel", daemon=True)
 
     def start(self) -> None:
-        if self._panels:
+        if self._has_work:
             self._thread.start()
 
     def stop(self) -> None:
         self._stop.set()
-        if self._panels:
+        if self._has_work:
             self._thread.join()
 
     def look_once(self) -> None:
         now_ms, claimed = self._now_ms(), self._is_claimed()
+        if self._case is not None:
+            self._case.look(now_ms)
+        case_open = self._case is not None and self._case.is_open
         for panel in self._panels:
-            panel.look(self._look(panel.line), now_ms, claimed=claimed)
+            panel.look(self._look(panel.line), now_ms, claimed=claimed, case_open=case_open)
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._panels) or self._case is not None
 
     def _run(self) -> None:
         try:
@@ -196,3 +209,5 @@ class PanelThread:
         finally:
             for panel in self._panels:
                 panel.close()
+            if self._case is not None:
+                self._case.close()

@@ -229,7 +229,8 @@ def runs_own_program(folder: str) -> Attempt:
 
 
 def writable_folders() -> list[str]:
-    folders = ("/tmp", "/var/tmp", "/dev/shm", "/run/linekeep/front", "/var/lib/linekeep")
+    folders = ["/tmp", "/var/tmp", "/dev/shm", *(f"/run/linekeep/{daemon}" for daemon in ("front", "vault", "webui"))]
+    folders += ["/var/lib/linekeep", "/var/lib/linekeep/recordings/growing"]
     return [folder for folder in folders if os.access(folder, os.W_OK)]
 
 
