@@ -11,7 +11,7 @@ OPERATIONS ?= 5000
 HOURS ?= 24
 SPEED ?= 42
 CUTS ?= 50
-IMAGE ?= $(CURDIR)/build/image/amd64/linekeep.img
+IMAGE ?= $(CURDIR)/build/image/$(ARCH)/linekeep.img
 KEEP ?= yes
 
 RUN_READY := .venv/.run-ready
