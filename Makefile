@@ -42,7 +42,7 @@ lint: $(DEVELOP_READY) ## ruff, mypy, shellcheck
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	shellcheck image/build requirements/install-debian .ci/run systemd/install systemd/make-wheels systemd/uninstall
+	shellcheck image/build image/ldd requirements/install-debian .ci/run systemd/install systemd/make-wheels systemd/uninstall
 
 hardware: $(DEVELOP_READY) ## simulate and draw the line interface; schematics as PDF in build/hardware
 	.venv/bin/python -m hardware
