@@ -46,7 +46,7 @@ def devices(path: Path) -> list[str]:
 
 def secrets(folder: Path) -> dict[str, bytes]:
     """Program and module, by the names of their credentials. The program is compiled into this folder."""
-    program = folder / "tpm"
+    program = folder / "tpm-program"
     command = ["aarch64-linux-gnu-gcc", "-Os", "-s", "-Wall", "-Wextra", "-Werror", "-Wl,-z,max-page-size=4096"]
     subprocess.run([*command, "-o", str(program), str(_SOURCE)], check=True, timeout=60)
     parts = Path(os.environ["LINEKEEP_IMAGE"]).parent / "parts"
