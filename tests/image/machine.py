@@ -105,7 +105,8 @@ def direct_kernel() -> DirectKernel | None:
     if not (folder / "cmdline").exists():
         return None
     words = (folder / "cmdline").read_text("utf-8").strip()
-    words += f" console={PROCESSOR.console}" if PROCESSOR.console else ""
+    if PROCESSOR.console:
+        words += f" console={PROCESSOR.console} systemd.default_device_timeout_sec=600"
     return DirectKernel(kernel=folder / "vmlinuz", initrd=folder / "initrd.img", command_line=words)
 
 
@@ -369,12 +370,14 @@ class Machine:
         if self.hardware.sound:
             units["bench-line.service"] = _LOOPBACK_UNIT
         secrets = {"bench.agent": AGENT.read_bytes()}
+        drop_ins: dict[str, str] = {}
         if self.hardware.tpm and not PROCESSOR.has_tpm_driver:
             units[port_tpm.UNIT_NAME] = port_tpm.UNIT
+            drop_ins[port_tpm.DROP_IN_NAME] = port_tpm.DROP_IN
             secrets |= port_tpm.secrets(self.body.folder)
-        wants = "[Unit]\nWants=" + " ".join(units) + "\n"
+        drop_ins["sysinit.target~bench"] = "[Unit]\nWants=" + " ".join(units) + "\n"
         secrets |= {f"systemd.extra-unit.{name}": text.encode() for name, text in units.items()}
-        secrets["systemd.unit-dropin.sysinit.target~bench"] = wants.encode()
+        secrets |= {f"systemd.unit-dropin.{name}": text.encode() for name, text in drop_ins.items()}
         command: list[str] = []
         for number, (name, secret) in enumerate(secrets.items()):
             path = self.body.folder / f"credential-{number}"
