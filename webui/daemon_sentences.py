@@ -193,8 +193,8 @@ def _pattern(sentence: str) -> re.Pattern[str]:
     pieces = _PLACEHOLDER.split(sentence)
     texts = [re.escape(text.replace("%%", "%")) for text in pieces[::2]]
     texts[-1] += r"\Z"
-    # Atomic: each piece of the text is looked for once, from the left, which finds whatever there is to find. Going back
-    # and forth, a sentence that a recorder was made to say takes two hundred times as long, on each line, twice a second.
+    # Atomic: each piece of the text is looked for once, from the left, which finds whatever there is to find. Going
+    # back and forth, a sentence that a recorder was made to say takes two hundred times as long, twice a second.
     return re.compile(texts[0] + "".join(f"(?>(?P<{n}>.+?){t})" for n, t in zip(pieces[1::2], texts[1:], strict=True)))
 
 
