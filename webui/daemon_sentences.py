@@ -15,6 +15,7 @@ SENTENCES = (
     mark("The clock shows a time before this software was made."),
     mark("The clock has gone back behind a time that this box has already seen."),
     mark("The clock has jumped ahead further than time has passed."),
+    mark("The clock has fallen behind the time that has passed."),
     # the sound device
     mark(
         "The sound device '%(thing)s' is gone. What was recorded is safe; plug it in again, and recording goes on "
@@ -151,7 +152,8 @@ SENTENCES = (
     ),
     mark(
         "The line hums with the mains (%(hz)s Hz and overtones). Calls are recorded, with the hum. Lay its cable away "
-        "from mains cables, feed box and sound card from one socket, or let a technician put a transformer between line and card."
+        "from mains cables, feed box and sound card from one socket, or let a technician put a transformer between "
+        "line and card."
     ),
     mark(
         "The sound card adds an offset of %(share)s %% of full scale, and loud speech has so "
