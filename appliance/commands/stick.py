@@ -2,8 +2,8 @@
 
 It may bring settings (linekeep.toml) and the announcement that they name (announcement.wav). It takes away SETUP.TXT:
 where the page is, by which fingerprint it is known, the claim code, the sound cards as the settings may call them, and
-what is wrong if something is. Whoever has the box before them is who the code is for; after the first account there is
-none.
+what is wrong if something is; and LABEL.PDF to print, with the first of that. Whoever has the box before them is who
+the code is for; after the first account there is none.
 
 Promises: settings are taken over only if a start with them works and they leave alone what is the box's own (folders,
 users, TPM); those before stay beside them. Nothing of a stick is mounted: mtools reads its file system in a process
@@ -24,20 +24,22 @@ from pathlib import Path
 from typing import IO, cast
 
 from appliance.boundary.vault import VaultAway, VaultClient
-from appliance.boundary.verbs import Caller
+from appliance.boundary.verbs import Caller, Label
 from appliance.commands.arguments import CANNOT, Commands
-from appliance.commands.claim_code import label_lines
+from appliance.commands.claim_code import addresses_of, label_lines
+from appliance.commands.label_sheet import label_sheet
 from appliance.recordings.disk import storage_errors, sync_folder
 from appliance.settings import BOX_SETTINGS, SETTINGS_NAME, Settings, read_settings
 from appliance.terms import KeyTrouble, LinekeepError, SettingsTrouble, StorageTrouble
 
 SETUP_NAME = "SETUP.TXT"
+LABEL_NAME = "LABEL.PDF"
 ANNOUNCEMENT_NAME = "announcement.wav"
 
 AS_IT_CAME = Path("/usr/share/linekeep") / SETTINGS_NAME
 """The settings of a new box, in its image."""
 
-_MOST_BYTES = {SETTINGS_NAME: 64 * 1024, ANNOUNCEMENT_NAME: 16 * 1024 * 1024, SETUP_NAME: 64 * 1024}
+_MOST_BYTES = dict.fromkeys((SETTINGS_NAME, SETUP_NAME, LABEL_NAME), 64 * 1024) | {ANNOUNCEMENT_NAME: 16 * 1024 * 1024}
 _MOST_LISTED_BYTES = 1024 * 1024
 _STICK_ANSWERS_WITHIN_S = 120
 _VAULT_ANSWERS_WITHIN_S = 300.0
@@ -71,7 +73,10 @@ def _stick(parsed: argparse.Namespace) -> int:
         # For the owner to fill in. Later ones, in which numbers of people may stand, do not leave the box.
         stick.write(SETTINGS_NAME, as_it_came)
     try:
-        told = _ask_label(read_settings(parsed.settings), parsed.settings.parent)
+        settings = read_settings(parsed.settings)
+        label = _ask_label(settings, parsed.settings.parent)
+        told = label_lines(settings, label)
+        stick.write(LABEL_NAME, label_sheet(addresses_of(settings), label))
     except LinekeepError as trouble:
         troubles.append(str(trouble))
     text = setup_text(taken=taken, told=told, addresses=own_addresses(), cards=own_cards(), troubles=troubles)
@@ -191,7 +196,7 @@ def _replace(path: Path, content: bytes, *, like: Path) -> None:
         sync_folder(path.parent)
 
 
-def _ask_label(settings: Settings, settings_folder: Path) -> list[str]:
+def _ask_label(settings: Settings, settings_folder: Path) -> Label:
     """Raises LinekeepError: the vault does not answer, or says what is wrong; or it is plain that it cannot."""
     if not Path(settings.vault.tpm).exists():
         raise KeyTrouble(
@@ -212,7 +217,7 @@ def _ask_label(settings: Settings, settings_folder: Path) -> list[str]:
     give_up = time.monotonic() + _VAULT_ANSWERS_WITHIN_S
     while True:
         try:
-            return label_lines(settings, VaultClient(settings.vault_socket(Caller.CONSOLE)).label())
+            return VaultClient(settings.vault_socket(Caller.CONSOLE)).label()
         except VaultAway as away:
             if time.monotonic() > give_up:
                 raise StorageTrouble("The vault of this box does not answer; it records nothing.") from away

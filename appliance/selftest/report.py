@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from appliance.pdf import WIDTH, Font, Page, width_of, wrapped
 from appliance.selftest.finding import Finding, Verdict
 from appliance.selftest.german import in_german
 from appliance.selftest.kernel_tree import SYSFS, read_text
-from appliance.selftest.pdf import WIDTH, Font, Page, width_of, wrapped
 
 Language = Literal["en", "de"]
 

@@ -659,3 +659,14 @@ def test_one_short_ring_of_50_hz_does_not_prove_that_the_call_is_new(tape: Tape)
     late = LineWatch(Signals(10.0), plan, lambda _frame: False, joins_late=True)
     told = listen(cut_ring(tape).talk(3).press("1").talk(3), late).told
     assert told == ["begins rang", "refused doubt"]
+
+
+def test_a_ring_that_is_shorter_than_those_before_it_was_cut_though_exchanges_may_ring_so_short(tape: Tape) -> None:
+    tape.wait(6)
+    for seconds in (2.0, 2.0, 1.74):
+        tape.play(line_tones.ringing(20, (), seconds, -18, clipped=3))
+        cut_at = tape.at
+        tape.wait(4 if seconds == 2 else 1)
+    settings = RecorderSettings(country="us", hold_over_s=8)
+    heard = listen(tape.talk(4), watch_of(settings=settings, consent="duty"))
+    assert near(heard.only(CallBegins).at_frame, cut_at, 0.1)

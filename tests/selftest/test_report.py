@@ -17,9 +17,9 @@ import pytest
 
 import appliance.selftest
 from appliance import cli
+from appliance.pdf import Font, Page, width_of, wrapped
 from appliance.selftest.finding import Finding, bad, good, look, untried
 from appliance.selftest.german import in_german
-from appliance.selftest.pdf import Font, Page, width_of, wrapped
 from appliance.selftest.report import Report, board_model, board_serial
 from appliance.selftest.storage import _SPARE
 from tests.simulators.line import SimulatedLine, build_plugin

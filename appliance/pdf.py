@@ -9,6 +9,7 @@ Points as unit, 72 an inch; from the lower left corner.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -73,6 +74,14 @@ class Page:
     def line(self, x: float, y: float, to_x: float, to_y: float, *, width: float = 0.5, dashed: bool = False) -> None:
         dash = b"[3 3] 0 d" if dashed else b"[] 0 d"
         self._drawn.append(b"%s %.1f w %.1f %.1f m %.1f %.1f l S" % (dash, width, x, y, to_x, to_y))
+
+    def squares(self, x: float, y: float, rows: Sequence[Sequence[int]], size: float) -> None:
+        """A pattern of black squares (where there is no 0) from its upper left corner; each of this size."""
+        places = [(row, column) for row, line in enumerate(rows) for column, black in enumerate(line) if black]
+        squares = [
+            b"%.2f %.2f %.2f %.2f re" % (x + column * size, y - (row + 1) * size, size, size) for row, column in places
+        ]
+        self._drawn.append(b"0 g\n%s\nf" % b"\n".join(squares))
 
     def encoded(self) -> bytes:
         """The whole file."""
