@@ -15,6 +15,7 @@ SENTENCES = (
     mark("The clock shows a time before this software was made."),
     mark("The clock has gone back behind a time that this box has already seen."),
     mark("The clock has jumped ahead further than time has passed."),
+    mark("The clock has fallen behind the time that has passed."),
     # the sound device
     mark(
         "The sound device '%(thing)s' is gone. What was recorded is safe; plug it in again, and recording goes on "
