@@ -16,6 +16,8 @@ import threading
 from datetime import date
 from typing import Any
 
+import msgspec
+
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.boundary import verbs
@@ -101,6 +103,11 @@ class Intake:
             self._catalogue.note_party(call, direction, card)
 
     def note_gap(self, call: CallId, at_frame: int, frames: int, why: str) -> None:
+        """Raises NotAllowed: a closing record could not say so, and this recording could never be taken over."""
+        try:
+            msgspec.convert({"at_frame": at_frame, "frames": frames, "why": why}, Gap)
+        except msgspec.ValidationError as error:
+            raise NotAllowed("No recording can say this of itself; nothing was noted.") from error
         row = self._catalogue.find(call)
         if row is not None and row.state in (CallState.ISSUED, CallState.RUNNING):
             self._catalogue.add_gap(call, at_frame, frames, why)
@@ -228,7 +235,14 @@ class Intake:
             return
         if growing.exists() and self._folder.is_being_written(row.call_id):
             return
-        self._take_over(row)
+        try:
+            self._take_over(row)
+        except LinekeepError:
+            # It can be tried again until its time is over: what nobody can hear is not kept for ever either.
+            if self._watch.trouble() is None:
+                due_at_ms = due_at(ended_at_ms=self._clock.now_ms(), keep_s=self._keep_s)
+                self._catalogue.give_due_date(row.call_id, due_at_ms)
+            raise
 
     def _take_over(self, row: CallRow) -> None:
         if row.call_id in self._to_forget:

@@ -104,14 +104,6 @@ def test_unfit_settings_change_nothing_and_setup_txt_says_why(box: Box, change, 
     assert sorted(path.name for path in box.settings.parent.glob("*.toml")) == ["as-it-came.toml", "linekeep.toml"]
 
 
-def test_a_box_that_cannot_write_its_settings_says_so_on_the_stick(box: Box) -> None:
-    box.put("linekeep.toml", box.came + _LINE)
-    box.settings.with_name("before.toml.new").mkdir()
-    assert box.plug_in() == 2
-    assert "The disk refuses while the settings are written" in box.take("SETUP.TXT")
-    assert box.settings.read_text() == box.came
-
-
 def test_an_announcement_that_comes_with_unfit_settings_is_not_taken_either(box: Box) -> None:
     box.put("announcement.wav", "-----BEGIN PUBLIC KEY-----")
     box.put("linekeep.toml", box.came + 'update_key = "/etc/linekeep/announcement.wav"\n')
@@ -149,6 +141,14 @@ def test_of_two_sticks_at_once_each_is_taken_over_as_it_was_checked(box: Box) ->
     finally:
         over.set()
         other.join()
+
+
+def test_a_box_that_cannot_write_its_settings_says_so_on_the_stick(box: Box) -> None:
+    box.put("linekeep.toml", box.came + _LINE)
+    box.settings.with_name("before.toml.new").mkdir()
+    assert box.plug_in() == 2
+    assert "The disk refuses while the settings are written" in box.take("SETUP.TXT")
+    assert box.settings.read_text() == box.came
 
 
 def test_an_owner_s_settings_do_not_leave_the_box(box: Box) -> None:
