@@ -6,6 +6,7 @@ guide is written by hand around it, between two marks.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,9 @@ from hardware.pages import short
 from hardware.spice import ask
 
 _BEGIN, _END = "<!-- made by `make hardware` -->\n", "<!-- until here -->"
+
+_POINT = re.compile(r"(?<=\d)\.(?=\d)")
+"""Of a number, for which German has a comma."""
 
 _ON_HOOK_FROM_V = 30
 """No build has its threshold so high (figures.md)."""
@@ -50,7 +54,8 @@ def bench_table(language: str) -> str:
         rows.append(f"| {1000 * ZERO_DBM_V:.0f} mV, {hz} Hz | {out} | {_span(millivolts)} mV |")
     rows.append(f"| 24 V, 50 Hz | {ring} | {_PULSES[language].format(hz=50)} |")
     rows.append(f"| 5 V, 50 Hz | {ring} | {_QUIET[language].format(volts=HIGH_V)} |")
-    return "\n".join(rows) + "\n"
+    table = "\n".join(rows) + "\n"
+    return _POINT.sub(",", table) if language == "de" else table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,9 @@ _TWO_POLES = {
     "relay": elm.Switch,
 }
 
+_SHOWN = {"v33": "3.3 V"}
+"""Nodes that the wiring and the pin header call otherwise."""
+
 
 class Sheet:
     """One drawing of some parts of a circuit."""
@@ -79,7 +82,7 @@ class Sheet:
 
     def port(self, name: str, at: Point, side: str = "left") -> None:
         """A node's name; all places of that name are joined."""
-        self._drawing.add(elm.Dot(open=True).at(at).label(name, loc=side, fontsize=10))
+        self._drawing.add(elm.Dot(open=True).at(at).label(_SHOWN.get(name, name), loc=side, fontsize=10))
         self._name(name, at)
 
     def ground(self, at: Point) -> None:

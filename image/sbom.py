@@ -1,6 +1,6 @@
 """What is in an image, by name, version and licence: a CycloneDX 1.6 file, and a list for people.
 
-Debian's packages are those that dpkg knows in the tree, and the kernel's, which come from the builder; their licences
+Debian's packages are those that dpkg knows in the tree, and of the parts kernel and firmware; their licences
 are the short names in their copyright files where these can be read by programs (DEP-5), else the file is named.
 Python's are the wheels that were installed.
 Source: CycloneDX 1.6 (ECMA-424); Package URL types deb and pypi.
@@ -109,11 +109,11 @@ def main() -> None:
     parser.add_argument("--serial", type=uuid.UUID, required=True)
     parser.add_argument("--made-at", type=int, required=True)
     parsed = parser.parse_args()
-    from_builder = re.compile(r"linux-image-[0-9].*|systemd-boot-efi|raspi-firmware")
+    from_parts = re.compile(r"linux-image-[0-9].*|systemd-boot-efi|raspi-firmware")
     components = sorted(
         {
             *debian_packages(parsed.stages / "base"),
-            *debian_packages(parsed.stages / "builder", from_builder),
+            *debian_packages(parsed.stages / "parts", from_parts),
             *python_packages(parsed.stages / "wheels"),
         }
     )

@@ -15,6 +15,7 @@ SENTENCES = (
     mark("The clock shows a time before this software was made."),
     mark("The clock has gone back behind a time that this box has already seen."),
     mark("The clock has jumped ahead further than time has passed."),
+    mark("The clock has fallen behind the time that has passed."),
     # the sound device
     mark(
         "The sound device '%(thing)s' is gone. What was recorded is safe; plug it in again, and recording goes on "
@@ -107,13 +108,13 @@ SENTENCES = (
     # hook and ring inputs
     mark(
         "Somebody speaks on this line, but its hook input says that the handset is down, so nothing of it is recorded. "
-        "Correct the wire of the hook, or 'active_low'; without 'hook' in the settings calls are known by what is "
-        "heard."
+        "Let a technician look at the wire of the hook and at 'active_low'; without 'hook' in the settings calls are "
+        "known by what is heard."
     ),
     mark(
         "The hook input says that the handset has been lifted for a minute, but nothing at all is heard. "
-        "Look whether the handset lies on its hook; if it does, correct the wire of the hook or 'active_low', "
-        "and if it does not, the wire of the sound."
+        "Look whether the handset lies on its hook; if it does, let a technician look at the wire of the hook and at "
+        "'active_low', and if it does not, at the wire of the sound."
     ),
     mark(
         "There is no GPIO chip %(chip)s, so the %(part)s is not used. "
@@ -151,7 +152,8 @@ SENTENCES = (
     ),
     mark(
         "The line hums with the mains (%(hz)s Hz and overtones). Calls are recorded, with the hum. Lay its cable away "
-        "from mains cables, feed box and sound card from one socket, or put a transformer between line and card."
+        "from mains cables, feed box and sound card from one socket, or let a technician put a transformer between "
+        "line and card."
     ),
     mark(
         "The sound card adds an offset of %(share)s %% of full scale, and loud speech has so "

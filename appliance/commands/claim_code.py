@@ -30,7 +30,7 @@ def _claim_code(parsed: argparse.Namespace) -> int:
     label = VaultClient(settings.vault_socket(Caller.CONSOLE)).label()
     if parsed.json:
         told = {
-            "addresses": _addresses(settings),
+            "addresses": addresses_of(settings),
             "claim_code": label.claim_code or None,
             "page_fingerprint": label.page_fingerprint,
             "box_fingerprint": label.box_fingerprint,
@@ -46,7 +46,7 @@ def label_lines(settings: Settings, label: Label) -> list[str]:
     from appliance.vault.evidence.verifier import shown_fingerprint  # noqa: PLC0415 - as above
 
     return [
-        f"Address:     {'  '.join(_addresses(settings))}",
+        f"Address:     {'  '.join(addresses_of(settings))}",
         f"Claim code:  {label.claim_code or 'none any more: this box has an owner already'}",
         "Fingerprint of the issuer that the browser shows with the page's certificate (SHA-256):",
         f"  {label.page_fingerprint.upper()}",
@@ -55,6 +55,7 @@ def label_lines(settings: Settings, label: Label) -> list[str]:
     ]
 
 
-def _addresses(settings: Settings) -> list[str]:
+def addresses_of(settings: Settings) -> list[str]:
+    """Where the page is."""
     port = "" if settings.webui.port == 443 else f":{settings.webui.port}"
     return [f"https://{f'[{name}]' if ':' in name else name}{port}/" for name in settings.webui.names]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -13,11 +12,15 @@ from typing import TYPE_CHECKING
 
 from appliance.commands.arguments import Commands
 from appliance.commands.check import FOUND
+from appliance.recordings.disk import storage_errors
 from appliance.settings import Settings, read_settings
+from appliance.terms import SettingsTrouble
 
 if TYPE_CHECKING:
     from appliance.selftest.finding import Finding
+    from appliance.selftest.report import Report
 
+_ALL = "All {} are as they should be."
 _SIGNS = {"good": "good   ", "untried": "untried", "look": "LOOK   ", "bad": "BAD    "}
 
 
@@ -29,23 +32,34 @@ def add(commands: Commands) -> None:
         "--loopback", action="store_true", help="a cable joins each sound device's output to its input; play and listen"
     )
     selftest.add_argument("--json", action="store_true", help="the report as one JSON object")
+    selftest.add_argument(
+        "--report", type=Path, metavar="FOLDER", help="write the report there, as JSON and as a page to print (PDF)"
+    )
+    selftest.add_argument("--language", choices=("en", "de"), default="en", help="of that page")
     selftest.set_defaults(command=_selftest)
 
 
 def _selftest(parsed: argparse.Namespace) -> int:
     settings = read_settings(parsed.config)
+    if parsed.report is not None and not parsed.report.is_dir():
+        raise SettingsTrouble(f"There is no folder {parsed.report} for the report. Nothing was tried; make it first.")
     alone = parsed.alone or parsed.json or not sys.stdin.isatty()
     found = []
     for finding in _findings(settings, alone=alone, loopback=parsed.loopback):
         found.append(finding)
         if not parsed.json:
             _show(finding)
-    wrong = [finding for finding in found if finding.verdict in ("look", "bad")]
+    report = _report(settings, found)
     if parsed.json:
-        _say(json.dumps(_report(found, good=not wrong), ensure_ascii=False, indent=1))
+        _say(report.as_json())
     else:
-        _say(f"All {len(found)} are as they should be." if not wrong else f"{len(wrong)} of {len(found)} need a look.")
-    return FOUND if wrong else 0
+        _say(f"{report.wrong} of {len(found)} need a look." if report.wrong else _ALL.format(len(found)))
+    if parsed.report is not None:
+        with storage_errors("the report is written"):
+            files = report.write(parsed.report, parsed.language)
+        if not parsed.json:
+            _say("Report: " + ", ".join(map(str, files)))
+    return FOUND if report.wrong else 0
 
 
 def _findings(settings: Settings, *, alone: bool, loopback: bool) -> Iterator[Finding]:
@@ -71,16 +85,17 @@ def _findings(settings: Settings, *, alone: bool, loopback: bool) -> Iterator[Fi
         yield from look_at_case(settings.recorder.tamper, None if alone else _say)
 
 
-def _report(found: list[Finding], *, good: bool) -> dict[str, object]:
-    return {
-        "software": f"linekeep {version('linekeep')}",
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "good": good,
-        "findings": [
-            {"part": each.part, "verdict": each.verdict.value, "reading": each.reading, "advice": each.advice}
-            for each in found
-        ],
-    }
+def _report(settings: Settings, found: list[Finding]) -> Report:
+    from appliance.selftest.report import Report, board_model, board_serial  # noqa: PLC0415 - as above
+
+    return Report(
+        name=settings.webui.names[0] if settings.webui.names else "",
+        serial=board_serial(),
+        model=board_model(),
+        software=f"linekeep {version('linekeep')}",
+        at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        findings=tuple(found),
+    )
 
 
 def _show(finding: Finding) -> None:

@@ -1,12 +1,16 @@
 """`linekeep stick`: what a USB stick brings to a box without a screen, and what it takes away.
 
 It may bring settings (linekeep.toml) and the announcement that they name (announcement.wav). It takes away SETUP.TXT:
-where the page is, by which fingerprint it is known, the claim code, and what is wrong if something is. Whoever has the
-box before them is who the code is for; after the first account there is none.
+where the page is, by which fingerprint it is known, the claim code, the sound cards as the settings may call them, and
+what is wrong if something is; and LABEL.PDF to print, with the first of that. Whoever has the box before them is who
+the code is for; after the first account there is none.
 
-Promises: settings are taken over only if a start with them works and they leave alone what is the box's own (folders,
-users, TPM); those before stay beside them. Nothing of a stick is mounted: mtools reads its file system in a process
-without rights, so one that is made to break the kernel finds nobody there.
+Promises: settings are taken over only if every daemon can follow them and they leave alone what is the box's own
+(folders, users, TPM, and what the ring of keys is bound to); those before stay beside them. What was checked is what
+is written, also if several sticks come at once. Nothing of a stick is mounted: mtools reads its files, so one that
+is made to break the kernel finds nobody there. One that is made to break mtools has what this unit has: the settings
+and the vault's console. Whether the announcement is a sound is not looked at here: libsndfile reads no stranger's file
+as root. An announcement that is none keeps the recorder from starting, and its log says so.
 Leaves to others: to start this (a udev rule), and to start the daemons again (a unit that watches the settings).
 """
 
@@ -23,20 +27,22 @@ from pathlib import Path
 from typing import IO, cast
 
 from appliance.boundary.vault import VaultAway, VaultClient
-from appliance.boundary.verbs import Caller
+from appliance.boundary.verbs import Caller, Label
 from appliance.commands.arguments import CANNOT, Commands
-from appliance.commands.claim_code import label_lines
+from appliance.commands.claim_code import addresses_of, label_lines
+from appliance.commands.label_sheet import label_sheet
 from appliance.recordings.disk import storage_errors, sync_folder
-from appliance.settings import BOX_SETTINGS, SETTINGS_NAME, Settings, read_settings
+from appliance.settings import BOX_SETTINGS, SETTINGS_NAME, Settings, parse_settings, read_settings
 from appliance.terms import KeyTrouble, LinekeepError, SettingsTrouble, StorageTrouble
 
 SETUP_NAME = "SETUP.TXT"
+LABEL_NAME = "LABEL.PDF"
 ANNOUNCEMENT_NAME = "announcement.wav"
 
 AS_IT_CAME = Path("/usr/share/linekeep") / SETTINGS_NAME
 """The settings of a new box, in its image."""
 
-_MOST_BYTES = {SETTINGS_NAME: 64 * 1024, ANNOUNCEMENT_NAME: 16 * 1024 * 1024, SETUP_NAME: 64 * 1024}
+_MOST_BYTES = dict.fromkeys((SETTINGS_NAME, SETUP_NAME, LABEL_NAME), 64 * 1024) | {ANNOUNCEMENT_NAME: 16 * 1024 * 1024}
 _MOST_LISTED_BYTES = 1024 * 1024
 _STICK_ANSWERS_WITHIN_S = 120
 _VAULT_ANSWERS_WITHIN_S = 300.0
@@ -70,10 +76,14 @@ def _stick(parsed: argparse.Namespace) -> int:
         # For the owner to fill in. Later ones, in which numbers of people may stand, do not leave the box.
         stick.write(SETTINGS_NAME, as_it_came)
     try:
-        told = _ask_label(read_settings(parsed.settings), parsed.settings.parent)
+        settings = read_settings(parsed.settings)
+        label = _ask_label(settings, parsed.settings.parent)
+        told = label_lines(settings, label)
+        stick.write(LABEL_NAME, label_sheet(addresses_of(settings), label))
     except LinekeepError as trouble:
         troubles.append(str(trouble))
-    stick.write(SETUP_NAME, setup_text(taken=taken, told=told, addresses=own_addresses(), troubles=troubles).encode())
+    text = setup_text(taken=taken, told=told, addresses=own_addresses(), cards=own_cards(), troubles=troubles)
+    stick.write(SETUP_NAME, text.encode())
     return CANNOT if troubles else 0
 
 
@@ -128,29 +138,30 @@ def take_over(stick: Stick, settings_file: Path) -> bool:
 
     Raises SettingsTrouble with the sentence for who brought them; the settings are as they were then.
     """
+    from appliance.recorder.start_checks import check_lines  # noqa: PLC0415 - no daemon loads another's parts
+
     untrusted_sound, untrusted = stick.read(ANNOUNCEMENT_NAME), stick.read(SETTINGS_NAME)
+    before = settings_file.read_bytes()
+    brought = None if untrusted is None else parse_settings(untrusted, "on the stick")
+    if brought is not None:
+        _check_own(brought, read_settings(settings_file))
     if untrusted_sound is not None:
         _replace(settings_file.with_name(ANNOUNCEMENT_NAME), untrusted_sound, like=settings_file)
-    before = settings_file.read_bytes()
-    if untrusted is None or untrusted == before:
+    if brought is None or untrusted is None or untrusted == before:
         return False
-    brought = settings_file.with_name("brought.toml")
-    _replace(brought, untrusted, like=settings_file)
-    try:
-        _check_own(read_settings(brought), read_settings(settings_file))
-    except SettingsTrouble as trouble:
-        raise SettingsTrouble(str(trouble).replace(f"file {brought}", "file on the stick")) from trouble
-    finally:
-        brought.unlink()
+    check_lines(brought.recorder)
     _replace(settings_file.with_name("before.toml"), before, like=settings_file)
     _replace(settings_file, untrusted, like=settings_file)
     return True
 
 
-def setup_text(*, taken: bool, told: Sequence[str], addresses: Sequence[str], troubles: Sequence[str]) -> str:
+def setup_text(
+    *, taken: bool, told: Sequence[str], addresses: Sequence[str], cards: Sequence[str], troubles: Sequence[str]
+) -> str:
     """SETUP.TXT, for any editor: lines end as Windows wants them."""
     lines = ["This is Linekeep.", "", *told]
     lines += [f"In the network it is {' and '.join(addresses)}." if addresses else "It has no address in the network."]
+    lines += ["", "Sound cards, as the settings may call them:", *(f"  {card}" for card in cards)] if cards else []
     if taken:
         lines += ["", f"The settings in {SETTINGS_NAME} on this stick are the box's now."]
     if troubles:
@@ -163,6 +174,8 @@ def _check_own(brought: Settings, own: Settings) -> None:
         ("state_dir", own.state_dir, brought.state_dir),
         ("run_dir", own.run_dir, brought.run_dir),
         ("vault.tpm", own.vault.tpm, brought.vault.tpm),
+        ("vault.pcrs", own.vault.pcrs, brought.vault.pcrs),
+        ("vault.update_key", own.vault.update_key, brought.vault.update_key),
         ("vault.recorder_user", own.vault.recorder_user, brought.vault.recorder_user),
         ("vault.webui_user", own.vault.webui_user, brought.vault.webui_user),
     ):
@@ -186,7 +199,7 @@ def _replace(path: Path, content: bytes, *, like: Path) -> None:
         sync_folder(path.parent)
 
 
-def _ask_label(settings: Settings, settings_folder: Path) -> list[str]:
+def _ask_label(settings: Settings, settings_folder: Path) -> Label:
     """Raises LinekeepError: the vault does not answer, or says what is wrong; or it is plain that it cannot."""
     if not Path(settings.vault.tpm).exists():
         raise KeyTrouble(
@@ -207,7 +220,7 @@ def _ask_label(settings: Settings, settings_folder: Path) -> list[str]:
     give_up = time.monotonic() + _VAULT_ANSWERS_WITHIN_S
     while True:
         try:
-            return label_lines(settings, VaultClient(settings.vault_socket(Caller.CONSOLE)).label())
+            return VaultClient(settings.vault_socket(Caller.CONSOLE)).label()
         except VaultAway as away:
             if time.monotonic() > give_up:
                 raise StorageTrouble("The vault of this box does not answer; it records nothing.") from away
@@ -230,3 +243,14 @@ def _leased(leases: Path) -> list[str]:
     notes = [note.read_text("utf-8", "replace") for note in sorted(leases.glob("*"))]
     lines = [line for note in notes for line in note.splitlines() if line.startswith("ADDRESS=")]
     return [line.partition("=")[2] for line in lines]
+
+
+def own_cards(sysfs: Path = Path("/sys")) -> list[str]:
+    """Each card as a line of the settings, and what it calls itself: nobody can log in and list them."""
+    from appliance.recorder.device.sound_cards import sound_cards  # noqa: PLC0415 - loaded only by who is asked for them
+
+    return [
+        (f'usb = "{card.port}"' if card.port else f'alsa = "{card.alsa}"')
+        + f"    # {''.join(filter(str.isprintable, card.product or card.card_id))}"
+        for card in sound_cards(sysfs)
+    ]

@@ -417,7 +417,8 @@ def _soft_sentence(level_dbfs: float, db: float) -> str:
 def _hum_sentence(hz: int) -> str:
     return (
         f"The line hums with the mains ({hz} Hz and overtones). Calls are recorded, with the hum. Lay its cable away "
-        "from mains cables, feed box and sound card from one socket, or put a transformer between line and card."
+        "from mains cables, feed box and sound card from one socket, or let a technician put a transformer between "
+        "line and card."
     )
 
 

@@ -58,12 +58,13 @@ NO_ROOM = (
 )
 SPEAKS_ON_HOOK = (
     "Somebody speaks on this line, but its hook input says that the handset is down, so nothing of it is recorded. "
-    "Correct the wire of the hook, or 'active_low'; without 'hook' in the settings calls are known by what is heard."
+    "Let a technician look at the wire of the hook and at 'active_low'; without 'hook' in the settings calls are "
+    "known by what is heard."
 )
 SILENT_OFF_HOOK = (
     "The hook input says that the handset has been lifted for a minute, but nothing at all is heard. "
-    "Look whether the handset lies on its hook; if it does, correct the wire of the hook or 'active_low', "
-    "and if it does not, the wire of the sound."
+    "Look whether the handset lies on its hook; if it does, let a technician look at the wire of the hook and at "
+    "'active_low', and if it does not, at the wire of the sound."
 )
 _DOUBTS = {None: "", HookDoubt.SPEAKS_ON_HOOK: SPEAKS_ON_HOOK, HookDoubt.SILENT_OFF_HOOK: SILENT_OFF_HOOK}
 

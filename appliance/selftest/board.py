@@ -94,7 +94,8 @@ def _network(sysfs: Path) -> Iterator[Finding]:
         yield look(
             "radio",
             ", ".join(radios),
-            "The box needs no radio. Switch it off (dtoverlay=disable-wifi), so that nobody reaches it from outside.",
+            "The box needs no radio. Switch it off, so that nobody reaches it from outside: 'blacklist brcmfmac' in a "
+            "file of /etc/modprobe.d on a Pi with Debian's kernel, dtoverlay=disable-wifi with Raspberry Pi's own.",
         )
     linked = [path for path in wired if read_text(path / "carrier") == "1"]
     if not wired:

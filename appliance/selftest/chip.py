@@ -62,7 +62,8 @@ def _whose(tpm: Tpm, ring: Path) -> Finding:
             return bad(
                 "TPM owner",
                 "somebody's, and this box has no keys yet",
-                "It was used elsewhere. Clear it in the firmware's set-up, or with tpm2_clear, before the first start.",
+                "It was used elsewhere. Clear it before the first start: in the firmware's set-up, or, where there is "
+                "none, right after the power was off: tpm2_clear -c p.",
             )
         return good("TPM owner", "nobody's; the first start takes it")
     if tpm.storage_key_name() not in names:

@@ -24,7 +24,7 @@ def test_every_link_of_the_guide_leads_somewhere(language: str) -> None:
     targets = re.findall(r"\]\(([^)]+)\)", (MANUAL / f"bring-up.{language}.md").read_text("utf-8"))
     assert len(targets) >= 8
     for target in targets:
-        assert (MANUAL / target).exists(), target
+        assert target.startswith("https://") or (MANUAL / target).exists(), target
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

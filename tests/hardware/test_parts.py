@@ -97,5 +97,5 @@ def test_a_drawn_circuit_stays_within_its_tolerances_and_the_same_seed_draws_the
 def test_the_wiring_shows_the_lines_that_the_overlay_names(language: str) -> None:
     drawn = wiring(language)
     assert drawn == (MANUAL / f"wiring.{language}.svg").read_text("utf-8"), "run `make hardware`"
-    for name in ("hook", "ring", "button", "lamp", "case"):
+    for name in ("hook", "ring", "button", "lamp", "tamper"):
         assert f"GPIO {named_lines()[name]}" in drawn

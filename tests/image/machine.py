@@ -17,6 +17,7 @@ import contextlib
 import functools
 import json
 import os
+import platform
 import queue
 import shlex
 import socket
@@ -30,7 +31,9 @@ from subprocess import DEVNULL, PIPE
 from types import TracebackType
 from typing import Any, Self
 
+from tests.image import port_tpm
 from tests.image.body import Body
+from tests.image.processor import PROCESSOR
 from tests.system.house import free_port
 
 AGENT = Path(__file__).parent / "guest" / "agent.py"
@@ -64,6 +67,8 @@ ExecStart=/usr/sbin/modprobe snd-aloop
 @functools.cache
 def has_kvm() -> bool:
     """Whether a machine really runs under KVM: some open the device, and stop at the firmware's first steps."""
+    if {platform.machine(), PROCESSOR.native} != {"x86_64"}:
+        return False  # not tried on others
     try:
         os.close(os.open("/dev/kvm", os.O_RDWR))
     except OSError:
@@ -82,10 +87,7 @@ def has_kvm() -> bool:
         return '"status": "running"' in probe.communicate()[0]
 
 
-_TRANSLATED = "tcg,thread=multi,tb-size=512", "Nehalem,+aes,+pclmulqdq,+popcnt,+rdrand"
-"""The least that Python packages ask for (x86-64-v2): of wider registers translation makes nothing but work."""
-
-_ACCELERATION = ("kvm", "host") if has_kvm() else _TRANSLATED
+_ACCELERATION = ("kvm", "host") if has_kvm() else ("tcg,thread=multi,tb-size=512", PROCESSOR.translated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ def direct_kernel() -> DirectKernel | None:
     if not (folder / "cmdline").exists():
         return None
     words = (folder / "cmdline").read_text("utf-8").strip()
+    if PROCESSOR.console:
+        words += f" console={PROCESSOR.console} systemd.default_device_timeout_sec=600"
     return DirectKernel(kernel=folder / "vmlinuz", initrd=folder / "initrd.img", command_line=words)
 
 
@@ -313,8 +317,8 @@ class Machine:
 
     def _command(self) -> list[str]:
         folder, hardware = self.body.folder, self.hardware
-        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"]
-        command += ["-machine", "q35", "-accel", _ACCELERATION[0], "-cpu", _ACCELERATION[1]]
+        command = [PROCESSOR.qemu, "-nodefaults", "-no-user-config", "-display", "none"]
+        command += ["-machine", PROCESSOR.machine, "-accel", _ACCELERATION[0], "-cpu", _ACCELERATION[1]]
         command += ["-smp", str(hardware.cores), "-m", str(hardware.memory_mib)]
         command += ["-rtc", f"base={hardware.clock}", "-device", "virtio-rng-pci"]
         command += ["-chardev", f"file,id=console,path={folder}/console.log,append=on", "-serial", "chardev:console"]
@@ -330,13 +334,16 @@ class Machine:
     def _boot(self) -> list[str]:
         direct = self.hardware.direct
         if direct is not None:
-            return ["-kernel", str(direct.kernel), "-initrd", str(direct.initrd), "-append", direct.command_line]
+            command = ["-kernel", str(direct.kernel), "-initrd", str(direct.initrd), "-append", direct.command_line]
+            return [*command, "-bios", PROCESSOR.firmware] if PROCESSOR.firmware else command
         flash = "if=pflash,format=raw"
         return ["-drive", f"{flash},readonly=on,file={_FIRMWARE}", "-drive", f"{flash},file={self.body.firmware}"]
 
     def _tpm(self) -> list[str]:
         if not self.hardware.tpm:
             return []
+        if not PROCESSOR.has_tpm_driver:
+            return port_tpm.devices(self.body.folder / "tpm.sock")
         command = ["-chardev", f"socket,id=tpm,path={self.body.folder}/tpm.sock"]
         return [*command, "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0"]
 
@@ -362,13 +369,19 @@ class Machine:
         units = {"bench-agent.service": _AGENT_UNIT, **self.hardware.units}
         if self.hardware.sound:
             units["bench-line.service"] = _LOOPBACK_UNIT
-        wants = "[Unit]\nWants=" + " ".join(units) + "\n"
-        secrets = {f"systemd.extra-unit.{name}": text for name, text in units.items()}
-        secrets |= {"systemd.unit-dropin.sysinit.target~bench": wants, "bench.agent": AGENT.read_text()}
+        secrets = {"bench.agent": AGENT.read_bytes()}
+        drop_ins: dict[str, str] = {}
+        if self.hardware.tpm and not PROCESSOR.has_tpm_driver:
+            units[port_tpm.UNIT_NAME] = port_tpm.UNIT
+            drop_ins[port_tpm.DROP_IN_NAME] = port_tpm.DROP_IN
+            secrets |= port_tpm.secrets(self.body.folder)
+        drop_ins["sysinit.target~bench"] = "[Unit]\nWants=" + " ".join(units) + "\n"
+        secrets |= {f"systemd.extra-unit.{name}": text.encode() for name, text in units.items()}
+        secrets |= {f"systemd.unit-dropin.{name}": text.encode() for name, text in drop_ins.items()}
         command: list[str] = []
-        for number, (name, text) in enumerate(secrets.items()):
+        for number, (name, secret) in enumerate(secrets.items()):
             path = self.body.folder / f"credential-{number}"
-            path.write_text(f"io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}")
+            path.write_text(f"io.systemd.credential.binary:{name}={base64.b64encode(secret).decode()}")
             command += ["-smbios", f"type=11,path={path}"]
         return command
 
@@ -437,7 +450,8 @@ def _parsed(line: bytes) -> dict[str, Any]:
 def _start_swtpm(body: Body) -> subprocess.Popen[bytes]:
     path = body.folder.absolute() / "tpm.sock"
     command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={body.tpm.absolute()}", "--terminate"]
-    process = subprocess.Popen([*command, "--ctrl", f"type=unixio,path={path}"], stdin=subprocess.DEVNULL)
+    ends = ["--ctrl", f"type=unixio,path={path}"] if PROCESSOR.has_tpm_driver else port_tpm.swtpm_server(path)
+    process = subprocess.Popen([*command, *ends], stdin=subprocess.DEVNULL)
     _wait_for(path, process)
     return process
 

@@ -41,6 +41,7 @@ def test_the_stick_says_whom_to_trust(first_boot: FirstBoot) -> None:
 def test_the_stick_says_where_the_page_is(first_boot: FirstBoot) -> None:
     assert re.fullmatch(r"linekeep-[0-9a-f]{4}\.local", first_boot.label.name), first_boot.label.text
     assert "10.0.2.15" in first_boot.label.text  # which QEMU's DHCP gives
+    assert (first_boot.body.take_from_stick("LABEL.PDF") or b"").startswith(b"%PDF-")
 
 
 def test_what_was_said_on_the_line_is_heard_through_the_page(first_boot: FirstBoot) -> None:

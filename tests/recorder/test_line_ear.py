@@ -12,11 +12,12 @@ from appliance.recorder.ear.caller_id import CallerId
 from appliance.recorder.ear.countries import COUNTRIES
 from appliance.recorder.ear.keys import Key
 from appliance.recorder.ear.line_ear import LineEar, LineSound
+from appliance.recorder.ear.ringing import RingChange
 from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.ear.tones import ToneChange
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.caller_id_tones import V23, Caller, call_setup, fsk
-from tests.simulators.line_tones import as_pcm, ringing, silence, sines, tone, white
+from tests.simulators.line_tones import as_pcm, hum, ringing, silence, sines, tone, white
 
 GERMANY = COUNTRIES["de"]
 KEY_HZ = {"1": (697, 1209), "2": (697, 1336), "3": (697, 1477), "A": (697, 1633), "C": (852, 1633)}
@@ -177,3 +178,25 @@ def test_a_key_after_a_caller_id_that_never_ended_is_dialled() -> None:
         for each in ear.hear(samples[at : at + BLOCK_FRAMES]).dialled
     ]
     assert dialled == ["2"]
+
+
+def test_a_loud_clipped_ring_as_fast_as_the_mains_is_no_dial_tone() -> None:
+    """Its fifth and seventh multiple, 250 Hz and 350 Hz, and its ninth, 450 Hz, lie where France has its dial tones."""
+    france = COUNTRIES["fr"]
+    ring = ringing(50, (1.5, 3.5), 13, -13, clipped=1.8)
+    told = heard(as_pcm(np.concatenate((silence(3), ring, silence(4)))), LineEar(france))
+    assert [(type(one), one.on) for one in told if not isinstance(one, CallerId | Key)] == [
+        (RingChange, True),
+        (RingChange, False),
+    ] * 3
+
+
+def test_a_dial_tone_with_which_hum_comes_to_stay_is_one_from_where_it_began() -> None:
+    france = COUNTRIES["fr"]
+    dial = france.tones[1]
+    assert dial.name == "dial"
+    seconds = 6
+    sound = tone(dial, seconds, -17) + hum(seconds * RATE_HZ, 50, -20, np.random.default_rng(7))
+    told = heard(line(silence(3), sound, silence(2)), LineEar(france))
+    assert [(one.name, one.on) for one in told if isinstance(one, ToneChange)] == [("dial", True), ("dial", False)]
+    assert abs(next(one.at_frame for one in told if isinstance(one, ToneChange)) - 3 * RATE_HZ) < RATE_HZ // 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -1108,3 +1108,44 @@ def test_the_click_of_the_hook_counts_after_a_last_short_word_and_though_somethi
     line.observe(sound=line.loud(lowest_dbfs=-60, steps=3), explained=0, explained_to=RATE_HZ)
     line.wait(12)
     assert line.ended.at_frame == began + BLOCK_FRAMES
+
+
+def test_a_short_word_after_the_last_ring_keeps_it_from_being_missed_until_somebody_speaks_on() -> None:
+    line = ringing()
+    line.wait(1)
+    word = line.at_frame
+    line.talk(0.3)
+    line.wait(7.2)
+    assert line.now is State.RINGING
+    line.talk(0.6)
+    line.wait(0.4)
+    assert line.begun.route is Route.RANG
+    assert line.begun.at_frame == word
+    assert "Missed" not in line.names
+
+
+def test_the_noise_of_a_line_in_use_is_no_last_word_of_a_short_call() -> None:
+    line = Line()
+    line.wait(5)
+    while line.now is not State.IN_CALL:
+        line.talk(0.1)
+    for _ in range(5):
+        line.observe(speech=True, sound=replace(line.loud(lowest_dbfs=-24), level_dbfs=-8))
+    said = line.at_frame
+    for _ in range(40):  # it passes for a voice until the ear's floor has followed it
+        line.observe(speech=True, sound=line.loud(lowest_dbfs=-24))
+    line.tone(1, CueKind.DIAL_TONE, told_after_s=0.6)
+    assert line.ended.at_frame == said
+
+
+def test_a_click_soon_after_the_last_word_is_the_hook_though_the_dial_tone_begins_like_a_click() -> None:
+    line = in_call()
+    line.wait(0.6)
+    line.click()
+    hook = line.at_frame
+    line.wait(6)
+    line.click()  # the first block of the tone
+    begin = line.at_frame - BLOCK_FRAMES
+    line.tone(0.6)
+    line.observe([Cue(kind=CueKind.DIAL_TONE, at_frame=begin)])
+    assert line.ended.at_frame == hook

@@ -630,9 +630,9 @@ def test_an_idle_line_tells_nothing(tape: Tape) -> None:
     assert listen(tape.wait(30)).events == []
 
 
-def cut_ring(tape: Tape) -> Tape:
-    """As fast as the mains, picked up after 0.7 s, and the first word half a second later."""
-    return tape.wait(6).play(line_tones.ringing(50, (), 0.7, -20, clipped=2)).wait(0.5)
+def cut_ring(tape: Tape, dbfs: float = -47) -> Tape:
+    """As fast as the mains, soft, picked up after 0.7 s, and the first word half a second later."""
+    return tape.wait(6).play(line_tones.ringing(50, (), 0.7, dbfs, clipped=2)).wait(0.5)
 
 
 def test_one_short_ring_of_50_hz_and_a_voice_are_an_incoming_call_from_where_it_was_cut(tape: Tape) -> None:
@@ -646,8 +646,12 @@ def test_one_short_ring_of_50_hz_and_a_voice_are_an_incoming_call_from_where_it_
     assert heard.watch.party.direction is Direction.IN
 
 
-def test_one_short_ring_of_50_hz_alone_is_nothing(tape: Tape) -> None:
+def test_one_short_soft_burst_of_50_hz_alone_is_nothing(tape: Tape) -> None:
     assert listen(cut_ring(tape).wait(20), consent="duty").told == []
+
+
+def test_one_short_burst_of_50_hz_as_loud_as_speech_is_a_missed_call(tape: Tape) -> None:
+    assert listen(cut_ring(tape, -20).wait(20), consent="duty").told == ["missed"]
 
 
 def test_one_short_ring_of_50_hz_does_not_prove_that_the_call_is_new(tape: Tape) -> None:
@@ -655,3 +659,14 @@ def test_one_short_ring_of_50_hz_does_not_prove_that_the_call_is_new(tape: Tape)
     late = LineWatch(Signals(10.0), plan, lambda _frame: False, joins_late=True)
     told = listen(cut_ring(tape).talk(3).press("1").talk(3), late).told
     assert told == ["begins rang", "refused doubt"]
+
+
+def test_a_ring_that_is_shorter_than_those_before_it_was_cut_though_exchanges_may_ring_so_short(tape: Tape) -> None:
+    tape.wait(6)
+    for seconds in (2.0, 2.0, 1.74):
+        tape.play(line_tones.ringing(20, (), seconds, -18, clipped=3))
+        cut_at = tape.at
+        tape.wait(4 if seconds == 2 else 1)
+    settings = RecorderSettings(country="us", hold_over_s=8)
+    heard = listen(tape.talk(4), watch_of(settings=settings, consent="duty"))
+    assert near(heard.only(CallBegins).at_frame, cut_at, 0.1)

@@ -13,6 +13,7 @@ from appliance.recorder.ear.ringing import RingChange, RingListener
 from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 from tests.simulators.line_tones import Sound, as_pcm, hum, ringing, silence, sines, white
+from tests.simulators.talk import line_noise
 
 BEFORE_S = 3.0
 IN_BAND_DB = 10 * np.log10(30 / 4000)
@@ -174,3 +175,24 @@ def test_a_burst_is_on_before_it_is_certain(coupler: str, known_after_s: float, 
 
 def test_speech_does_not_ring_for_a_moment(spoken: Pcm) -> None:
     assert sum(ringing_after(np.tile(spoken, 3))) == 0
+
+
+def test_pink_noise_that_sets_in_is_no_ring_as_fast_as_the_mains(random: np.random.Generator) -> None:
+    """Somebody has picked up after a ring, and the line is noisier in use than idle."""
+    for _ in range(16):
+        ring = ringing(50, (), 1.5, -30, clipped=1.2)
+        line = np.concatenate((silence(3), ring, silence(2.7), line_noise(4 * RATE_HZ, -35, "pink", random)))
+        changes = listen(line + white(len(line), -65, random), COUNTRIES["fr"])
+        assert [change.on for change in changes] == [True, False]
+
+
+def test_a_ring_whose_tone_is_over_is_over_before_its_end_is_told(random: np.random.Generator) -> None:
+    line = np.concatenate((silence(3), sines([25], 1.0, -25), silence(1)))
+    samples = as_pcm(line + white(len(line), -60, random))
+    ear = RingListener(GERMANY)
+    rings = []
+    for at in range(0, len(samples), BLOCK_FRAMES):
+        ear.hear(samples[at : at + BLOCK_FRAMES])
+        rings += [at] if ear.ringing else []
+    assert max(rings) + BLOCK_FRAMES <= 4.2 * RATE_HZ
+    assert min(rings) < 3.5 * RATE_HZ

@@ -213,3 +213,8 @@ def test_who_is_expected_is_heard_in_noise_that_hides_who_is_not(noise: Noise, s
         return sum(one.loud[2] for one in heard[250:270] if one.loud is not None)
 
     assert loud_steps(expects=True) > 2 * loud_steps(expects=False)
+
+
+@pytest.mark.parametrize("dbfs", [-50, -37])
+def test_the_noise_of_a_line_that_was_never_heard_is_known_after_three_seconds(noise: Noise, dbfs: float) -> None:
+    assert not any(block.speech for block in listen(noise(10, dbfs))[33:])

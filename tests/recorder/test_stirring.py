@@ -201,3 +201,41 @@ def test_still_is_no_sound() -> None:
     stirring = Stirring()
     stirring.add(STILL, RATE_HZ, ())
     assert not stirring.stirs
+
+
+def sound(line: Line, level_dbfs: float, steps: int) -> None:
+    """A block above noise of -32 dBFS."""
+    end = line.at_frame + BLOCK_FRAMES
+    heard = Sound(
+        first_frame=line.at_frame, end_frame=end if steps else 0, steps=steps, level_dbfs=level_dbfs, lowest_dbfs=-32
+    )
+    line.stirring.add(heard, end, ())
+    line.at_frame = end
+
+
+@pytest.mark.parametrize(("level_dbfs", "steps"), [(-25, 1), (-21, 0)])
+def test_a_soft_first_syllable_and_a_soft_click_are_theirs_who_then_speak(level_dbfs: float, steps: int) -> None:
+    line = Line()
+    for _ in range(10):
+        sound(line, -31, 0)
+    first = line.at_frame
+    sound(line, level_dbfs, steps)
+    for _ in range(5):
+        sound(line, -31, 0)
+    assert not line.stirring.is_somebody
+    for _ in range(5):
+        sound(line, -15, 4)
+    sound(line, -31, 0)
+    assert line.stirring.is_somebody
+    assert first <= line.stirring.first_frame < first + BLOCK_FRAMES
+
+
+def test_noise_that_rises_by_its_own_swing_was_nobodys() -> None:
+    line = Line()
+    for _ in range(10):
+        sound(line, -27, 1)
+    said = line.at_frame
+    for _ in range(5):
+        sound(line, -15, 4)
+    sound(line, -31, 0)
+    assert line.stirring.first_frame == said

@@ -246,3 +246,15 @@ def test_what_is_too_quiet_to_be_looked_at_holds_no_tone(name: str, monkeypatch:
     assert len(usual) >= 4
     monkeypatch.setattr("appliance.recorder.ear.tones._TOO_QUIET", -1.0)
     assert listen(line) == usual
+
+
+def test_a_cadence_of_two_bursts_is_told_when_the_first_of_them_has_come_again() -> None:
+    britain = COUNTRIES["uk"]
+    (congestion,) = (each for each in britain.tones if each.name == "congestion")
+    assert listen(on_a_line(tone(congestion, 1.9, -20)), britain) == []
+    assert [change.name for change in listen(on_a_line(tone(congestion, 2.7, -20)), britain)] == ["congestion"] * 2
+
+
+def test_a_tone_that_is_cut_in_its_last_burst_ends_there() -> None:
+    sound = tone(german("busy"), 5 * sum(german("busy").cadence_s) + 0.09, -20)
+    assert_heard(listen(on_a_line(sound)), "busy", sound)

@@ -20,6 +20,7 @@ Cadences and frequencies are in `countries`. What a ring means is left to whoeve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,10 @@ _ABOVE_NOISE = 5.0
 """A ring 10 dB above the noise is eleven times as strong. Noise is five times its median in one window of a
 thousand, and not for 200 ms on end."""
 _ABOVE_HUM = 5.0
+_ALONE_ABOVE_HUM = 25.0
+_LEAST_ALONE_DBFS = -45.0
+"""Ringing is 25 V and more where speech is below 1 V, and hum between the wires less still: what comes alone and is too
+short must be 14 dB above the hum, and as loud as speech."""
 _SHARE = 0.7
 """Of all between 8 Hz and 44 Hz: a thump is spread over it."""
 _SHARE_OF_ALL = 0.02
@@ -93,6 +98,7 @@ _FULL_SCALE = _TONE_STEPS * STEP_FRAMES * _SLOWER * 32768.0**2
 _LEAST = _FULL_SCALE * 10**-8.5
 _LEAST_CLICKS = _CLICK_STEPS * STEP_FRAMES * _SLOWER * (58.0 / 2) ** 2
 """-61 dBFS: 6 dB below what may pass for speech, as some of it lies above 1 kHz."""
+_LEAST_ALONE = _FULL_SCALE * 10 ** (_LEAST_ALONE_DBFS / 10)
 _FIRST_NOISE = _FULL_SCALE * 10**-6.8
 _NOISE_RATE = 1.15
 """Each 320 ms move the noise by this towards what was heard: it settles on the median, 2 dB a second."""
@@ -122,9 +128,14 @@ class RingListener:
         longest = most(max(lengths))
         self._tones = _Tones(own, as_mains, country.mains_hz)
         self._clicks = _Clicks(own, as_mains)
-        as_mains_ears = [[_Ear(_ABOVE_HUM, longest, lengths, pauses) for _ in as_mains] for _form in range(2)]
-        self._tone_ears = [*(_Ear(_ABOVE_NOISE, longest) for _ in own), *as_mains_ears[0]]
-        self._click_ears = [*(_Ear(0.0, longest) for _ in own), *as_mains_ears[1]]
+        self._tone_ears = [
+            *(_Ear(_ABOVE_NOISE, longest) for _ in own),
+            *(_Ear(_ABOVE_HUM, longest, lengths, pauses, alone=_ALONE_ABOVE_HUM) for _ in as_mains),
+        ]
+        self._click_ears = [
+            *(_Ear(0.0, longest) for _ in own),
+            *(_Ear(_ABOVE_HUM, longest, lengths, pauses) for _ in as_mains),
+        ]
         self._windows = Windows(_CLICK_STEPS, _BATCH_STEPS, _SLOWER)
         self._window = 0
         self._owner: _Ear | None = None
@@ -203,10 +214,20 @@ class _Ear:
     above: so many times stronger than before a ring must be.
     fitting: lengths in steps, one of which a burst must have before it is told; empty if it is told at once.
     pauses: in steps; a burst that comes after one of them may be shorter: somebody has picked up, or hung up.
+    alone: so many times stronger than before is a shorter one without a pause before it.
     """
 
-    def __init__(self, above: float, longest: int, fitting: Sequence[float] = (), pauses: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        above: float,
+        longest: int,
+        fitting: Sequence[float] = (),
+        pauses: Sequence[float] = (),
+        *,
+        alone: float = math.inf,
+    ) -> None:
         self._above = above
+        self._alone = alone
         self._longest = longest
         self._fitting = fitting
         self._shortest = min(fitting, default=0)
@@ -266,7 +287,8 @@ class _Ear:
 
     def _ended(self, burst: Burst) -> Iterator[tuple[int, bool]]:
         length = burst.end - burst.begin
-        if self._fitting and burst.steady and (self._is_whole(length) or self._is_due(burst.begin, length)):
+        is_ring = self._is_whole(length) or self._is_due(burst.begin, length) or self._is_strong(burst.level, length)
+        if self._fitting and burst.steady and is_ring:
             self._last_end = burst.end
             yield burst.begin, True
             yield burst.end, False
@@ -282,6 +304,9 @@ class _Ear:
     def _is_due(self, begin: int, length: int) -> bool:
         pause = begin - self._last_end if self._last_end is not None else 0
         return _TOLD_STEPS <= length <= self._longest and any(fits(pause, nominal) for nominal in self._pauses)
+
+    def _is_strong(self, level: float, length: int) -> bool:
+        return _TOLD_STEPS <= length <= self._longest and level > max(self._alone * self._noise, _LEAST_ALONE)
 
     def _learn_noise(self, level: float) -> None:
         self._batches += 1

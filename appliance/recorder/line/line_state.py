@@ -135,7 +135,7 @@ class LineState:
         self._rang = self._dialled = self._engaged = False
         self._outgoing = False
         """A dial tone or keys were heard."""
-        self._dialled_frame = self._click_frame = 0
+        self._dialled_frame = self._click_frame = self._first_click_frame = 0
         self._dial_tone_end: int | None = None
         self._happenings: list[Happening] = []
 
@@ -453,15 +453,18 @@ class LineState:
     def _clicks(self, sound: Sound) -> None:
         """The first click after all else may be that of the hook. One that comes soon may be the end of a word."""
         soon = self._click_frame < self._last_frame + _HUNG_UP_BEFORE_FRAMES
-        if self._click_frame <= self._last_frame or (soon and sound.steps):
+        if self._click_frame <= self._last_frame:
+            self._click_frame = self._first_click_frame = sound.end_frame
+        elif soon and sound.steps:
             self._click_frame = sound.end_frame
 
     def _heard_before(self, at_frame: int) -> int:
         """The end of what was heard in the call before that, even if it sounded before it was known."""
         silent_from, silent_to = self._silence
         heard = silent_from if silent_to > at_frame - _HUNG_UP_BEFORE_FRAMES else self._last_frame
-        if heard < self._click_frame < at_frame - _CLICK_FRAMES:
-            heard = self._click_frame
+        # What seemed to be the last click may have been the beginning of what tells that it is over.
+        clicks = (self._click_frame, self._first_click_frame)
+        heard = next((click for click in clicks if heard < click < at_frame - _CLICK_FRAMES), heard)
         return max(min(heard, at_frame), self.since_frame)
 
     # what follows

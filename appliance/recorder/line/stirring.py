@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from appliance.recorder.ear.signals import Span
-from appliance.terms import RATE_HZ
+from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
 _ENOUGH_STEPS = 20
 """So many loud steps of 20 ms, of the last three seconds, are somebody who speaks: half a second of talk."""
@@ -26,7 +26,7 @@ _LONE_WORD_FRAMES = 8 * RATE_HZ
 SWING_DB = 9.0
 """White and pink noise swing by 3 dB to 5 dB from one 20 ms to another, voices in noise 10 dB below them by 10 dB."""
 _SOFT_SWING_DB = 6.0
-"""Where somebody is known to speak, what swings less than a voice and more than noise was a soft beginning."""
+"""Where somebody is known to speak, what is loud, and swings less than a voice and more than noise, was their first."""
 _AROUND_BLOCKS = 4
 
 
@@ -57,11 +57,21 @@ class _Block:
     block_end_frame: int
     steps: int
     swing_db: float = 0.0
+    is_explained: bool = False
 
     @property
     def swings(self) -> bool:
         """As voices do."""
         return self.swing_db > SWING_DB
+
+    @property
+    def is_voiced(self) -> bool:
+        """Where somebody is known to speak: it was theirs, too, be it soft or the click of a hook."""
+        return not self.is_explained and self.swing_db > (_SOFT_SWING_DB if self.steps else SWING_DB)
+
+    @property
+    def first_frame(self) -> int:
+        return self.sound.first_frame if self.sound.steps else self.block_end_frame - BLOCK_FRAMES // 2
 
 
 class Stirring:
@@ -95,10 +105,10 @@ class Stirring:
     @property
     def first_word_frame(self) -> int:
         """Where somebody, who is there, can first be heard."""
-        voiced = [block for block in self._blocks if block.swing_db > _SOFT_SWING_DB and block.steps]
+        voiced = [block for block in self._blocks if block.is_voiced]
         word = next((block for block in voiced if block.steps >= _WORD_STEPS), voiced[-1])
-        since = word.sound.first_frame - _ENOUGH_WITHIN_FRAMES
-        return next(block.sound.first_frame for block in voiced if block.block_end_frame > since)
+        since = word.first_frame - _ENOUGH_WITHIN_FRAMES
+        return next(block.first_frame for block in voiced if block.block_end_frame > since)
 
     def add(self, sound: Sound, end_frame: int, explained: Iterable[Span]) -> None:
         """Take in the next block, and what is known of the last ones by now."""
@@ -121,8 +131,9 @@ class Stirring:
     def strike(self, from_frame: int, to_frame: int) -> None:
         """What sounded between these is explained."""
         for block in self._blocks:
-            if block.sound.end_frame > from_frame and block.sound.first_frame < to_frame:
-                block.steps = 0
+            end_frame = block.sound.end_frame if block.sound.steps else block.block_end_frame
+            if end_frame > from_frame and block.first_frame < to_frame:
+                block.steps, block.is_explained = 0, True
         if self._run_since is not None and from_frame <= self._run_since < to_frame:
             self._run_since = to_frame
 
@@ -151,6 +162,6 @@ class Stirring:
         for place in range(len(newest) - 1, max(len(newest) - 2 - _AROUND_BLOCKS, -1), -1):
             block = newest[place]
             after = min(after, block.sound.lowest_dbfs)
-            if block.steps and not block.swings:
+            if not (block.swings or block.is_explained):
                 before = min(each.sound.lowest_dbfs for each in newest[max(place - _AROUND_BLOCKS, 0) : place + 1])
                 block.swing_db = max(block.swing_db, block.sound.level_dbfs - max(before, after))
