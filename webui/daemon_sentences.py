@@ -152,7 +152,8 @@ SENTENCES = (
     ),
     mark(
         "The line hums with the mains (%(hz)s Hz and overtones). Calls are recorded, with the hum. Lay its cable away "
-        "from mains cables, feed box and sound card from one socket, or let a technician put a transformer between line and card."
+        "from mains cables, feed box and sound card from one socket, or let a technician put a transformer between "
+        "line and card."
     ),
     mark(
         "The sound card adds an offset of %(share)s %% of full scale, and loud speech has so "

@@ -63,9 +63,11 @@ _TEXTS = {
         "Was nicht aufgezeichnet werden darf, könnte darüber auf die Platte kommen. Schalten Sie sie ab: swapoff -a, "
         "und in /etc/fstab."
     ),
-    "The box needs no radio. Switch it off (dtoverlay=disable-wifi), so that nobody reaches it from outside.": (
-        "Das Gerät braucht keinen Funk. Schalten Sie ihn ab (dtoverlay=disable-wifi), damit niemand es von außen "
-        "erreicht."
+    "The box needs no radio. Switch it off, so that nobody reaches it from outside: 'blacklist brcmfmac' in a file of "
+    "/etc/modprobe.d on a Pi with Debian's kernel, dtoverlay=disable-wifi with Raspberry Pi's own.": (
+        "Das Gerät braucht keinen Funk. Schalten Sie ihn ab, damit niemand es von außen erreicht: 'blacklist brcmfmac' "
+        "in einer Datei in /etc/modprobe.d auf einem Pi mit Debians Kernel, dtoverlay=disable-wifi bei dem von "
+        "Raspberry Pi."
     ),
     "Its page cannot be reached. Is the adapter plugged in?": ("Seine Seite ist nicht erreichbar. Steckt der Adapter?"),
     "It records, but nobody reaches its page. Plug in the cable; if it is, try another cable and switch port.": (
@@ -147,8 +149,10 @@ _TEXTS = {
         "Dieses TPM ist Software. Seine Schlüssel liegen auf einer Platte und schützen vor keinem Dieb."
     ),
     "The chip is broken. Take another one.": "Der Baustein ist defekt. Nehmen Sie einen anderen.",
-    "It was used elsewhere. Clear it in the firmware's set-up, or with tpm2_clear, before the first start.": (
-        "Es war anderswo in Gebrauch. Löschen Sie es vor dem ersten Start im Setup der Firmware oder mit tpm2_clear."
+    "It was used elsewhere. Clear it before the first start: in the firmware's set-up, or, where there is none, right "
+    "after the power was off: tpm2_clear -c p.": (
+        "Es war anderswo in Gebrauch. Löschen Sie es vor dem ersten Start: im Setup der Firmware oder, wo es keines "
+        "gibt, gleich nachdem der Strom aus war: tpm2_clear -c p."
     ),
     "Put the TPM back that was in this box. If it is lost: linekeep recover, with the words on paper.": (
         "Setzen Sie das TPM wieder ein, das im Gerät war. Ist es verloren: linekeep recover, mit den Wörtern vom Blatt."
