@@ -363,7 +363,7 @@ class Purpose(StrEnum):
 
 
 class Read(Request, frozen=True):
-    """Bytes of a call's Ogg stream. The first reading of a login and purpose is journalled as an opening."""
+    """Bytes of a call's Ogg stream. The first reading of an account and purpose is journalled as an opening."""
 
     login: Token
     call: ACall
