@@ -243,7 +243,8 @@ class RecorderSettings(_Section, frozen=True):
 
 
 def _own_name() -> str:
-    return f"{socket.gethostname().partition('.')[0].lower()}.local"
+    name = f"{socket.gethostname().partition('.')[0].lower()}.local"
+    return name if is_host(name) else "linekeep.local"  # a machine without a name ("(none)") records too
 
 
 class WebuiSettings(_Section, frozen=True):

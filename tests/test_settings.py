@@ -34,6 +34,14 @@ def test_without_names_the_page_has_this_machines_own(tmp_path: Path, monkeypatc
     assert read(tmp_path, BASE + '[webui]\nnames = ["telefon.example"]\n').webui.names == ("telefon.example",)
 
 
+@pytest.mark.parametrize("odd", ["", "(none)", "my_box", "kühlhaus"])
+def test_a_machine_whose_own_name_is_none_has_one_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: odd)
+    assert read(tmp_path, BASE).webui.names == ("linekeep.local",)
+
+
 def test_two_lines_of_one_device_are_read(tmp_path: Path) -> None:
     lines = read(tmp_path, BASE + DEVICE + LINE + LINE.replace('"a"', '"b"').replace("channel = 0", "channel = 1"))
     assert [line.line for line in lines.recorder.lines] == ["a", "b"]
