@@ -200,3 +200,12 @@ def test_a_dial_tone_with_which_hum_comes_to_stay_is_one_from_where_it_began() -
     told = heard(line(silence(3), sound, silence(2)), LineEar(france))
     assert [(one.name, one.on) for one in told if isinstance(one, ToneChange)] == [("dial", True), ("dial", False)]
     assert abs(next(one.at_frame for one in told if isinstance(one, ToneChange)) - 3 * RATE_HZ) < RATE_HZ // 10
+
+
+def test_a_busy_tone_that_begins_with_what_passes_for_a_short_ring_is_still_heard() -> None:
+    (busy,) = (t for t in GERMANY.tones if t.name == "busy" and t.cadence_s == (0.48, 0.48))
+    sound = tone(busy, 5, -18)
+    sound[: round(0.3 * RATE_HZ)] += ringing(25, (), 0.3, -30)
+    told = heard(line(silence(4), sound, silence(4)), LineEar(GERMANY))
+    assert [one.on for one in told if isinstance(one, RingChange)] == [True, False]
+    assert [(one.name, one.on) for one in told if isinstance(one, ToneChange)] == [("busy", True), ("busy", False)]
