@@ -209,3 +209,11 @@ def test_a_busy_tone_that_begins_with_what_passes_for_a_short_ring_is_still_hear
     told = heard(line(silence(4), sound, silence(4)), LineEar(GERMANY))
     assert [one.on for one in told if isinstance(one, RingChange)] == [True, False]
     assert [(one.name, one.on) for one in told if isinstance(one, ToneChange)] == [("busy", True), ("busy", False)]
+
+
+def test_a_word_in_the_pause_after_which_ringback_is_certain_is_not_explained_by_it() -> None:
+    word = sines([500, 700, 900], 0.2, -25)
+    samples = line(silence(1), sines([425], 1.0, -20), silence(1.5), word, silence(5))
+    spans = explained(samples, LineEar(GERMANY))
+    assert covered(spans, RATE_HZ, 2 * RATE_HZ) > 0.98
+    assert covered(spans, round(3.5 * RATE_HZ), round(3.7 * RATE_HZ)) == 0
