@@ -191,7 +191,8 @@ class LineEar:
                 case RingChange(on=True):
                     yield sound.at_frame - _AROUND, ring_until  # somebody may have picked up since
                 case ToneChange(on=True):
-                    yield sound.at_frame - _AROUND, now
+                    silent = self._tones.silent_since
+                    yield sound.at_frame - _AROUND, now if silent is None else min(silent + _AROUND, now)
                 case RingChange() | ToneChange():
                     yield sound.at_frame - _AROUND, sound.at_frame + _AROUND
 
