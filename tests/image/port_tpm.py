@@ -33,7 +33,7 @@ StandardOutput=null
 
 DROP_IN_NAME = "dev-tpmrm0.device~patience"
 DROP_IN = "[Unit]\nJobRunningTimeoutSec=600s\n"
-"""The image gives the TPM a minute, in which a slow machine has not got so far. The drop-in whose name sorts last counts."""
+"""The image gives the TPM a minute, in which a slow machine does not get so far. The drop-in that sorts last counts."""
 
 SWTPM_FLAGS = ("--flags", "not-need-init", "--locality", "allow-set-locality")
 """Nobody resets it but its own start; the kernel says for which locality it speaks."""
