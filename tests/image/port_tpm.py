@@ -26,10 +26,12 @@ SurviveFinalKillSignal=yes
 ExecStartPre=insmod /run/credentials/@system/bench.tpm-module
 ExecStartPre=cp /run/credentials/@system/bench.tpm /run/bench-tpm
 ExecStartPre=chmod 700 /run/bench-tpm
+CPUSchedulingPolicy=rr
 ExecStart=@/run/bench-tpm @bench-tpm /dev/virtio-ports/{_NAME}
 StandardOutput=null
 """
-"""It must outlive the change of root: hence the @ (systemd's rule for daemons of the root's storage) and two words."""
+"""It must outlive the change of root: hence the @ (systemd's rule for daemons of the root's storage) and two words.
+The kernel waits two seconds for some answers, on a machine that is not as fast as it thinks: hence its priority."""
 
 DROP_IN_NAME = "dev-tpmrm0.device~patience"
 DROP_IN = "[Unit]\nJobRunningTimeoutSec=600s\n"
