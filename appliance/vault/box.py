@@ -341,8 +341,11 @@ def _has_ring(state: Path) -> bool:
 
 
 def _holds_something(folder: Path) -> bool:
-    with os.scandir(folder) as entries:  # not `iterdir`, which reads all names first: a million of them
-        return any(True for _ in entries)
+    try:
+        with os.scandir(folder) as entries:  # not `iterdir`, which reads all names first: a million of them
+            return any(True for _ in entries)
+    except PermissionError:  # the recorder's own, which it may bar
+        return True
 
 
 def _refuse_half_a_box(state: Path) -> None:

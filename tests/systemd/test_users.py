@@ -163,3 +163,15 @@ def test_what_root_does_alone_is_left_to_the_vault(box: Installed) -> None:
     box.start_tpm()
     box.start_daemon("vault")
     box.wait_until(lambda: box.log("vault").count("vault_ready") == 2)
+
+
+def test_a_recorder_that_bars_its_folder_does_not_keep_the_vault_from_starting(box: Installed) -> None:
+    """Or nothing would be forgotten any more. The last test here, since it leaves no recording."""
+    for daemon in ("recorder", "vault"):
+        box.kill(daemon)
+    box.run("root", "find", "/var/lib/linekeep/recordings/finished", "-type", "f", "-delete")
+    assert box.run("linekeep-recorder", "mkdir", f"{GROWING}/{'0' * 32}").returncode == 0
+    assert box.run("linekeep-recorder", "chmod", "700", GROWING).returncode == 0
+    box.start_daemon("vault")
+    box.wait_until(lambda: box.log("vault").count("vault_ready") == 3)
+    assert box.linekeep("claim-code").returncode == 0
