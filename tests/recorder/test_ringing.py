@@ -224,3 +224,14 @@ def test_hum_that_was_there_when_the_line_was_opened_is_no_lone_ring(random: np.
     for _ in range(20):
         line = line_noise(8 * RATE_HZ, -35, "pink", random) + hum(8 * RATE_HZ, 50, -42, random, overtones_db=-30)
         assert listen(line, COUNTRIES["nl"]) == []
+
+
+def test_a_ring_as_fast_as_the_mains_whose_clicks_fade_is_told_to_the_end_of_its_tone(
+    random: np.random.Generator,
+) -> None:
+    clipped = ringing(50, (), 1.5, -22, clipped=1.6)
+    fading = np.concatenate((clipped[: round(0.6 * RATE_HZ)], sines([50], 0.9, -22)))
+    line = np.concatenate((silence(5), clipped, silence(3.5), clipped, silence(3.5), fading, silence(2)))
+    changes = listen(line + white(len(line), -65, random), COUNTRIES["fr"])
+    assert [change.on for change in changes] == [True, False] * 3
+    assert changes[-1].at_frame / RATE_HZ == pytest.approx(5 + 1.5 + 3.5 + 1.5 + 3.5 + 1.5, abs=0.1)

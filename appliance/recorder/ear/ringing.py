@@ -142,6 +142,8 @@ class RingListener:
         self._window = 0
         self._owner: _Ear | None = None
         self._last_end = 0
+        self._ended: list[Span] = []
+        self._cut: Burst | None = None
         self.cut: Span | None = None
         """A burst as fast as the mains that ended in the newest samples, too short to be told: a ring that somebody
         has answered, or none."""
@@ -192,11 +194,29 @@ class RingListener:
             (self._clicks, self._click_ears, windows),
         ):
             for ear, levels, likely in zip(ears, *heard.add(part), strict=True):
-                for window, on in ear.follow(first, levels, likely):
-                    changes += self._told(ear, _frame_of(window), on)
-                if ear.cut is not None and self._owner is None:
-                    self.cut = _frame_of(ear.cut.begin), _frame_of(ear.cut.end)
+                told = [(_frame_of(window), on) for window, on in ear.follow(first, levels, likely)]
+                if ear.tells_late:
+                    self._ended += ((begin, end) for (begin, _), (end, _) in zip(told[::2], told[1::2], strict=True))
+                    self._cut = self._cut or ear.cut
+                else:
+                    changes += (change for at_frame, on in told for change in self._told(ear, at_frame, on))
+        changes += self._whole_of_both_forms()
         return changes
+
+    def _whole_of_both_forms(self) -> Iterator[RingChange]:
+        """Of a burst that is told at its end the tone and the clicks are waited for: one may fade before the other."""
+        if self.undecided is not None:
+            return
+        if self._ended:
+            begin, end = max(self._ended, key=lambda span: span[1] - span[0])
+            begin = max(begin, 0)
+            if self._owner is None and begin >= self._last_end:
+                self._last_end = end
+                yield RingChange(at_frame=begin, on=True)
+                yield RingChange(at_frame=end, on=False)
+        elif self._cut is not None and self._owner is None:
+            self.cut = _frame_of(self._cut.begin), _frame_of(self._cut.end)
+        self._ended, self._cut = [], None
 
     def _told(self, ear: _Ear, at_frame: int, on: bool) -> Iterator[RingChange]:
         """A burst that two ears have heard is told once."""
@@ -246,6 +266,11 @@ class _Ear:
     @property
     def likely(self) -> bool:
         return (self._bursts.on and not self._spent) or self._bursts.begins
+
+    @property
+    def tells_late(self) -> bool:
+        """A burst is told when it has ended."""
+        return bool(self._fitting)
 
     @property
     def undecided(self) -> int | None:
