@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import queue
 import re
-import shlex
 import ssl
 import time
 from contextlib import suppress
@@ -191,15 +190,13 @@ class Box(Machine):
 
     def stages(self) -> dict[str, float]:
         """Seconds from the kernel's start to each stage of this boot, as systemd tells."""
-        reached = {}
-        for stage in ("InitRD", "Userspace", "Finish"):
-            reached[stage] = self._monotonic("-p", f"{stage}TimestampMonotonic")
-        for unit in ("data.mount", *(f"linekeep-{daemon}.service" for daemon in DAEMONS), "multi-user.target"):
-            reached[unit] = self._monotonic(unit, "-p", "ActiveEnterTimestampMonotonic")
-        return reached
-
-    def _monotonic(self, *what: str) -> float:
-        return int(self.sh(f"systemctl show {shlex.join(what)} --value").strip() or 0) / 1e6
+        units = ("data.mount", *(f"linekeep-{daemon}.service" for daemon in DAEMONS), "multi-user.target")
+        shown = self.sh(f"systemctl show -p Id -p ActiveEnterTimestampMonotonic {' '.join(units)}")
+        blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.split("\n\n")]
+        reached = {block["Id"]: int(block["ActiveEnterTimestampMonotonic"]) / 1e6 for block in blocks}
+        shown = self.sh("systemctl show -p InitRDTimestampMonotonic -p UserspaceTimestampMonotonic")
+        whole = dict(line.split("=", 1) for line in shown.splitlines())
+        return {name.removesuffix("TimestampMonotonic"): int(at) / 1e6 for name, at in whole.items()} | reached
 
     def check(self) -> str:
         """What `linekeep check` finds: nothing, if all is well."""

@@ -57,6 +57,7 @@ class Life:
     forgotten: set[str] = field(default_factory=set)
     proofs: int = 0
     boot_s: list[float] = field(default_factory=list)
+    stages: dict[str, float] = field(default_factory=dict)
     lost_s: list[float] = field(default_factory=list)
     cuts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -167,6 +168,7 @@ class Life:
             self.box.log_in()
         self.box.wait_for("recorder", "device_opened", timeout_s=180)
         self.boot_s.append(round(time.monotonic() - began_s, 1))
+        self.stages = {name: round(at_s, 1) for name, at_s in self.box.stages().items()}
 
     def _prove(self, *, running_frames: int = 0, perhaps: set[str] | None = None, gone: set[str] | None = None) -> None:
         """running_frames: what had been said of a call that was recorded. perhaps: calls of which nobody has said yet
@@ -203,7 +205,7 @@ class Life:
     def _tell_proof(self) -> None:
         self.proofs += 1
         told = {"proof": self.proofs, "of_cuts": sum(self.cuts.values()), "kept": len(self.kept), "wrong": self.wrong}
-        _tell(told | {"lost_s": self.lost_s[-1:], "boot_s": self.boot_s[-1:]})
+        _tell(told | {"lost_s": self.lost_s[-1:], "boot_s": self.boot_s[-1:], "stages": self.stages})
 
     def _fresh(self, name: str) -> Box:
         body = new_body(self.folder / name, Path(os.environ["LINEKEEP_IMAGE"]))
