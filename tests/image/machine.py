@@ -64,7 +64,7 @@ ExecStart=/usr/sbin/modprobe snd-aloop
 """
 
 _TPM_PATIENCE = "[Unit]\nJobRunningTimeoutSec=600s\n"
-"""The image gives the TPM a minute, in which a slow machine may not have got so far. The drop-in that sorts last counts."""
+"""The image gives the TPM a minute, and a slow machine may take longer to ask. The drop-in that sorts last counts."""
 
 
 @functools.cache
