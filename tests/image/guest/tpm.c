@@ -19,13 +19,10 @@ enum { HEADER = 10, MOST = 4096 };
 /* udev makes the port when it gets there. */
 static int opened(const char *port)
 {
-	for (int tries = 0; tries < 3000; tries++) {
-		int fd = open(port, O_RDWR | O_CLOEXEC);
-		if (fd >= 0)
-			return fd;
-		usleep(20000);
-	}
-	exit(1);
+	int fd;
+	while ((fd = open(port, O_RDWR | O_CLOEXEC)) < 0)
+		usleep(50000);
+	return fd;
 }
 
 static void written(int fd, const uint8_t *from, size_t bytes)
