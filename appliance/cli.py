@@ -28,6 +28,7 @@ _COMMANDS = (
     "restore",
     "recover",
     "pin",
+    "forget_all",
     "boot_policy",
     "stick",
     "run",

@@ -17,8 +17,9 @@ EARLIEST_MS = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1000)
 STEP_BACK_MS = 60_000
 """So far a clock may fall behind the latest time seen before it counts as wrong."""
 
-STEP_FORWARD_MS = 3_600_000
-"""So far a running clock may jump ahead of the time that really passed."""
+DEVIATION_MS = 3_600_000
+"""So far a running clock may get ahead of the time that really passed, or fall behind it, in all its steps together: a
+time server that puts it on or back by less each time would otherwise have all forgotten, or nothing ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +46,36 @@ class Clock:
         return ClockMark(wall_ms=self._wall(), steady_ms=self._steady())
 
 
-def why_untrusted(mark: ClockMark, *, last: ClockMark | None, latest_ms: int) -> str | None:
+def why_untrusted(mark: ClockMark, *, since: ClockMark | None, latest_ms: int) -> str | None:
     """Say why the clock cannot be believed, or None if it can.
 
     Args:
         mark: the clocks now.
-        last: the last trusted mark of this run, None at its start.
+        since: the mark from which on this run compares them, None at its start.
         latest_ms: the latest trusted time this box has ever seen, 0 if none.
     """
     if mark.wall_ms < EARLIEST_MS:
         return "The clock shows a time before this software was made."
-    if mark.wall_ms < latest_ms - STEP_BACK_MS:
+    if goes_back(mark, latest_ms):
         return "The clock has gone back behind a time that this box has already seen."
-    if last is not None:
-        passed_ms = mark.steady_ms - last.steady_ms
-        if mark.wall_ms - last.wall_ms > passed_ms + STEP_FORWARD_MS:
-            return "The clock has jumped ahead further than time has passed."
+    if since is not None and _ahead_ms(mark, since) > DEVIATION_MS:
+        return "The clock has jumped ahead further than time has passed."
+    if since is not None and _ahead_ms(mark, since) < -DEVIATION_MS:
+        return "The clock has fallen behind the time that has passed."
     return None
+
+
+def goes_back(mark: ClockMark, latest_ms: int) -> bool:
+    return mark.wall_ms < latest_ms - STEP_BACK_MS
+
+
+def caught_up(mark: ClockMark, since: ClockMark) -> ClockMark:
+    """From where a clock is compared that had gone back, and was not believed until now.
+
+    How far it is behind has been told, and is forgotten. How far ahead it was is not, or going back would buy more.
+    """
+    return ClockMark(wall_ms=mark.wall_ms - max(0, _ahead_ms(mark, since)), steady_ms=mark.steady_ms)
+
+
+def _ahead_ms(mark: ClockMark, since: ClockMark) -> int:
+    return (mark.wall_ms - since.wall_ms) - (mark.steady_ms - since.steady_ms)

@@ -6,6 +6,7 @@ guesses what its owner meant records what it must not.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import socket
@@ -13,11 +14,12 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
 
-from appliance.terms import LineName, SettingsTrouble, parse_line_name
+from appliance.terms import MOST_LINES, LineName, SettingsTrouble, parse_line_name
 
 SETTINGS_NAME = "linekeep.toml"
 
@@ -31,7 +33,9 @@ SOFTWARE_TPM = "software"
 LONGEST_SOCKET_PATH = 107
 """Bytes that Linux gives the path of a Unix socket (unix(7))."""
 
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _PERIOD = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|y)")
+_LONGEST_PERIOD_S = 100 * 365 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "y": 365 * 86_400}
 
 
@@ -74,14 +78,19 @@ COUNTRY_CODES: tuple[CountryCode, ...] = get_args(CountryCode)
 """Those whose exchanges the recorder knows (recorder/ear/countries.py)."""
 
 
+_AlsaName = Annotated[str, Meta(max_length=128, pattern=r"\A[A-Za-z0-9_:=,.-]*\Z")]
+"""No quotes, bars, blanks or slashes: a name of ALSA's may bring a definition along, and that may name a file to write
+all sound into, or a command to run ("tee:hw:0,'|command',raw")."""
+
+
 class _Place(_Section, frozen=True):
     """
-    alsa: a sound device, as ALSA calls it.
+    alsa: a sound device, as ALSA calls it: a name that is defined on this machine, or one of ALSA's own ("hw:1").
     usb: or a sound card by the USB port in which it is plugged ("1-1.2"), or by its serial number; it is found again
         after a reboot, and when it was unplugged. `linekeep line check --list` shows both.
     """
 
-    alsa: Annotated[str, Meta(max_length=128)] = ""
+    alsa: _AlsaName = ""
     usb: Annotated[str, Meta(max_length=128)] = ""
 
     @property
@@ -223,7 +232,7 @@ class RecorderSettings(_Section, frozen=True):
     """
 
     devices: tuple[DeviceSettings, ...] = ()
-    lines: tuple[LineSettings, ...] = ()
+    lines: Annotated[tuple[LineSettings, ...], Meta(max_length=MOST_LINES)] = ()
     country: CountryCode = "de"
     pre_roll_s: Annotated[float, Meta(ge=0, le=10)] = 2.0
     hold_over_s: Annotated[float, Meta(ge=1, le=120)] = 30.0
@@ -234,7 +243,8 @@ class RecorderSettings(_Section, frozen=True):
 
 
 def _own_name() -> str:
-    return f"{socket.gethostname().partition('.')[0].lower()}.local"
+    name = f"{socket.gethostname().partition('.')[0].lower()}.local"
+    return name if is_host(name) else "linekeep.local"  # a machine without a name ("(none)") records too
 
 
 class WebuiSettings(_Section, frozen=True):
@@ -276,24 +286,31 @@ class Settings(_Section, frozen=True):
 def read_settings(path: Path) -> Settings:
     """Read and check a settings file. Raises SettingsTrouble with a sentence that names the setting."""
     try:
-        untrusted = tomllib.loads(path.read_text("utf-8"))
-        settings = msgspec.convert(untrusted, Settings)
+        content = path.read_bytes()
     except OSError as error:
         raise SettingsTrouble(f"The settings file {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsTrouble(f"The settings file {path} is not valid TOML: {error}.") from error
+    return parse_settings(content, str(path))
+
+
+def parse_settings(untrusted: bytes, where: str) -> Settings:
+    """Check a settings file that was read. `where`: its path, for the sentence. Raises as `read_settings`."""
+    try:
+        settings = msgspec.convert(tomllib.loads(untrusted.decode("utf-8")), Settings)
     except msgspec.ValidationError as error:
-        raise SettingsTrouble(f"The settings file {path} is not right: {_in_plain_words(str(error))}.") from error
+        raise SettingsTrouble(f"The settings file {where} is not right: {_in_plain_words(str(error))}.") from error
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number or a nesting without end
+        raise SettingsTrouble(f"The settings file {where} is not valid TOML: {error}.") from error
     try:
         _check(settings)
     except SettingsTrouble as trouble:
-        raise SettingsTrouble(f"The settings file {path} is not right: {trouble}") from trouble
+        raise SettingsTrouble(f"The settings file {where} is not right: {trouble}") from trouble
     return settings
 
 
 _MEANT = {
     "country": f"one of {', '.join(COUNTRY_CODES)}",
     "consent": f"one of {', '.join(get_args(ConsentMode))}",
+    "alsa": "the name of a sound device, such as hw:1 or plughw:CARD=Device",
     "chip": "the path of a GPIO chip, such as /dev/gpiochip0",
     "yes_key": "one key: 0 to 9, * or #",
     "no_key": "one key: 0 to 9, * or #",
@@ -324,7 +341,10 @@ def parse_period(text: str) -> int:
     match = _PERIOD.fullmatch(text)
     if match is None:
         raise SettingsTrouble(f"{text[:40]!r} is not a period: write a whole number and s, m, h, d or y (30d).")
-    return int(match[1]) * _SECONDS[match[2]]
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds > _LONGEST_PERIOD_S:
+        raise SettingsTrouble(f"{text!r} is longer than a hundred years, for which no calendar has a date.")
+    return seconds
 
 
 def _check(settings: Settings) -> None:
@@ -333,12 +353,36 @@ def _check(settings: Settings) -> None:
         _check_backup(Path(settings.vault.backup), settings.state)
     if len(os.fsencode(settings.vault_socket("recorder"))) > LONGEST_SOCKET_PATH:
         raise SettingsTrouble("run_dir is too long a path for sockets; use one of at most 80 bytes.")
+    _check_webui(settings.webui)
     _check_places(settings.recorder)
     _check_outputs(settings.recorder.lines)
     _check_wires(settings.recorder)
     for line in settings.recorder.lines:
         _check_consent(line)
         _check_codes(line)
+
+
+def _check_webui(webui: WebuiSettings) -> None:
+    try:
+        ZoneInfo(webui.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SettingsTrouble(f"webui.timezone: '{webui.timezone}' is no time zone (Europe/Berlin is one).") from error
+    if not webui.names:
+        raise SettingsTrouble("webui.names is empty; give a name or an address under which the page is reached.")
+    for name in webui.names:
+        if not is_host(name):
+            raise SettingsTrouble(f"webui.names: '{name[:40]}' is no host name and no address.")
+    if not is_host(webui.address):
+        raise SettingsTrouble(f"webui.address: '{webui.address[:40]}' is not an address.")
+
+
+def is_host(text: str) -> bool:
+    """Whether this may name a machine: a host name in ASCII, or an address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return _HOST_NAME.fullmatch(text) is not None
+    return "%" not in text  # behind it an IPv6 address takes any text as its zone
 
 
 def _check_outputs(lines: tuple[LineSettings, ...]) -> None:

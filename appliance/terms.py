@@ -21,6 +21,9 @@ AccountId = NewType("AccountId", str)
 RATE_HZ = 8000
 """Frames a second of all line-side audio. Telephone speech ends at 3.4 kHz (ITU-T G.712)."""
 
+MOST_LINES = 64
+"""Of one box; so many the recorder tells the vault of with each beat."""
+
 BLOCK_FRAMES = 800
 """Frames in one captured block, 100 ms: half the processor time of 20 ms blocks, and soon enough to see."""
 

@@ -35,7 +35,9 @@ _WORDS = {
     "button": ("button", "Taster"),
     "lamp": ("lamp, 1 kΩ", "Leuchtdiode, 1 kΩ"),
     "tamper": ("case switch", "Gehäuseschalter"),
+    "3.3 V": ("3.3 V", "3,3 V"),
     "ground": ("ground", "Masse"),
+    "grounds": ("to ground: pins 30, 34, 14", "zur Masse: Stifte 30, 34, 14"),
     "audio ground": ("ground", "Masse"),
     "tpm": ("TPM board: pins 17 to 26", "TPM-Platine: Stifte 17 bis 26"),
     "rtc": ("clock: pins 1 (shared), 3, 5, 9", "Uhr: Stifte 1 (geteilt), 3, 5, 9"),
@@ -129,7 +131,7 @@ def _sound(pen: _Pen) -> list[str]:
 
 def _header(pen: _Pen, lines: dict[str, int]) -> list[str]:
     rows = [
-        ("3.3 V", 1, 170),
+        (pen.word("3.3 V"), 1, 170),
         (pen.word("ground"), 39, 195),
         (_gpio("hook", lines), _PINS[lines["hook"]], 220),
         (_gpio("ring", lines), _PINS[lines["ring"]], 250),
@@ -143,8 +145,9 @@ def _header(pen: _Pen, lines: dict[str, int]) -> list[str]:
         parts.append(pen.text(850, y + 4, name, "end"))
         if y < 290:
             parts.append(pen.wire((500, y), (600, y), colour="#1f5f8b"))
-    parts.append(pen.text(612, 400, pen.word("tpm"), "start"))
-    parts.append(pen.text(612, 425, pen.word("rtc"), "start"))
+    parts.append(pen.text(850, 373, pen.word("grounds"), "end"))
+    parts.append(pen.text(612, 405, pen.word("tpm"), "start"))
+    parts.append(pen.text(612, 430, pen.word("rtc"), "start"))
     return parts
 
 

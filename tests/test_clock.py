@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.clock import EARLIEST_MS, STEP_BACK_MS, STEP_FORWARD_MS, Clock, ClockMark, why_untrusted
+from appliance.clock import DEVIATION_MS, EARLIEST_MS, STEP_BACK_MS, Clock, ClockMark, why_untrusted
 
 NOW = ClockMark(wall_ms=EARLIEST_MS + 10**9, steady_ms=5_000_000)
 
@@ -21,12 +21,13 @@ def later(*, wall_ms: int, steady_ms: int) -> ClockMark:
         (ClockMark(wall_ms=0, steady_ms=0), "before this software"),
         (ClockMark(wall_ms=EARLIEST_MS - 1, steady_ms=0), "before this software"),
         (later(wall_ms=-STEP_BACK_MS - 1, steady_ms=0), "gone back"),
-        (later(wall_ms=STEP_FORWARD_MS + 1, steady_ms=0), "jumped ahead"),
-        (later(wall_ms=STEP_FORWARD_MS + 1001, steady_ms=1000), "jumped ahead"),
+        (later(wall_ms=DEVIATION_MS + 1, steady_ms=0), "jumped ahead"),
+        (later(wall_ms=DEVIATION_MS + 1001, steady_ms=1000), "jumped ahead"),
+        (later(wall_ms=0, steady_ms=DEVIATION_MS + 1), "fallen behind"),
     ],
 )
 def test_a_wrong_clock_is_not_believed_and_the_reason_is_said(mark: ClockMark, word: str) -> None:
-    assert word in (why_untrusted(mark, last=NOW, latest_ms=NOW.wall_ms) or "")
+    assert word in (why_untrusted(mark, since=NOW, latest_ms=NOW.wall_ms) or "")
 
 
 @pytest.mark.parametrize(
@@ -34,18 +35,19 @@ def test_a_wrong_clock_is_not_believed_and_the_reason_is_said(mark: ClockMark, w
     [
         NOW,
         later(wall_ms=-STEP_BACK_MS, steady_ms=0),
-        later(wall_ms=STEP_FORWARD_MS, steady_ms=0),
-        later(wall_ms=STEP_FORWARD_MS + 1000, steady_ms=1000),
+        later(wall_ms=DEVIATION_MS, steady_ms=0),
+        later(wall_ms=DEVIATION_MS + 1000, steady_ms=1000),
+        later(wall_ms=0, steady_ms=DEVIATION_MS),
     ],
 )
 def test_small_corrections_are_believed(mark: ClockMark) -> None:
-    assert why_untrusted(mark, last=NOW, latest_ms=NOW.wall_ms) is None
+    assert why_untrusted(mark, since=NOW, latest_ms=NOW.wall_ms) is None
 
 
 @given(st.integers(0, 10**13))
 def test_time_that_really_passed_is_believed_however_long_it_was(passed_ms: int) -> None:
     mark = later(wall_ms=passed_ms, steady_ms=passed_ms)
-    assert why_untrusted(mark, last=NOW, latest_ms=NOW.wall_ms) is None
+    assert why_untrusted(mark, since=NOW, latest_ms=NOW.wall_ms) is None
 
 
 def test_the_machines_own_clocks_run_in_milliseconds() -> None:

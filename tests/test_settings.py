@@ -34,6 +34,14 @@ def test_without_names_the_page_has_this_machines_own(tmp_path: Path, monkeypatc
     assert read(tmp_path, BASE + '[webui]\nnames = ["telefon.example"]\n').webui.names == ("telefon.example",)
 
 
+@pytest.mark.parametrize("odd", ["", "(none)", "my_box", "kühlhaus"])
+def test_a_machine_whose_own_name_is_none_has_one_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: odd)
+    assert read(tmp_path, BASE).webui.names == ("linekeep.local",)
+
+
 def test_two_lines_of_one_device_are_read(tmp_path: Path) -> None:
     lines = read(tmp_path, BASE + DEVICE + LINE + LINE.replace('"a"', '"b"').replace("channel = 0", "channel = 1"))
     assert [line.line for line in lines.recorder.lines] == ["a", "b"]
@@ -210,7 +218,42 @@ NONSENSE = {
     "line name with a slash": (BASE + DEVICE + LINE.replace('"a"', '"../a"'), "cannot name a line"),
     "ground too long": (BASE + DEVICE + LINE + f'ground = "{"g" * 121}"\n', "ground"),
     "port 0": (BASE + "[webui]\nport = 0\n", "port"),
+    "a zone that is none": (BASE + '[webui]\ntimezone = "Nowhere/Town"\n', "webui.timezone: 'Nowhere/Town'"),
+    "a zone outside the zones": (BASE + '[webui]\ntimezone = "../../etc/passwd"\n', "webui.timezone: "),
+    "no name": (BASE + "[webui]\nnames = []\n", "webui.names is empty"),
+    "a name of two words": (BASE + '[webui]\nnames = ["a.local", "a b"]\n', "webui.names: 'a b'"),
+    "an address with a zone": (BASE + '[webui]\naddress = "fe80::1%x; }"\n', "webui.address: 'fe80::1%x; }'"),
+    "more years than a calendar has": (BASE + '[vault]\nkeep = "999999y"\n', "longer than a hundred years"),
+    "nested without end": (BASE + f"a = {'[' * 5000}{']' * 5000}\n", "not valid TOML"),
+    "a number without end": (BASE + f"a = {'9' * 5000}\n", "not valid TOML"),
+    "more lines than the vault hears of": (
+        BASE
+        + "\n".join(f'[[recorder.devices]]\nalsa = "hw:{card}"\nchannels = 16' for card in range(5))
+        + "".join(f'\n[[recorder.lines]]\nname = "l{n}"\nalsa = "hw:{n // 16}"\nchannel = {n % 16}' for n in range(65)),
+        "recorder.lines",
+    ),
 }
+COMMAND = "tee:hw:1,'|touch /tmp/x',raw"
+WITH_A_COMMAND = {
+    "a device": DEVICE.replace("hw:1", COMMAND),
+    "a line": DEVICE + LINE.replace("hw:1", COMMAND),
+    "an output": DEVICE + LINE + TESTED.replace("hw:2", COMMAND),
+    "a definition": DEVICE + LINE + TESTED.replace("hw:2", "{ type hw card 1 }"),
+    "a file": DEVICE.replace("hw:1", "file:/var/lib/linekeep/recordings/growing/plain,raw"),
+}
+"""ALSA runs what stands behind the bar, with all that is heard or played."""
+
+
+@pytest.mark.parametrize("text", WITH_A_COMMAND.values(), ids=WITH_A_COMMAND.keys())
+def test_a_sound_device_s_name_brings_no_command_and_no_file_along(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsTrouble, match="alsa must be the name of a sound device"):
+        read(tmp_path, BASE + text)
+
+
+@pytest.mark.parametrize("name", ["hw:1", "plughw:CARD=Device,DEV=0", "default", "line0", "dsnoop:1,0"])
+def test_names_that_alsa_lists_are_names(tmp_path: Path, name: str) -> None:
+    (device,) = read(tmp_path, BASE + DEVICE.replace("hw:1", name)).recorder.devices
+    assert device.alsa == name
 
 
 @pytest.mark.parametrize(("text", "named"), NONSENSE.values(), ids=NONSENSE.keys())

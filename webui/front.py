@@ -9,9 +9,7 @@ The box starts it as a user of its own, with only the right to listen on a low p
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -21,7 +19,7 @@ from flask import Flask, render_template
 
 from appliance.clock import Clock
 from appliance.daemon import start_log
-from appliance.settings import Settings, WebuiSettings, read_settings
+from appliance.settings import Settings, WebuiSettings, is_host, read_settings
 from appliance.terms import SettingsTrouble
 from webui.app import create_app
 from webui.gate import SECURITY_HEADERS
@@ -38,7 +36,6 @@ HTTP_PORT, HTTPS_PORT = 80, 443
 
 READ_TIMEOUT_S = ANSWER_WITHIN_S + 10
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _BREAKS_QUOTES = frozenset('"\\$\n:')
 
 
@@ -83,13 +80,9 @@ def render_page(app: Flask, trouble: str, language: str) -> str:
 
 def listen_address(webui: WebuiSettings, port: int) -> str:
     """The settings' address, and a port, as nginx wants them. Raises SettingsTrouble."""
-    try:
-        address = ipaddress.ip_address(webui.address)
-    except ValueError as error:
-        if not _HOST_NAME.fullmatch(webui.address):
-            raise SettingsTrouble(f"webui.address: '{webui.address}' is not an address.") from error
-        return f"{webui.address}:{port}"
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+    if not is_host(webui.address):
+        raise SettingsTrouble(f"webui.address: '{webui.address}' is not an address.")
+    return f"[{webui.address}]:{port}" if ":" in webui.address else f"{webui.address}:{port}"
 
 
 def _quotable(path: Path) -> Path:

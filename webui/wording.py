@@ -17,6 +17,7 @@ AUDIO_BYTES_AN_HOUR = 7_700_000
 """16 kbit/s with Ogg pages and seals, rounded up: for saying how many hours still fit. Two sides take twice that."""
 
 _DAY_MS = 86_400_000
+_LATEST_MS = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * 1000
 _PERIODS = (
     (365 * 86_400, "duration-year"),
     (86_400, "duration-day"),
@@ -105,8 +106,9 @@ def gap_reason(word: str) -> str:
 
 
 def local_time(ms: int) -> datetime:
-    """UTC milliseconds as a time in the box's time zone."""
-    return language.local_time(datetime.fromtimestamp(ms / 1000, UTC))
+    """UTC milliseconds as a time in the box's time zone; a late one in place of a moment that no calendar has."""
+    # When a call began the recorder says, and one that was taken over must not hide all other calls by it.
+    return language.local_time(datetime.fromtimestamp(min(ms, _LATEST_MS) / 1000, UTC))
 
 
 def end_of_day_ms(day: date) -> int:

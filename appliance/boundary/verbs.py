@@ -13,7 +13,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from appliance.terms import AccountId, CallId, LineName, LineNowState, NotKept, Order
+from appliance.terms import MOST_LINES, AccountId, CallId, LineName, LineNowState, NotKept, Order
 
 Token = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{43}\Z")]
 # \Z and not $, which lets a line end pass.
@@ -204,7 +204,7 @@ def fitting_orders(now: LineNow) -> tuple[Order, ...]:
 class Heartbeat(Request, frozen=True):
     """The lines now, and the orders that came with the last answer: until they are named here, they come again."""
 
-    lines: Annotated[tuple[LineNow, ...], Meta(max_length=64)]
+    lines: Annotated[tuple[LineNow, ...], Meta(max_length=MOST_LINES)]
     heard: Annotated[tuple[AnOrder, ...], Meta(max_length=256)] = ()
 
 
@@ -363,7 +363,7 @@ class Purpose(StrEnum):
 
 
 class Read(Request, frozen=True):
-    """Bytes of a call's Ogg stream. The first reading of a login and purpose is journalled as an opening."""
+    """Bytes of a call's Ogg stream. The first reading of an account and purpose is journalled as an opening."""
 
     login: Token
     call: ACall

@@ -32,10 +32,11 @@ _T = TypeVar("_T")
 
 def settings_of(state: Path) -> Settings:
     """The settings of a state directory: they lie in it, or, for a box, in /etc. Raises StorageTrouble: it is none."""
+    if state.absolute() == BOX_STATE and BOX_SETTINGS.exists():
+        # Also if some lie there: the directory is the vault's, and root follows what root has written.
+        return read_settings(BOX_SETTINGS)
     settings_file = state / SETTINGS_NAME
     if not settings_file.exists():
-        if state.absolute() == BOX_STATE and state.is_dir():
-            return read_settings(BOX_SETTINGS)
         raise StorageTrouble(
             f"{state} is no state directory of Linekeep: it has no {SETTINGS_NAME}. Name the right one."
         )

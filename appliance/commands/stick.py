@@ -5,9 +5,12 @@ where the page is, by which fingerprint it is known, the claim code, the sound c
 what is wrong if something is; and LABEL.PDF to print, with the first of that. Whoever has the box before them is who
 the code is for; after the first account there is none.
 
-Promises: settings are taken over only if a start with them works and they leave alone what is the box's own (folders,
-users, TPM); those before stay beside them. Nothing of a stick is mounted: mtools reads its file system in a process
-without rights, so one that is made to break the kernel finds nobody there.
+Promises: settings are taken over only if every daemon can follow them and they leave alone what is the box's own
+(folders, users, TPM, and what the ring of keys is bound to); those before stay beside them. What was checked is what
+is written, also if several sticks come at once. Nothing of a stick is mounted: mtools reads its files, so one that
+is made to break the kernel finds nobody there. One that is made to break mtools has what this unit has: the settings
+and the vault's console. Whether the announcement is a sound is not looked at here: libsndfile reads no stranger's file
+as root. An announcement that is none keeps the recorder from starting, and its log says so.
 Leaves to others: to start this (a udev rule), and to start the daemons again (a unit that watches the settings).
 """
 
@@ -29,7 +32,7 @@ from appliance.commands.arguments import CANNOT, Commands
 from appliance.commands.claim_code import addresses_of, label_lines
 from appliance.commands.label_sheet import label_sheet
 from appliance.recordings.disk import storage_errors, sync_folder
-from appliance.settings import BOX_SETTINGS, SETTINGS_NAME, Settings, read_settings
+from appliance.settings import BOX_SETTINGS, SETTINGS_NAME, Settings, parse_settings, read_settings
 from appliance.terms import KeyTrouble, LinekeepError, SettingsTrouble, StorageTrouble
 
 SETUP_NAME = "SETUP.TXT"
@@ -135,20 +138,18 @@ def take_over(stick: Stick, settings_file: Path) -> bool:
 
     Raises SettingsTrouble with the sentence for who brought them; the settings are as they were then.
     """
+    from appliance.recorder.start_checks import check_lines  # noqa: PLC0415 - no daemon loads another's parts
+
     untrusted_sound, untrusted = stick.read(ANNOUNCEMENT_NAME), stick.read(SETTINGS_NAME)
+    before = settings_file.read_bytes()
+    brought = None if untrusted is None else parse_settings(untrusted, "on the stick")
+    if brought is not None:
+        _check_own(brought, read_settings(settings_file))
     if untrusted_sound is not None:
         _replace(settings_file.with_name(ANNOUNCEMENT_NAME), untrusted_sound, like=settings_file)
-    before = settings_file.read_bytes()
-    if untrusted is None or untrusted == before:
+    if brought is None or untrusted is None or untrusted == before:
         return False
-    brought = settings_file.with_name("brought.toml")
-    _replace(brought, untrusted, like=settings_file)
-    try:
-        _check_own(read_settings(brought), read_settings(settings_file))
-    except SettingsTrouble as trouble:
-        raise SettingsTrouble(str(trouble).replace(f"file {brought}", "file on the stick")) from trouble
-    finally:
-        brought.unlink()
+    check_lines(brought.recorder)
     _replace(settings_file.with_name("before.toml"), before, like=settings_file)
     _replace(settings_file, untrusted, like=settings_file)
     return True
@@ -173,6 +174,8 @@ def _check_own(brought: Settings, own: Settings) -> None:
         ("state_dir", own.state_dir, brought.state_dir),
         ("run_dir", own.run_dir, brought.run_dir),
         ("vault.tpm", own.vault.tpm, brought.vault.tpm),
+        ("vault.pcrs", own.vault.pcrs, brought.vault.pcrs),
+        ("vault.update_key", own.vault.update_key, brought.vault.update_key),
         ("vault.recorder_user", own.vault.recorder_user, brought.vault.recorder_user),
         ("vault.webui_user", own.vault.webui_user, brought.vault.webui_user),
     ):

@@ -149,12 +149,15 @@ def sync_and_let_go(descriptor: int) -> None:
 
 
 def remove_names(folder: Path, names: Iterable[str]) -> None:
-    """Remove these files from a folder, and make that durable; a missing one is fine. Raises OSError."""
+    """Remove these files from a folder, and make that durable; a missing one is fine. Raises OSError.
+
+    A folder of such a name is no file of ours and is left: whoever may write here must not stop what comes after it.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in names:
             # By the folder's descriptor: of 10,000 calls, walking the path to each name costs as much as removing it.
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, IsADirectoryError):
                 os.unlink(name, dir_fd=descriptor)
         os.fsync(descriptor)
     finally:

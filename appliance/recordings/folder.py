@@ -48,13 +48,14 @@ class RecordingsFolder:
         """Make what is missing; existing folders keep their content and get their rights.
 
         On a box `growing` is the recorder's own folder, made beforehand with the vault's group: its owner alone may
-        change its rights, and nobody needs to.
+        change its rights, and nobody needs to. One that bars it does not keep the vault from starting, and forgetting.
         """
         places = ((self._growing.parent, 0o751), (self._growing, 0o2770), (self._finished, 0o700))
         with disk.storage_errors("the folders for recordings are made"):
             for folder, mode in places:
                 folder.mkdir(parents=True, exist_ok=True)
-                if folder.stat().st_mode & 0o7777 != mode:
+                status = folder.stat()
+                if status.st_mode & 0o7777 != mode and status.st_uid == os.geteuid():
                     # Not as mkdir's argument: the umask would take from it.
                     folder.chmod(mode)
             disk.sync_folder(self._growing.parent)
@@ -129,16 +130,19 @@ class RecordingsFolder:
             disk.remove_names(self._growing, (call + suffix for suffix in ("", *_GROWING_TEMPORARIES)))
 
     def remove_all(self, calls: Iterable[CallId]) -> None:
-        """Remove every file of these calls, temporaries too; missing is fine, so an interrupted erasure is repeated."""
+        """Remove every file of these calls, temporaries too; missing is fine, so an interrupted erasure is repeated.
+
+        The vault's own folder comes first: the other is the recorder's, which may bar it.
+        """
         gone = list(calls)
         with disk.storage_errors("recordings are removed"):
+            disk.remove_names(
+                self._finished, (call + suffix for call in gone for suffix in ("", *_FINISHED_TEMPORARIES))
+            )
             # Few are growing at a time, so that folder is read once instead of being asked for each name.
             growing = set(_names_in(self._growing))
             names = {call + suffix for call in gone for suffix in ("", *_GROWING_TEMPORARIES)}
             disk.remove_names(self._growing, names & growing)
-            disk.remove_names(
-                self._finished, (call + suffix for call in gone for suffix in ("", *_FINISHED_TEMPORARIES))
-            )
 
     def sweep_growing(self) -> None:
         """Remove what a recorder that died has left half created; only for the recorder, before it records."""
@@ -149,13 +153,13 @@ class RecordingsFolder:
         self._sweep(self._finished, _FINISHED_TEMPORARIES)
 
     def strangers(self) -> list[str]:
-        """Names that have no business here, as "growing/NAME" or "finished/NAME", sorted."""
+        """Names that have no business here, as "growing/NAME" or "finished/NAME", sorted; folders too."""
         places = ((self._growing, _GROWING_TEMPORARIES), (self._finished, _FINISHED_TEMPORARIES))
         return [
             f"{folder.name}/{name}"
             for folder, temporaries in places
             for name in _names_in(folder)
-            if _call_of(name, ("", *temporaries)) is None
+            if _call_of(name, ("", *temporaries)) is None or (folder == self._growing and (folder / name).is_dir())
         ]
 
     def free_bytes(self) -> int:

@@ -40,7 +40,9 @@ class Pace:
 def measure(folder: Path, now_s: Callable[[], float] = time.monotonic) -> Pace:
     """Write 32 MiB and 60 times 4 KiB into a file that is removed again. Raises OSError."""
     trial = folder / ".selftest"
-    descriptor = os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    trial.unlink(missing_ok=True)
+    # The folder is a daemon's and root writes: what is there already may be a link to anything.
+    descriptor = os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         piece = os.urandom(_PIECE)
         began_s = now_s()

@@ -43,7 +43,7 @@ class WrongCode(NotAllowed):
 
 
 class WrongLogin(NotAllowed):
-    """Name or password wrong; which of the two is not said."""
+    """Name or password wrong; which of the two is not said. Who guesses for long learns it: see `log_in`."""
 
 
 class WrongPassword(NotAllowed):
@@ -130,7 +130,8 @@ class Accounts:
         """
         with self._store.reading() as connection:
             row = connection.execute(sa.select(accounts).where(accounts.c.name_key == _name_key(name))).one_or_none()
-        # Guesses at names that do not exist are counted together: each name would cost a row.
+        # Guesses at names that do not exist are counted together: each name would cost a row. So they soon have to
+        # wait where one that exists has not, which tells it apart; what it has not told is the password.
         subject = "login:nobody" if row is None else f"login:{row.account_id}"
         self._charge_try(subject)
         if not self._is_password(self._nobody if row is None else row.password_hash, password) or row is None:

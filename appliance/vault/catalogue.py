@@ -302,8 +302,9 @@ class Catalogue:
             return _count(connection, calls.c.state == CallState.KEPT, ~openable)
 
     def due(self, now_ms: int) -> list[DueCall]:
-        """Kept calls whose time may have come; the verdict decides."""
-        query = sa.select(*_DUE).where(calls.c.state == CallState.KEPT, calls.c.due_at_ms <= now_ms)
+        """Calls whose time may have come, also recordings that could not be taken over; the verdict decides."""
+        states = (CallState.ISSUED, CallState.RUNNING, CallState.KEPT)
+        query = sa.select(*_DUE).where(calls.c.state.in_(states), calls.c.due_at_ms <= now_ms)
         with self._store.reading() as connection:
             return [DueCall(**row._mapping) for row in connection.execute(query)]
 
@@ -339,6 +340,12 @@ class Catalogue:
             connection.execute(calls.update().where(is_it).values(**changed))
         with self._changing_kept:
             self.changes += 1
+
+    def give_due_date(self, left: CallId, due_at_ms: int) -> None:
+        """A recording that is left, and cannot be taken over, is due then; the first word on that counts."""
+        is_left = sa.and_(calls.c.state.in_((CallState.ISSUED, CallState.RUNNING)), calls.c.due_at_ms.is_(None))
+        with self._store.transaction() as connection:
+            connection.execute(calls.update().where(calls.c.call_id == left, is_left).values(due_at_ms=due_at_ms))
 
     def set_missing_due(self, due_at_ms: int) -> None:
         """Calls recorded on an untrusted clock get their due date once the clock is trusted."""

@@ -6,7 +6,7 @@ import threading
 
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
-from appliance.clock import Clock, ClockMark, why_untrusted
+from appliance.clock import Clock, ClockMark, caught_up, goes_back, why_untrusted
 from appliance.vault.catalogue import Catalogue
 
 _LATEST = "latest_trusted_ms"
@@ -21,7 +21,9 @@ class ClockWatch:
         self._catalogue = catalogue
         self._journal = journal
         self._lock = threading.Lock()
-        self._last: ClockMark | None = None
+        self._since: ClockMark | None = None
+        """The first trusted mark of this run: from there on the clock is compared with the time that passed."""
+        self._went_back = False
         self._latest_ms = catalogue.mark(_LATEST)
         self._trouble: str | None = None
 
@@ -29,9 +31,12 @@ class ClockWatch:
         """Why the clock cannot be believed now; None if it can. A change of mind is journalled."""
         with self._lock:
             mark = self._clock.mark()
-            trouble = why_untrusted(mark, last=self._last, latest_ms=self._latest_ms)
+            went_back, self._went_back = self._went_back, goes_back(mark, self._latest_ms)
+            if self._since is not None and went_back and not self._went_back:
+                self._since = caught_up(mark, self._since)
+            trouble = why_untrusted(mark, since=self._since, latest_ms=self._latest_ms)
             if trouble is None:
-                self._last = mark
+                self._since = self._since or mark
                 self._remember(mark.wall_ms)
             if trouble != self._trouble:
                 act = Act.CLOCK_TRUSTED if trouble is None else Act.CLOCK_DISTRUSTED

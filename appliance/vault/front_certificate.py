@@ -3,6 +3,9 @@
 The authority's key lives in the ring, so the disk alone cannot make certificates; name constraints (RFC 5280,
 4.2.1.10) keep it from vouching for any name outside the house even if the key were stolen. The front's own
 key must lie in a file for the TLS server.
+
+Promise: a key's authority is made once and stays, whatever the clock shows later: browsers were told to trust that one.
+What it signs is renewed by the clock.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ LEAF_LIVES = timedelta(days=397)
 """Browsers refuse longer ones (CA/Browser Forum Baseline Requirements 6.3.2)."""
 
 RENEW_BEFORE = timedelta(days=60)
+_CA_BEGINS = datetime.fromtimestamp(EARLIEST_MS / 1000, tz=UTC) - timedelta(days=1)
 _CA_LIVES = timedelta(days=20 * 365)
 _LOCAL_NETS = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
 _LOCAL_NETS_6 = ("::1/128", "fc00::/7", "fe80::/10")
@@ -55,8 +59,8 @@ def ensure_front_certificate(folder: Path, authority_key: bytes, names: tuple[st
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the authority's key is not an elliptic curve key")
     ca_path = folder / "ca.pem"
-    if not _is_of_key(ca_path, key, now):
-        _write(ca_path, _authority(key, now).public_bytes(serialization.Encoding.PEM), 0o644)
+    if not _is_of_key(ca_path, key):
+        _write(ca_path, _authority(key).public_bytes(serialization.Encoding.PEM), 0o644)
     ca = x509.load_pem_x509_certificate(ca_path.read_bytes())
     wanted = [_name(name) for name in names]
     if _is_good(folder, ca, wanted, now):
@@ -70,7 +74,7 @@ def authority_fingerprint(folder: Path) -> str:
     return x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes()).fingerprint(hashes.SHA256()).hex()
 
 
-def _authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Linekeep box {os.urandom(4).hex()}")])
     constraints: list[x509.GeneralName] = [x509.DNSName(local) for local in _LOCAL_NAMES]
     constraints += [x509.IPAddress(ipaddress.ip_network(net)) for net in _LOCAL_NETS + _LOCAL_NETS_6]
@@ -79,7 +83,7 @@ def _authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certifica
         key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
     )  # fmt: skip
     return (
-        _builder(name, name, key.public_key(), now, _CA_LIVES)
+        _builder(name, name, key.public_key(), _CA_BEGINS, _CA_LIVES)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.NameConstraints(permitted_subtrees=constraints, excluded_subtrees=None), critical=True)
@@ -98,7 +102,7 @@ def _issue_leaf(
         key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
     )  # fmt: skip
     leaf = (
-        _builder(subject, ca.subject, key.public_key(), now, LEAF_LIVES)
+        _builder(subject, ca.subject, key.public_key(), now - timedelta(days=1), LEAF_LIVES)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
@@ -114,7 +118,7 @@ def _issue_leaf(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, lives: timedelta
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, begins: datetime, lives: timedelta
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -122,15 +126,14 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now - timedelta(days=1) + lives)
+        .not_valid_before(begins)
+        .not_valid_after(begins + lives)
     )
 
 
-def _is_of_key(path: Path, key: ec.EllipticCurvePrivateKey, now: datetime) -> bool:
+def _is_of_key(path: Path, key: ec.EllipticCurvePrivateKey) -> bool:
     try:
-        ca = x509.load_pem_x509_certificate(path.read_bytes())
-        return ca.public_key() == key.public_key() and _is_valid(ca, now)
+        return x509.load_pem_x509_certificate(path.read_bytes()).public_key() == key.public_key()
     except (OSError, ValueError):
         return False
 

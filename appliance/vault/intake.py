@@ -16,6 +16,8 @@ import threading
 from datetime import date
 from typing import Any
 
+import msgspec
+
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.boundary import verbs
@@ -77,6 +79,9 @@ class Intake:
         self._log = log
         self._one_at_a_time = threading.Lock()
         self._to_forget = self._ordered_before()
+        self._being_kept: CallId | None = None
+        self._order_or_keep = threading.Lock()
+        """An order to forget comes before a call counts as kept, or is refused: never neither."""
 
     def issue(self, line: LineName) -> tuple[CallId, bytes]:
         return self._call_keys.issue(line)
@@ -98,6 +103,11 @@ class Intake:
             self._catalogue.note_party(call, direction, card)
 
     def note_gap(self, call: CallId, at_frame: int, frames: int, why: str) -> None:
+        """Raises NotAllowed: a closing record could not say so, and this recording could never be taken over."""
+        try:
+            msgspec.convert({"at_frame": at_frame, "frames": frames, "why": why}, Gap)
+        except msgspec.ValidationError as error:
+            raise NotAllowed("No recording can say this of itself; nothing was noted.") from error
         row = self._catalogue.find(call)
         if row is not None and row.state in (CallState.ISSUED, CallState.RUNNING):
             self._catalogue.add_gap(call, at_frame, frames, why)
@@ -128,9 +138,17 @@ class Intake:
             self._log.info("call_dropped", call=call, why=why.value)
         self._erasure.erase([call], by="vault", why="dropped")
 
-    def forget_when_over(self, call: CallId) -> None:
-        """A person has ordered it, and the journal knows: a call that ends before the recorder hears is not kept."""
-        self._to_forget.add(call)
+    def forget_when_over(self, call: CallId) -> bool:
+        """A person has ordered it, and the journal knows: a call that ends before the recorder hears is not kept.
+
+        Returns: False if that is too late: it is taken over, or gone.
+        """
+        with self._order_or_keep:
+            row = self._catalogue.find(call)
+            if call == self._being_kept or row is None or row.state not in (CallState.ISSUED, CallState.RUNNING):
+                return False
+            self._to_forget.add(call)
+        return True
 
     def _ordered_before(self) -> set[CallId]:
         """Running calls that the journal says are to be forgotten: the recorder, or this vault, was cut off since."""
@@ -217,7 +235,14 @@ class Intake:
             return
         if growing.exists() and self._folder.is_being_written(row.call_id):
             return
-        self._take_over(row)
+        try:
+            self._take_over(row)
+        except LinekeepError:
+            # It can be tried again until its time is over: what nobody can hear is not kept for ever either.
+            if self._watch.trouble() is None:
+                due_at_ms = due_at(ended_at_ms=self._clock.now_ms(), keep_s=self._keep_s)
+                self._catalogue.give_due_date(row.call_id, due_at_ms)
+            raise
 
     def _take_over(self, row: CallRow) -> None:
         if row.call_id in self._to_forget:
@@ -232,7 +257,16 @@ class Intake:
             self._folder.discard_growing(call)
         elif not self._complete_growing(row, key):
             return
-        self._keep(row, key)
+        with self._order_or_keep:
+            # To authenticate a long call takes seconds, in which its tile still offers to forget it.
+            self._being_kept = None if call in self._to_forget else call
+        if self._being_kept is None:
+            self._drop(row, NotKept.FORGOTTEN)
+            return
+        try:
+            self._keep(row, key)
+        finally:
+            self._being_kept = None
 
     def _complete_growing(self, row: CallRow, key: bytes) -> bool:
         """Bring the growing file, whole or cut off, to the finished ones. False if there was nothing in it."""

@@ -223,8 +223,8 @@ class Service:
             notes: dict[str, str | int] = {"order": request.order.value, "started_at_ms": request.started_at_ms}
             ids = () if call is None else (call,)
             self._box.journal.append(Act.CALL_ORDERED, by=visitor.account, ids=ids, notes=notes)
-            if call is not None and request.order is Order.FORGET:
-                self._box.intake.forget_when_over(call)
+            if call is not None and request.order is Order.FORGET and not self._box.intake.forget_when_over(call):
+                raise NothingToOrder
             if call is not None and request.order is Order.KEEP and not self._box.holds.ask(call):
                 raise NothingToOrder
 

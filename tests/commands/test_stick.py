@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 import subprocess
+import threading
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from appliance import cli
 from appliance.commands import stick
-from appliance.commands.stick import own_addresses, own_cards, setup_text
+from appliance.commands.stick import Stick, own_addresses, own_cards, setup_text, take_over
+from appliance.terms import LinekeepError
 
 _LINE = '\n[[recorder.devices]]\nalsa = "hw:1"\n[[recorder.lines]]\nname = "front-desk"\nalsa = "hw:1"\n'
 
@@ -72,10 +75,26 @@ def test_settings_on_the_stick_become_the_box_s_and_those_before_are_kept(box: B
         (lambda came: came + 'keeep = "1d"\n', "unknown field `keeep`"),
         (lambda came: came.replace("/state", "/elsewhere"), "On a box state_dir is"),
         (lambda came: came + 'recorder_user = "root"\n', "On a box vault.recorder_user is"),
+        (lambda came: came + "pcrs = [23]\n", "On a box vault.pcrs is"),
+        (lambda came: came + 'update_key = "/etc/linekeep/announcement.wav"\n', "On a box vault.update_key is"),
+        (lambda came: came + '[webui]\ntimezone = "Nowhere/Town"\n', "no time zone"),
+        (lambda came: came + _LINE + 'announcement = "/etc/linekeep/none.wav"\n', "is not there"),
+        (lambda came: came + _LINE.replace("hw:1", "tee:hw:1,'|reboot',raw"), "the name of a sound device"),
         (lambda came: "\x00" + came, "not valid TOML"),
         (lambda came: came + "#" * 65_536, "longer than 64 KiB"),
     ],
-    ids=["unknown", "another folder", "another user", "no TOML", "too long"],
+    ids=[
+        "unknown",
+        "another folder",
+        "another user",
+        "other registers",
+        "another's update key",
+        "no time zone",
+        "no announcement",
+        "a command",
+        "no TOML",
+        "too long",
+    ],
 )
 def test_unfit_settings_change_nothing_and_setup_txt_says_why(box: Box, change, sentence: str) -> None:  # type: ignore[no-untyped-def]
     box.put("linekeep.toml", change(box.came))
@@ -85,9 +104,48 @@ def test_unfit_settings_change_nothing_and_setup_txt_says_why(box: Box, change, 
     assert sorted(path.name for path in box.settings.parent.glob("*.toml")) == ["as-it-came.toml", "linekeep.toml"]
 
 
+def test_an_announcement_that_comes_with_unfit_settings_is_not_taken_either(box: Box) -> None:
+    box.put("announcement.wav", "-----BEGIN PUBLIC KEY-----")
+    box.put("linekeep.toml", box.came + 'update_key = "/etc/linekeep/announcement.wav"\n')
+    assert box.plug_in() == 2
+    assert not box.settings.with_name("announcement.wav").exists()
+
+
+class _Brings(Stick):
+    """A stick with these settings, read at once, so that many of them come at the same moment."""
+
+    def __init__(self, settings: str) -> None:
+        self._settings = settings.encode()
+
+    def read(self, name: str) -> bytes | None:
+        return self._settings if name == "linekeep.toml" else None
+
+
+def test_of_two_sticks_at_once_each_is_taken_over_as_it_was_checked(box: Box) -> None:
+    """Two partitions of one stick are two sticks: the fit one must not pass for the other."""
+    fit, unfit = _Brings(box.came + _LINE), _Brings(box.came + "pcrs = [23]\n")
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            with suppress(LinekeepError):
+                take_over(fit, box.settings)
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(40):
+            with pytest.raises(LinekeepError):
+                take_over(unfit, box.settings)
+            assert "pcrs" not in box.settings.read_text()
+    finally:
+        over.set()
+        other.join()
+
+
 def test_a_box_that_cannot_write_its_settings_says_so_on_the_stick(box: Box) -> None:
     box.put("linekeep.toml", box.came + _LINE)
-    box.settings.with_name("brought.toml.new").mkdir()
+    box.settings.with_name("before.toml.new").mkdir()
     assert box.plug_in() == 2
     assert "The disk refuses while the settings are written" in box.take("SETUP.TXT")
     assert box.settings.read_text() == box.came
@@ -105,7 +163,7 @@ def test_garbage_in_the_place_of_a_file_system_is_one_sentence(box: Box, capsys:
     whole = bytearray(box.stick.read_bytes())
     for attempt in range(20):
         damaged = bytearray(whole)
-        for _ in range(400):
+        for _ in range(40):
             damaged[chance.randrange(2048)] = chance.randrange(256)
         box.stick.write_bytes(damaged if attempt else chance.randbytes(1 << 20))
         assert box.plug_in() == 2

@@ -8,6 +8,7 @@ import tomllib
 import msgspec
 import pytest
 
+from appliance import cli
 from appliance.settings import RecorderSettings
 from hardware.bring_up import with_table
 from hardware.wiring import LANGUAGES, MANUAL, named_lines
@@ -51,3 +52,33 @@ def test_both_languages_have_the_same_sections_and_rows() -> None:
     assert re.findall(r"^## (\d+)", english, re.MULTILINE) == re.findall(r"^## (\d+)", german, re.MULTILINE)
     assert english.count("\n|") == german.count("\n|")
     assert english.count("\n- ") == german.count("\n- ")
+
+
+_PROGRAMS = ("apt", "date", "gpioget", "gpioinfo", "gpiomon", "hwclock", "linekeep", "make", "systemctl", "tpm2_clear")
+
+
+def typed(language: str) -> list[str]:
+    """The commands of the guide in their order, without what a language calls its own folders."""
+    guide = (MANUAL / f"bring-up.{language}.md").read_text("utf-8")
+    quoted = (one or two for one, two in re.findall(r"`([^`]+)`|^ {7}(\S[^#\n]*)", guide, re.MULTILINE))
+    commands = (" ".join(command.split()).partition(" --report")[0] for command in quoted)
+    return [command for command in commands if command.split()[0] in _PROGRAMS]
+
+
+def test_in_both_languages_the_same_is_typed_in_the_same_order() -> None:
+    assert typed("en") == typed("de")
+    assert len(typed("en")) >= 20
+
+
+@pytest.mark.parametrize("command", sorted({each for each in typed("en") if each.startswith("linekeep ")}))
+def test_each_command_of_the_guide_is_a_command_with_these_options(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command.split()[1:]
+    verbs = words[: next((at for at, word in enumerate(words) if word.startswith("-")), len(words))]
+    with pytest.raises(SystemExit) as end:
+        cli.main([*verbs, "--help"])
+    assert end.value.code == 0
+    told = capsys.readouterr().out
+    for word in words:
+        assert not word.startswith("-") or word in told, word

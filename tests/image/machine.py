@@ -99,6 +99,10 @@ class DirectKernel:
     command_line: str
 
 
+_PATIENCE = "systemd.default_device_timeout_sec=600 systemd.default_timeout_start_sec=600"
+"""For a processor that is always translated: what does not come at all is found out by the tests."""
+
+
 def direct_kernel() -> DirectKernel | None:
     """Of the image that LINEKEEP_IMAGE names: what lies beside it."""
     folder = Path(os.environ.get("LINEKEEP_IMAGE", "")).parent
@@ -106,7 +110,7 @@ def direct_kernel() -> DirectKernel | None:
         return None
     words = (folder / "cmdline").read_text("utf-8").strip()
     if PROCESSOR.console:
-        words += f" console={PROCESSOR.console} systemd.default_device_timeout_sec=600"
+        words += f" console={PROCESSOR.console} {_PATIENCE}"
     return DirectKernel(kernel=folder / "vmlinuz", initrd=folder / "initrd.img", command_line=words)
 
 

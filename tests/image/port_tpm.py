@@ -26,15 +26,16 @@ SurviveFinalKillSignal=yes
 ExecStartPre=insmod /run/credentials/@system/bench.tpm-module
 ExecStartPre=cp /run/credentials/@system/bench.tpm /run/bench-tpm
 ExecStartPre=chmod 700 /run/bench-tpm
+CPUSchedulingPolicy=rr
 ExecStart=@/run/bench-tpm @bench-tpm /dev/virtio-ports/{_NAME}
 StandardOutput=null
 """
-"""It must outlive the change of root: hence the @ (systemd's rule for daemons of the root's storage) and two words."""
+"""It must outlive the change of root: hence the @ (systemd's rule for daemons of the root's storage) and two words.
+The kernel waits two seconds for some answers, on a machine that is not as fast as it thinks: hence its priority."""
 
 DROP_IN_NAME = "dev-tpmrm0.device~patience"
 DROP_IN = "[Unit]\nJobRunningTimeoutSec=600s\n"
-"""The image gives the TPM a minute, in which a slow machine has not come to ask for it. Of drop-ins the name that sorts
-last counts."""
+"""The image gives the TPM a minute, in which a slow machine does not get so far. The drop-in that sorts last counts."""
 
 SWTPM_FLAGS = ("--flags", "not-need-init", "--locality", "allow-set-locality")
 """Nobody resets it but its own start; the kernel says for which locality it speaks."""

@@ -43,8 +43,7 @@ def slot_a(card: list[Partition]) -> Partition:
 
 
 def sections(text: bytes) -> dict[str, dict[str, str]]:
-    """Of config.txt or autoboot.txt; what stands before the first heading is for all. `initramfs` has no equals
-    sign."""
+    """Of config.txt or autoboot.txt; before the first heading it is for all. `initramfs` has no equals sign."""
     found: dict[str, dict[str, str]] = {"all": {}}
     here = found["all"]
     for line in text.decode("ascii").splitlines():

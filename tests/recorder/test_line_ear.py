@@ -200,3 +200,20 @@ def test_a_dial_tone_with_which_hum_comes_to_stay_is_one_from_where_it_began() -
     told = heard(line(silence(3), sound, silence(2)), LineEar(france))
     assert [(one.name, one.on) for one in told if isinstance(one, ToneChange)] == [("dial", True), ("dial", False)]
     assert abs(next(one.at_frame for one in told if isinstance(one, ToneChange)) - 3 * RATE_HZ) < RATE_HZ // 10
+
+
+def test_a_busy_tone_that_begins_with_what_passes_for_a_short_ring_is_still_heard() -> None:
+    (busy,) = (t for t in GERMANY.tones if t.name == "busy" and t.cadence_s == (0.48, 0.48))
+    sound = tone(busy, 5, -18)
+    sound[: round(0.3 * RATE_HZ)] += ringing(25, (), 0.3, -30)
+    told = heard(line(silence(4), sound, silence(4)), LineEar(GERMANY))
+    assert [one.on for one in told if isinstance(one, RingChange)] == [True, False]
+    assert [(one.name, one.on) for one in told if isinstance(one, ToneChange)] == [("busy", True), ("busy", False)]
+
+
+def test_a_word_in_the_pause_after_which_ringback_is_certain_is_not_explained_by_it() -> None:
+    word = sines([500, 700, 900], 0.2, -25)
+    samples = line(silence(1), sines([425], 1.0, -20), silence(1.5), word, silence(5))
+    spans = explained(samples, LineEar(GERMANY))
+    assert covered(spans, RATE_HZ, 2 * RATE_HZ) > 0.98
+    assert covered(spans, round(3.5 * RATE_HZ), round(3.7 * RATE_HZ)) == 0

@@ -1149,3 +1149,12 @@ def test_a_click_soon_after_the_last_word_is_the_hook_though_the_dial_tone_begin
     line.tone(0.6)
     line.observe([Cue(kind=CueKind.DIAL_TONE, at_frame=begin)])
     assert line.ended.at_frame == hook
+
+
+def test_an_attempt_begins_where_the_noise_of_the_line_in_use_set_in_before_the_dial_tone() -> None:
+    line = Line()
+    line.wait(5)
+    lifted = line.at_frame
+    line.drone(0.4)
+    line.tone(2, CueKind.DIAL_TONE, told_after_s=1)
+    assert line.facts[-1] == PicksUp(at_frame=lifted)

@@ -26,6 +26,7 @@ from tests.simulators.caller_id_tones import V23, Caller, call_setup
 from tests.simulators.caller_id_tones import fsk as caller_tones
 from tests.simulators.key_tones import Sender, fsk
 from tests.simulators.line_tones import Sound, as_pcm, silence, sines, white
+from tests.simulators.talk import click
 
 NUMBER = "03023125471"
 DIALLED = "0302315001"
@@ -670,3 +671,15 @@ def test_a_ring_that_is_shorter_than_those_before_it_was_cut_though_exchanges_ma
     settings = RecorderSettings(country="us", hold_over_s=8)
     heard = listen(tape.talk(4), watch_of(settings=settings, consent="duty"))
     assert near(heard.only(CallBegins).at_frame, cut_at, 0.1)
+
+
+def test_after_a_click_on_an_idle_line_a_voice_10_db_above_the_noise_is_somebody(tape: Tape) -> None:
+    tape.wait(12)
+    picked_up = tape.at
+    tape.play(click(-10, np.random.default_rng(2))).wait(0.7)
+    level_db = -29 + 10 - line_tones.level_dbfs(tape.spoken / 32768)
+    tape.play(tape.spoken[: 4 * RATE_HZ] / 32768 * line_tones.amplitude(level_db)).wait(12)
+    noise = white(tape.at, -29, np.random.default_rng(3))
+    watch = watch_of(settings=RecorderSettings(speech_above_floor_db=12), consent="duty")
+    heard = listen(Tape(tape.spoken, [np.concatenate(tape.parts) + noise]), watch)
+    assert near(heard.only(CallBegins).at_frame, picked_up, 0.2)

@@ -196,3 +196,31 @@ def test_a_ring_whose_tone_is_over_is_over_before_its_end_is_told(random: np.ran
         rings += [at] if ear.ringing else []
     assert max(rings) + BLOCK_FRAMES <= 4.2 * RATE_HZ
     assert min(rings) < 3.5 * RATE_HZ
+
+
+def test_a_click_after_the_end_of_a_soft_ring_is_not_taken_for_it(random: np.random.Generator) -> None:
+    """Somebody lifts the receiver 0.2 s after a ring, of which nothing but 25 Hz gets through."""
+    line = np.concatenate((silence(3), sines([25], 1.0, -25), silence(1)))
+    line[round(4.22 * RATE_HZ) :][:400] += 0.2 * np.exp(-np.arange(400) / 100) * np.cos(np.arange(400) / 4)
+    samples = as_pcm(line + white(len(line), -60, random))
+    ear = RingListener(GERMANY)
+    for at in range(0, round(4.3 * RATE_HZ), BLOCK_FRAMES):
+        ear.hear(samples[at : at + BLOCK_FRAMES])
+    assert not ear.ringing
+
+
+@pytest.mark.parametrize("high_pass_hz", [0.0, 200.0])
+def test_a_lone_short_burst_as_fast_as_the_mains_is_a_ring_where_it_is_as_loud_as_speech(
+    high_pass_hz: float, random: np.random.Generator
+) -> None:
+    for dbfs, edges in ((-25, [True, False]), (-52, [])):
+        burst = ringing(50, (), 0.53, dbfs, clipped=4, high_pass_hz=high_pass_hz)
+        line = np.concatenate((silence(7), burst, silence(2)))
+        changes = listen(line + white(len(line), -75, random), COUNTRIES["fr"])
+        assert [change.on for change in changes] == edges
+
+
+def test_hum_that_was_there_when_the_line_was_opened_is_no_lone_ring(random: np.random.Generator) -> None:
+    for _ in range(20):
+        line = line_noise(8 * RATE_HZ, -35, "pink", random) + hum(8 * RATE_HZ, 50, -42, random, overtones_db=-30)
+        assert listen(line, COUNTRIES["nl"]) == []

@@ -126,6 +126,11 @@ def test_a_serial_number_that_two_cards_have_is_refused_with_their_ports(machine
         machine.find("A1")
 
 
+def test_what_a_card_says_of_itself_moves_no_cursor(machine: Machine) -> None:
+    machine.plug("2-1", 3, "Device_2", serial="A\x1b[2J\x1b[1;31m\u202e9")
+    assert [card.serial for card in sound_cards(machine.sysfs, machine.procfs) if card.port == "2-1"] == ["A[2J[1;31m9"]
+
+
 def test_no_card_has_the_empty_serial_number_of_those_without_one(machine: Machine) -> None:
     machine.plug("2-1", 3, "Device_2")
     with pytest.raises(CardMissing):

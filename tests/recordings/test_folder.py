@@ -48,6 +48,26 @@ def test_folders_get_their_rights_whatever_the_umask(tmp_path: Path) -> None:
     assert modes == {"growing": 0o2770, "finished": 0o700}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_that_its_owner_bars_is_left_to_him(tmp_path: Path) -> None:
+    folder = RecordingsFolder(tmp_path / "recordings")
+    folder.create()
+    growing = folder.growing_path(CALL).parent
+    os.chown(growing, 65_534, -1)
+    growing.chmod(0o700)
+    folder.create()
+    assert stat.S_IMODE(growing.stat().st_mode) == 0o700
+
+
+def test_a_folder_of_a_recording_s_name_is_told_and_hinders_no_removal(folder: RecordingsFolder) -> None:
+    folder.growing_path(CALL).mkdir()
+    write_recording(folder.growing_path(OTHER_CALL))
+    write_recording(folder.finished_path(CALL))
+    folder.remove_all([CALL, OTHER_CALL])
+    assert (folder.growing_calls(), folder.finished_calls()) == ([CALL], [])
+    assert folder.strangers() == [f"growing/{CALL}"]
+
+
 def test_recording_is_being_written_as_long_as_its_process_lives(folder: RecordingsFolder) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", WRITE_UNTIL_TOLD, str(folder.growing_path(CALL))],

@@ -264,6 +264,17 @@ def test_disk_is_found_below_encryption_and_partition(tree: Tree, card: Path, tm
     assert block_device(tmp_path, tree.sysfs) == card.resolve()
 
 
+def test_a_link_in_the_place_of_the_trial_file_is_not_followed(tmp_path: Path) -> None:
+    """Root tries the disk in a folder that is a daemon's."""
+    other, state = tmp_path / "other", tmp_path / "state"
+    other.write_text("somebody's")
+    state.mkdir()
+    (state / ".selftest").symlink_to(other)
+    storage.measure(state)
+    assert other.read_text() == "somebody's"
+    assert list(state.iterdir()) == []
+
+
 def test_what_is_measured_is_written_and_removed_again(tmp_path: Path) -> None:
     pace = storage.measure(tmp_path)
     assert (len(pace.sync_ms), pace.mb_s > 0, list(tmp_path.iterdir())) == (60, True, [])

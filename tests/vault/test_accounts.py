@@ -200,6 +200,14 @@ def test_guesses_at_the_claim_code_are_slowed_down(office: Office, accounts: Acc
     assert trouble.value.facts == {"wait_s": 1}
 
 
+def test_who_guesses_names_long_enough_learns_which_exist_and_no_more(owned: Accounts) -> None:
+    """The price of one count for all names that do not exist: docs/threat-model.md says so."""
+    for nth in range(FREE_TRIES + 1):
+        outcome(owned.log_in, f"Eve {nth}", "wrong password")
+    assert outcome(owned.log_in, "Eve", "wrong password") == "TooManyTries"
+    assert outcome(owned.log_in, "Ada", "wrong password") == "WrongLogin"
+
+
 def test_a_clock_that_went_back_years_makes_nobody_wait_years(office: Office, owned: Accounts) -> None:
     for _ in range(FREE_TRIES):
         outcome(owned.log_in, "Ada", "wrong password")

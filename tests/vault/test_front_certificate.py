@@ -103,6 +103,15 @@ def test_a_clock_in_1970_makes_one_that_begins_when_this_software_did(tmp_path: 
     assert datetime.fromtimestamp(EARLIEST_MS / 1000, tz=UTC).year == 2026
 
 
+@pytest.mark.parametrize("clock_ms", [0, NOW_MS + 50 * 365 * DAY_MS], ids=["1970", "half a century ahead"])
+def test_a_wrong_clock_leaves_the_authority_that_browsers_trust(folder: Path, key: bytes, clock_ms: int) -> None:
+    ca = (folder / "ca.pem").read_bytes()
+    ensure_front_certificate(folder, key, NAMES, clock_ms)
+    assert (folder / "ca.pem").read_bytes() == ca
+    ensure_front_certificate(folder, key, NAMES, NOW_MS)
+    assert verdict_of_openssl(folder) == "OK"
+
+
 def test_the_key_is_for_owner_and_group_only(folder: Path) -> None:
     assert (folder / "front.key").stat().st_mode & 0o007 == 0
 

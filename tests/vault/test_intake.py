@@ -9,6 +9,7 @@ import pytest
 
 from appliance.clock import EARLIEST_MS
 from appliance.recordings.container import ClosingRecord, EndReason
+from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.opus import OpusDecoder
 from appliance.recordings.reader import RecordingReader
 from appliance.terms import (
@@ -387,6 +388,57 @@ def test_nobody_is_noted_for_a_call_that_does_not_run(box: Box) -> None:
 def outcome_of(box: Box, call: CallId) -> tuple[Outcome, str]:
     (counted,) = (each for each in box.day_book.calls_of(LINE, day_of(box.clock.now_ms())) if each.call_id == call)
     return counted.outcome, counted.why
+
+
+@pytest.mark.parametrize("gap", [(0, 0, "overrun"), (0, 8, ""), (0, 8, "over\nrun")])
+def test_a_gap_that_no_recording_can_tell_of_is_refused(box: Box, gap: tuple[int, int, str]) -> None:
+    call, writer, _pages = begin_writing(box, seconds=5)
+    with pytest.raises(NotAllowed):
+        box.intake.note_gap(call, *gap)
+    writer.abandon()
+    box.intake.take_over_what_was_left()
+    assert box.catalogue.find(call).state is CallState.KEPT  # type: ignore[union-attr]
+
+
+def test_a_recording_that_cannot_be_taken_over_goes_when_its_time_is_over(house: BoxHouse, box: Box) -> None:
+    """Nobody can hear it, and so nobody would miss its end: but its key is there."""
+    assert box.watch.trouble() is None
+    call, writer, _pages = begin_writing(box, seconds=5)
+    writer.abandon()
+    path = box.folder.growing_path(call)
+    damaged = bytearray(path.read_bytes())
+    damaged[100] ^= 1
+    path.write_bytes(damaged)
+    box.intake.take_over_what_was_left()
+    assert box.catalogue.find(call).state is CallState.RUNNING  # type: ignore[union-attr]
+    house.hands.pass_s(29 * 86_400)
+    box.intake.take_over_what_was_left()
+    box.retention.run()
+    assert path.read_bytes() == damaged
+    house.hands.pass_s(86_400 + 1)
+    box.retention.run()
+    assert box.catalogue.was_forgotten(call)
+    assert not path.exists()
+
+
+def test_a_recording_that_could_be_taken_over_later_keeps_its_own_date(
+    house: BoxHouse, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert box.watch.trouble() is None
+    call = written_call(box)
+
+    def full(*_arguments: object, **_named: object) -> None:
+        raise StorageTrouble("The disk is full.")
+
+    monkeypatch.setattr(RecordingsFolder, "adopt", full)
+    box.intake.take_over_what_was_left()
+    monkeypatch.undo()
+    assert box.catalogue.find(call).due_at_ms is not None  # type: ignore[union-attr]
+    house.hands.pass_s(3600)
+    box.intake.take_over_what_was_left()
+    row = box.catalogue.find(call)
+    assert row is not None
+    assert (row.state, row.due_at_ms) == (CallState.KEPT, box.clock.now_ms() - 3_600_000 + 1000 + 30 * 86_400_000)
 
 
 def test_a_running_call_is_forgotten_with_receipt_and_keeps_its_number_in_the_day(box: Box) -> None:

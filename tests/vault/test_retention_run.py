@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
+from appliance.terms import KeyForgotten, StorageTrouble
 from appliance.vault.box import Box
 from appliance.vault.catalogue import CallState
+from appliance.vault.retention.erasure import NotGoneYet
 from tests.vault.box_house import NOON_MS, BoxHouse, acts_of, condemn, kept_call
 
 DAY_S = 86_400
@@ -98,3 +102,32 @@ def test_what_should_have_gone_long_ago_is_counted(house: BoxHouse, box: Box) ->
     assert box.retention.overdue() > 0
     box.retention.run()
     assert box.retention.overdue() == 0
+
+
+@pytest.mark.parametrize("barred", [False, True], ids=["a folder of a call's name", "the folder barred"])
+def test_a_recorder_that_hinders_the_removal_of_files_keeps_no_key_and_no_finished_recording(
+    house: BoxHouse, box: Box, barred: bool
+) -> None:
+    """It owns the folder in which it writes."""
+    asked, due = kept_call(box), kept_call(box)
+    growing = box.folder.growing_path(asked).parent
+    box.folder.growing_path(asked).mkdir()
+    aside = growing.with_name("aside")
+    if barred:
+        growing.rename(aside)
+    with suppress(StorageTrouble, NotGoneYet):
+        box.erasure.erase([asked], by="test", why="asked")
+    house.hands.pass_s(31 * 86_400)
+    with suppress(StorageTrouble, NotGoneYet):
+        box.retention.run()
+    for call in (asked, due):
+        with pytest.raises(KeyForgotten):
+            box.call_keys.key_of(call)
+        assert not box.folder.finished_path(call).exists()
+    if barred:
+        aside.rename(growing)
+    box.retention.run()
+    assert [box.catalogue.was_forgotten(call) for call in (asked, due)] == [True, True]
+    assert box.erasures.unfinished() == []
+    assert box.folder.strangers() == [f"growing/{asked}"]
+    box.folder.growing_path(asked).rmdir()

@@ -15,8 +15,10 @@ from appliance.audit.events import Act
 from appliance.boundary import verbs
 from appliance.boundary.peer import Listener
 from appliance.boundary.vault import VaultClient, VaultRefused
+from appliance.recordings.reader import RecordingReader
 from appliance.terms import CallId, LineNowState, Order
 from appliance.vault.box import Box
+from appliance.vault.catalogue import Catalogue
 from appliance.vault.rights import RIGHTS, Right, Role
 from appliance.vault.service import Service, fault_reporter
 from tests.vault.box_house import LINE, PASSWORD, BoxHouse, acts_of, kept_call, written_call
@@ -103,7 +105,7 @@ def test_an_order_goes_from_the_page_to_the_recorder_and_into_the_journal_by_acc
     assert entry is not None
     assert (entry.by, entry.ids, entry.notes) == (account, (), {"order": "confirm", "started_at_ms": 7})
     assert beat(clients, LineNowState.WAITING) == [Order.CONFIRM]
-    call = CallId("ab" * 16)
+    call = written_call(box)
     beat(clients, LineNowState.RECORDING, call)
     web.order_line(login, LINE, Order.FORGET, 7)
     entry = box.journal.last(Act.CALL_ORDERED)
@@ -146,6 +148,57 @@ def test_a_call_that_ends_before_the_recorder_hears_that_it_is_to_be_forgotten_i
     clients[verbs.Caller.RECORDER].finish_call(call)
     assert box.catalogue.was_forgotten(call)
     assert "call:kept" not in acts_of(box)[-5:]
+
+
+def test_an_order_to_forget_that_comes_while_the_recording_is_authenticated_is_carried_out(
+    box: Box,
+    clients: dict[verbs.Caller, VaultClient],
+    web: VaultClient,
+    login: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a call of hours that takes seconds, and its tile still offers it."""
+    call, verify = written_call(box), RecordingReader.verify
+    beat(clients, LineNowState.RECORDING, call, started_at_ms=11)
+
+    def ordered_meanwhile(reader: RecordingReader) -> str:
+        web.order_line(login, LINE, Order.FORGET, 11)
+        return verify(reader)
+
+    monkeypatch.setattr(RecordingReader, "verify", ordered_meanwhile)
+    clients[verbs.Caller.RECORDER].finish_call(call)
+    assert box.catalogue.was_forgotten(call)
+
+
+@pytest.mark.parametrize("moment", ["while it is taken over", "afterwards"])
+def test_an_order_to_forget_that_comes_too_late_is_refused(
+    box: Box,
+    clients: dict[verbs.Caller, VaultClient],
+    web: VaultClient,
+    login: str,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    """The board has not heard yet that the call is over."""
+    call, keep, refusals = written_call(box), Catalogue.keep, []
+    beat(clients, LineNowState.RECORDING, call, started_at_ms=12)
+
+    def order() -> None:
+        with pytest.raises(VaultRefused) as refused:
+            web.order_line(login, LINE, Order.FORGET, 12)
+        refusals.append(refused.value.kind)
+
+    def order_and_keep(*arguments: object, **named: object) -> bool:
+        order()
+        return keep(*arguments, **named)  # type: ignore[arg-type]
+
+    if moment != "afterwards":
+        monkeypatch.setattr(Catalogue, "keep", order_and_keep)
+    clients[verbs.Caller.RECORDER].finish_call(call)
+    if moment == "afterwards":
+        order()
+    assert refusals == ["NothingToOrder"]
+    assert box.call_keys.can_open(call)
 
 
 def test_an_order_that_does_not_fit_is_refused_and_not_journalled(

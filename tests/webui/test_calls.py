@@ -102,6 +102,14 @@ def test_calls_stand_under_local_days_newest_first(owner: FlaskClient, stub: Vau
     assert headings == ["Today", "Yesterday", "Friday, 20 November 2026"]
 
 
+def test_a_call_from_a_moment_that_no_calendar_has_hides_no_other(owner: FlaskClient, stub: VaultStub) -> None:
+    """When it began is the recorder's word."""
+    stub.keep(silent_call(1, 2**53), silent_call(2, NOW_MS - HOUR_MS))
+    assert shown_calls(owner.get("/").text) == [1, 2]
+    for call in stub.calls:
+        assert owner.get(f"/calls/{call}").status_code == 200
+
+
 def test_filter_in_the_address_reaches_the_vault_and_stays_in_the_form(owner: FlaskClient, stub: VaultStub) -> None:
     stub.now = quiet_box("front-desk", "office")
     stub.keep(silent_call(1, NOW_MS, line="office", number="1234"), silent_call(2, NOW_MS, number="1234"))

@@ -121,8 +121,8 @@ def _cards(sysfs: Path, procfs: Path) -> Iterator[SoundCard]:
             number=int(match[1]),
             card_id=card_id,
             port=usb.name if usb else "",
-            serial=_read(usb / "serial") if usb else "",
-            product=_read(usb / "product") if usb else "",
+            serial=_shown(_read(usb / "serial")) if usb else "",
+            product=_shown(_read(usb / "product")) if usb else "",
             usb_id=_read(procfs / "asound" / entry.name / "usbid"),
             channels=_capture_channels(_read(procfs / "asound" / entry.name / "stream0")),
         )
@@ -132,6 +132,11 @@ def _usb_device(device: Path) -> Path | None:
     """The USB device of which this is an interface ("1-1.2:1.0" lies in "1-1.2")."""
     parent = device.resolve().parent
     return parent if _PORT.fullmatch(parent.name) else None
+
+
+def _shown(untrusted: str) -> str:
+    """What a device says of itself, for a list: no sign in it moves a cursor."""
+    return "".join(sign for sign in untrusted if sign.isprintable())
 
 
 def _capture_channels(stream: str) -> int:

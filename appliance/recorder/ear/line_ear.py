@@ -7,6 +7,7 @@ the far one only, from where it comes. What follows for a call is left to others
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -70,8 +71,10 @@ class LineEar:
         self._callers = CallerIdListener(frozenset(country.caller_id))
         self._tones = ToneListener(country)
         self._rings = RingListener(country)
-        self._ring_began = -_WITH_A_RING
-        self._unsure: list[ToneChange] = []
+        self._ring: tuple[float, float] = (-_WITH_A_RING, 0)
+        """From, to, of the last one; for ever as long as it goes on."""
+        self._unsure: list[tuple[int, ToneChange]] = []
+        """What was told of tones, and when, and may be part of a ring."""
         self._tone: ToneName | None = None
         self._heard_frames = 0
         self._waiting: list[Pcm] = []
@@ -136,19 +139,22 @@ class LineEar:
         return heard
 
     def _tones_but_rings(self, tones: Sequence[ToneChange], rings: Sequence[RingChange]) -> Iterator[ToneChange]:
-        """A loud ring, clipped, has overtones that pass for a tone: what begins with a ring is part of it. As long as a
-        burst may be a ring or hum, such a tone waits; hum that has come to stay lets it go."""
-        self._unsure += tones
-        undecided = self._rings.undecided
-        if undecided is not None and any(tone.on and _begins_with(undecided, tone) for tone in self._unsure):
-            return
-        began = [ring.at_frame for ring in rings if ring.on]
+        """A loud ring, clipped, has overtones that pass for a tone: what begins in a ring, and does not outlast it, is
+        part of it. As long as a burst may be a ring or hum, such a tone waits; hum that has come to stay lets it go.
+        """
+        for ring in rings:
+            self._ring = (ring.at_frame, math.inf) if ring.on else (self._ring[0], ring.at_frame)
         if self._rings.cut is not None:
-            began.append(self._rings.cut[0])
-        self._ring_began = began[-1] if began else self._ring_began
-        tones, self._unsure = self._unsure, []
-        for tone in tones:
-            if tone.on and not _begins_with(self._ring_began, tone):
+            self._ring = self._rings.cut
+        self._unsure += ((self._heard_frames, tone) for tone in tones)
+        undecided = self._rings.undecided
+        if undecided is not None and any(undecided < tone.at_frame + _WITH_A_RING for _told, tone in self._unsure):
+            return
+        unsure, self._unsure = self._unsure, []
+        began, ended = self._ring
+        for told, tone in unsure:
+            in_ring = began - _WITH_A_RING < tone.at_frame < ended and told < ended + _WITH_A_RING
+            if tone.on and not in_ring:
                 self._tone = tone.name
                 yield tone
             elif not tone.on and tone.name == self._tone:
@@ -185,7 +191,8 @@ class LineEar:
                 case RingChange(on=True):
                     yield sound.at_frame - _AROUND, ring_until  # somebody may have picked up since
                 case ToneChange(on=True):
-                    yield sound.at_frame - _AROUND, now
+                    silent = self._tones.silent_since
+                    yield sound.at_frame - _AROUND, now if silent is None else min(silent + _AROUND, now)
                 case RingChange() | ToneChange():
                     yield sound.at_frame - _AROUND, sound.at_frame + _AROUND
 
@@ -197,7 +204,3 @@ class LineEar:
         if not isinstance(sound, Key):
             return replace(sound, at_frame=sound.at_frame + shift)
         return replace(sound, first_frame=sound.first_frame + shift, end_frame=sound.end_frame + shift)
-
-
-def _begins_with(ring_frame: int, tone: ToneChange) -> bool:
-    return abs(tone.at_frame - ring_frame) < _WITH_A_RING

@@ -70,6 +70,8 @@ _ALONE_ABOVE_HUM = 25.0
 _LEAST_ALONE_DBFS = -45.0
 """Ringing is 25 V and more where speech is below 1 V, and hum between the wires less still: what comes alone and is too
 short must be 14 dB above the hum, and as loud as speech."""
+_HUM_KNOWN_BATCHES = 16
+"""The hum of a line that has just been opened is known after five seconds."""
 _SHARE = 0.7
 """Of all between 8 Hz and 44 Hz: a thump is spread over it."""
 _SHARE_OF_ALL = 0.02
@@ -134,7 +136,7 @@ class RingListener:
         ]
         self._click_ears = [
             *(_Ear(0.0, longest) for _ in own),
-            *(_Ear(_ABOVE_HUM, longest, lengths, pauses) for _ in as_mains),
+            *(_Ear(_ABOVE_HUM, longest, lengths, pauses, alone=_ALONE_ABOVE_HUM) for _ in as_mains),
         ]
         self._windows = Windows(_CLICK_STEPS, _BATCH_STEPS, _SLOWER)
         self._window = 0
@@ -306,7 +308,9 @@ class _Ear:
         return _TOLD_STEPS <= length <= self._longest and any(fits(pause, nominal) for nominal in self._pauses)
 
     def _is_strong(self, level: float, length: int) -> bool:
-        return _TOLD_STEPS <= length <= self._longest and level > max(self._alone * self._noise, _LEAST_ALONE)
+        if self._batches < _HUM_KNOWN_BATCHES or not _TOLD_STEPS <= length <= self._longest:
+            return False
+        return level > max(self._alone * self._noise, _LEAST_ALONE)
 
     def _learn_noise(self, level: float) -> None:
         self._batches += 1
@@ -350,33 +354,37 @@ class _Tones:
         self._recent: Matrix = np.zeros((BACK_STEPS + AHEAD_STEPS, len(bands) + 1), np.float32)
 
     def add(self, windows: Matrix) -> Heard:
-        found = windows @ self._shapes
-        energy = np.vecdot(windows, windows)
-        energies = np.add.reduceat(found * found, self._starts, axis=1)
-        energies[:, -1] = energy - energies[:, -1]
-        loud = np.concatenate((energies, energy[:, None]), axis=1)
-        energies = np.concatenate((self._recent, loud))
+        energies = np.concatenate((self._recent, self._energies(windows)))
         self._recent = energies[-BACK_STEPS - AHEAD_STEPS :]
         here = energies[BACK_STEPS:-AHEAD_STEPS]
-        count = self._as_mains.stop
-        rings, beside, (neighbours, but_hum, everything) = (
-            here[:, :count],
-            here[:, self._beside],
-            here[:, -3:].T[:, :, None],
-        )
-        likely = rings > _PART * highest_around(energies)[:, :count]
-        own, as_mains = self._own, self._as_mains
-        likely[:, own] &= rings[:, own] > np.maximum(_SHARE * neighbours, _SHARE_OF_ALL * but_hum)
-        likely[:, as_mains] &= rings[:, as_mains] > np.maximum(
-            _ABOVE_BESIDE_AS_MAINS * beside, _SHARE_OF_ALL_AS_MAINS * everything
-        )
+        rings = here[:, : self._as_mains.stop]
+        likely = self._stand_out(here) & (rings > _PART * highest_around(energies)[:, : self._as_mains.stop])
         return rings.T.tolist(), likely.T.tolist()
 
     def heard_in(self, windows: Matrix) -> list[float]:
-        """How strong each frequency is in the end of one window."""
-        found = windows[0, -len(self._shapes) :] @ self._shapes
-        energies: list[float] = np.add.reduceat(found * found, self._starts)[: self._as_mains.stop].tolist()
-        return energies
+        """How strong each frequency is in the end of one window; 0 where it could be no ring."""
+        energies = self._energies(windows[:, -len(self._shapes) :])
+        strengths: list[float] = (energies[0, : self._as_mains.stop] * self._stand_out(energies)[0]).tolist()
+        return strengths
+
+    def _energies(self, windows: Matrix) -> Matrix:
+        """Shape (windows, columns): rings, beside those as fast as the mains, neighbours of all, all but hum, all."""
+        found = windows @ self._shapes
+        everything = np.vecdot(windows, windows)
+        energies = np.add.reduceat(found * found, self._starts, axis=1)
+        energies[:, -1] = everything - energies[:, -1]
+        return np.concatenate((energies, everything[:, None]), axis=1)
+
+    def _stand_out(self, energies: Matrix) -> npt.NDArray[np.bool_]:
+        own, as_mains = self._own, self._as_mains
+        rings, beside = energies[:, : as_mains.stop], energies[:, self._beside]
+        neighbours, but_hum, everything = energies[:, -3:].T[:, :, None]
+        stand_out = np.empty(rings.shape, np.bool_)
+        stand_out[:, own] = rings[:, own] > np.maximum(_SHARE * neighbours, _SHARE_OF_ALL * but_hum)
+        stand_out[:, as_mains] = rings[:, as_mains] > np.maximum(
+            _ABOVE_BESIDE_AS_MAINS * beside, _SHARE_OF_ALL_AS_MAINS * everything
+        )
+        return stand_out
 
 
 class _Clicks:

@@ -71,6 +71,11 @@ class ToneFollower:
         """What is sounding, if that is certain."""
         return None if self._active is None else self._active.name
 
+    @property
+    def silent_since(self) -> int | None:
+        """The window in which the last burst ended; None while one is on."""
+        return None if self._band.on or self._band.begins else self._last_end
+
     def sleep(self) -> None:
         self._band.sleep()
 
@@ -247,6 +252,11 @@ class NotesFollower:
     @property
     def busy(self) -> bool:
         return self._active or len(self._heard) > 0 or any(band.on for band in self._bands)
+
+    @property
+    def silent_since(self) -> int | None:
+        """Its pauses are too short for anything else to be heard in them."""
+        return None
 
     def sleep(self) -> None:
         for band in self._bands:

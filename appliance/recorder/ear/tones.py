@@ -127,6 +127,12 @@ class ToneListener:
         """What sounded last is a tone, not speech: told within 120 ms, before it is known which tone."""
         return self._tonal
 
+    @property
+    def silent_since(self) -> int | None:
+        """Where the last burst of what is certain ended: who speaks in the pause is no part of it. None: it sounds."""
+        window = self._sounding[0].silent_since if self._sounding is not None else None
+        return None if window is None else window * STEP_FRAMES
+
     def hear(self, samples: Pcm) -> list[ToneChange]:
         """Take in the next samples of the line.
 

@@ -324,7 +324,7 @@ class LineState:
         elif self.state is State.DIALLING and (self._dialled or self._engaged or self._has_been_quiet_before(at_frame)):
             self._give_up()
         if self.state is State.IDLE:
-            self._pick_up(at_frame)
+            self._pick_up(self._stirring.moved_before(at_frame))
         self._outgoing = True
 
     def _has_been_quiet_before(self, at_frame: int) -> bool:
@@ -333,7 +333,7 @@ class LineState:
 
     def _dial(self, at_frame: int, now_frame: int, *, begins: bool) -> None:
         if self.state is State.IDLE and begins and not self.hook.is_on:
-            self._pick_up(at_frame)
+            self._pick_up(self._stirring.moved_before(at_frame))
         if self.state is State.DIALLING:
             if not self._dialled:
                 self._stirring.clear()  # nobody answers before anything is dialled

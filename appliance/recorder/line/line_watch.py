@@ -51,11 +51,10 @@ _EXPLAINED_FRAMES = 7 * RATE_HZ // 10
 _BURST_TOLERANCE = 0.1
 _BURST_MARGIN_S = 0.08
 """A burst of ringing that is off by more than this from every usual one was cut short."""
-_SAME_EXCHANGE_S = 0.16
-"""So much shorter than one before, each end heard within 80 ms, a burst was cut short too: exchanges differ from their
-country's figure, but not from themselves."""
+_SAME_EXCHANGE_S = 0.22
+"""So much shorter than one before a burst was cut short too: exchanges differ from their country's figure, but not from
+themselves. Each of the four ends is heard within 50 ms, or a wave of 20 Hz."""
 _STILL_RINGS = 1 << 60
-_AROUND_RING = RATE_HZ // 4
 _RINGS_FOR_CERTAIN = RATE_HZ // 2
 """A ring is known to be one so long after it began."""
 _KEYS_REMEMBERED = 32
@@ -207,7 +206,8 @@ class LineWatch:
             sensed: what the wires of the line have told until its end, if it has any: hook, ringing voltage.
         """
         self.end_frame = first_frame + len(samples)
-        heard = self._signals.hear(samples, expects=self._state.state in (State.RINGING, State.DIALLING))
+        # A click on an idle line may be the hook's.
+        heard = self._signals.hear(samples, expects=self._state.stirs and not self._state.in_call)
         seeks = heard.loud is not None and self._may_be_no_speech(first_frame)
         amid_talk = self._is_amid_talk(first_frame)
         ear = self._ear.hear(samples, seeks=seeks, may_wait=self._may_wait and not seeks, amid_talk=amid_talk)
@@ -343,7 +343,7 @@ class LineWatch:
                     yield Cue(kind=CueKind.CALLER, at_frame=sound.at_frame)
                 case ToneChange():
                     kind = _TONE_CUES.get((sound.name, sound.on))
-                    if kind is not None and not self._rang_at(sound.at_frame):
+                    if kind is not None:
                         yield Cue(kind=kind, at_frame=sound.at_frame)
                 case Key():
                     pass
@@ -385,11 +385,6 @@ class LineWatch:
         if ring is not None and at_frame - ring[1] < _CALLER_AFTER_RING:
             yield Cue(kind=CueKind.RING, at_frame=ring[0])
             yield Cue(kind=CueKind.RING_ENDS, at_frame=ring[1])
-
-    def _rang_at(self, frame: int) -> bool:
-        """The clicks of a ring may pass for a tone."""
-        began, ended = self._ring
-        return began - _AROUND_RING < frame < ended
 
     def _is_pause(self, frames: int) -> bool:
         pauses = {off for cadence in self._plan.country.ringing.cadences_s for off in cadence[1::2]}

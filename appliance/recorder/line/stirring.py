@@ -23,6 +23,8 @@ _ENOUGH_WITHIN_FRAMES = 3 * RATE_HZ
 _WORD_STEPS = 3
 _LONE_WORD_FRAMES = 8 * RATE_HZ
 """So long before somebody is heard to speak a lone word was theirs, and within three seconds before it a click."""
+_PICKED_UP_FRAMES = RATE_HZ
+"""So soon after it is lifted there is a dial tone, or a key."""
 SWING_DB = 9.0
 """White and pink noise swing by 3 dB to 5 dB from one 20 ms to another, voices in noise 10 dB below them by 10 dB."""
 _SOFT_SWING_DB = 6.0
@@ -109,6 +111,13 @@ class Stirring:
         word = next((block for block in voiced if block.steps >= _WORD_STEPS), voiced[-1])
         since = word.first_frame - _ENOUGH_WITHIN_FRAMES
         return next(block.first_frame for block in voiced if block.block_end_frame > since)
+
+    def moved_before(self, at_frame: int) -> int:
+        """Where somebody has picked up whose first tone or key was heard here: the click, or where the noise set in."""
+        moved = [block.first_frame for block in self._blocks if block.is_voiced]
+        if self._run_since is not None:
+            moved.append(self._run_since)
+        return min((frame for frame in moved if at_frame - _PICKED_UP_FRAMES < frame < at_frame), default=at_frame)
 
     def add(self, sound: Sound, end_frame: int, explained: Iterable[Span]) -> None:
         """Take in the next block, and what is known of the last ones by now."""

@@ -105,6 +105,8 @@ class Eraser:
         self._watch = watch
         self._log = log
         self._let_go = let_go
+        self.know_holds: Callable[[], None] = lambda: None
+        """Set by whoever places holds; raises StorageTrouble where it is not known which there are."""
         self._one_at_a_time = threading.Lock()
         self._is_settled = False
         """Whether the book knows every request that the journal has."""
@@ -143,6 +145,7 @@ class Eraser:
         return erasure_id if is_new else None
 
     def _refuse_held(self, calls: Sequence[CallId]) -> None:
+        self.know_holds()
         now_ms, trusted = self._clock.now_ms(), self._watch.trouble() is None
         held = {
             row.call_id

@@ -8,8 +8,9 @@ It stops every erasure of its call, also one that a person asks for; `Eraser` re
 by itself within a year, so that somebody has to decide again.
 
 Each act is in the journal before the catalogue is told; what a cut leaves between them, or a catalogue that comes from
-a backup does not know, is taken up from the journal at the next start. So a hold outlives the catalogue. Its reason
-does not: it is about the call, and so it is in the sealed card, and in the journal never.
+a backup does not know, is taken up from the journal at the next start; what a disk leaves that was full at that moment,
+before the next act or erasure. So a hold outlives the catalogue. Its reason does not: it is about the call, and so it
+is in the sealed card, and in the journal never.
 
 Leaves to others: what may be erased when (verdict), erasing and refusing to (erasure).
 """
@@ -17,6 +18,8 @@ Leaves to others: what may be erased when (verdict), erasing and refusing to (er
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec.structs import replace
@@ -75,37 +78,37 @@ class Holds:
         self._journal = journal
         self._clock = clock
         self._watch = watch
-        self._in_order = threading.Lock()
-        """Held from an act's place in the journal to its place in the catalogue."""
+        self._one_at_a_time = threading.Lock()
+        self._is_settled = True
+        """Whether the catalogue knows every request and hold that the journal has."""
         try:
             self._take_up_what_only_the_journal_knows()
         except LinekeepError as trouble:
             log.error("holds_unknown", why=str(trouble))  # a damaged journal, which the check tells
+        erasure.know_holds = self.settle
 
     def ask(self, call: CallId) -> bool:
         """Somebody wants this running call to be kept longer. The first request counts.
 
         Returns: False if it does not run: it is over, forgotten, or was never recorded.
         """
-        with self._in_order:
+        with self._in_order():
             row = self._catalogue.find(call)
             if row is None or row.state is not CallState.RUNNING:
                 return False
             if row.keep_asked_at_ms is None:
                 # Of a wrong clock's time nobody knows when it would be over: such a request is only shown.
                 at_ms = self._clock.now_ms() if self._watch.trouble() is None else 0
-                self._journal.append(Act.CALL_KEEP_ASKED, by="vault", ids=(call,), notes={"at_ms": at_ms})
-                self._catalogue.note_keep_asked(call, at_ms)
-                self._settled()
+                with self._noting(Act.CALL_KEEP_ASKED, call, by="vault", notes={"at_ms": at_ms}):
+                    self._catalogue.note_keep_asked(call, at_ms)
         return True
 
     def dismiss(self, call: CallId, *, by: AccountId) -> None:
         """The request is answered with no. May be repeated. Raises NoSuchCall, StillRunning."""
-        with self._in_order:
+        with self._in_order():
             if self._playback.finished(call).keep_asked_at_ms is not None:
-                self._journal.append(Act.CALL_KEEP_DISMISSED, by=by, ids=(call,))
-                self._catalogue.note_keep_asked(call, None)
-                self._settled()
+                with self._noting(Act.CALL_KEEP_DISMISSED, call, by=by):
+                    self._catalogue.note_keep_asked(call, None)
 
     def place(self, call: CallId, *, until_ms: int, reason: str, by: AccountId) -> None:
         """Hold a finished call until then, in the place of a hold that it has; a request is answered by it.
@@ -117,22 +120,20 @@ class Holds:
         now_ms = self._clock.now_ms()
         if not now_ms < until_ms <= now_ms + LONGEST_HOLD_MS:
             raise HoldOutOfBounds
-        with self._erasure.standing_still(), self._in_order:
+        with self._erasure.standing_still(), self._in_order():
             row = self._playback.finished(call)
             card = self._card(row, reason, now_ms)
-            self._journal.append(Act.CALL_HELD, by=by, ids=(call,), notes={"until_ms": until_ms})
-            self._catalogue.hold(call, until_ms, card)
-            self._settled()
+            with self._noting(Act.CALL_HELD, call, by=by, notes={"until_ms": until_ms}):
+                self._catalogue.hold(call, until_ms, card)
 
     def lift(self, call: CallId, *, by: AccountId) -> None:
         """The call goes as if it had never been held. May be repeated. Raises NoSuchCall, StillRunning."""
-        with self._in_order:
+        with self._in_order():
             row = self._playback.finished(call)
             if row.hold_until_ms is not None:
                 card = self._card(row, "", 0)
-                self._journal.append(Act.CALL_HOLD_LIFTED, by=by, ids=(call,))
-                self._catalogue.hold(call, None, card)
-                self._settled()
+                with self._noting(Act.CALL_HOLD_LIFTED, call, by=by):
+                    self._catalogue.hold(call, None, card)
 
     def count(self) -> tuple[int, int]:
         """How many finished calls have an open request to keep them longer, and how many are held."""
@@ -147,8 +148,27 @@ class Holds:
         card = cards.unseal(row.card or b"", row.call_id, key)
         return cards.seal(replace(card, hold_reason=reason, held_since_ms=since_ms), row.call_id, key)
 
-    def _settled(self) -> None:
+    def settle(self) -> None:
+        """Have the catalogue know what the journal knows. Raises StorageTrouble: it cannot be told, or nobody knows."""
+        with self._in_order():
+            pass
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        with self._one_at_a_time:
+            if not self._is_settled:
+                self._take_up_what_only_the_journal_knows()
+                self._is_settled = True
+            yield
+
+    @contextmanager
+    def _noting(self, act: Act, call: CallId, *, by: str, notes: dict[str, str | int] | None = None) -> Iterator[None]:
+        """From an act's place in the journal to its place in the catalogue."""
+        self._is_settled = False
+        self._journal.append(act, by=by, ids=(call,), notes=notes)
+        yield
         self._catalogue.set_mark(_SETTLED, self._journal.end)
+        self._is_settled = True
 
     def _take_up_what_only_the_journal_knows(self) -> None:
         end = self._journal.end

@@ -28,7 +28,13 @@ class RetentionRun:
         self._keep_s = keep_s
 
     def run(self) -> None:
-        self._erasure.finish_condemned()
+        """Raises what hinders the end of an earlier erasure; the keys of what is due are gone all the same."""
+        try:
+            self._erasure.finish_condemned()
+        finally:
+            self._erase_what_is_due()
+
+    def _erase_what_is_due(self) -> None:
         trusted = self._watch.trouble() is None
         now_ms = self._clock.now_ms()
         if trusted:

@@ -5,6 +5,7 @@
  * in swtpm, outside, as with a real chip. Runs from the initrd on, through the change of root.
  * A command and its answer begin with tag and length (TPM 2.0 Part 1, 18.2 and 18.6).
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/vtpm_proxy.h>
 #include <stdint.h>
@@ -60,6 +61,9 @@ int main(int argc, char **argv)
 		return 5;
 	for (;;) {
 		ssize_t asked = read(device.fd, message, MOST);
+		/* At the change of root all processes are stopped and go on, which this read does not hide. */
+		if (asked < 0 && errno == EINTR)
+			continue;
 		if (asked < HEADER)
 			return 6;
 		written(port, message, asked);

@@ -308,6 +308,41 @@ def test_a_hold_between_a_verdict_and_its_erasure_stops_that_run_and_no_later_on
     assert (is_here(box, call), box.catalogue.was_forgotten(other)) == (True, True)
 
 
+def held_while_the_disk_refuses(box: Box, monkeypatch: pytest.MonkeyPatch) -> CallId:
+    """The journal has the hold, and the catalogue was not told: whoever wanted it reads that it went wrong."""
+    call = kept_call(box)
+
+    def full(*_arguments: object) -> None:
+        raise StorageTrouble("The disk is full.")
+
+    monkeypatch.setattr(Catalogue, "_change_one", full)
+    with pytest.raises(StorageTrouble):
+        hold(box, call)
+    monkeypatch.undo()
+    return call
+
+
+def test_a_hold_that_a_full_disk_left_in_the_journal_is_not_passed_over_by_the_next_one(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = held_while_the_disk_refuses(box, monkeypatch)
+    other = held_call(box)
+    assert [facts_of(box, each).facts.hold_until_ms > 0 for each in (call, other)] == [True, True]
+    assert list(find_faults(box)) == []
+
+
+def test_a_hold_that_a_full_disk_left_in_the_journal_stops_an_erasure(
+    house: BoxHouse, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = held_while_the_disk_refuses(box, monkeypatch)
+    house.hands.pass_s(31 * DAY_S)
+    with pytest.raises(CallHeld):
+        box.retention.run()
+    box.retention.run()
+    assert is_here(box, call)
+    assert list(find_faults(box)) == []
+
+
 # requests
 
 
