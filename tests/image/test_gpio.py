@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from appliance.recorder.ear.signals import Pcm
-from tests.image.box import STATE, Box
+from tests.image.box import HEARD, STATE, Box
 from tests.image.conftest import FirstBoot
 from tests.image.machine import SLOWER
 from tests.image.wires import BUTTON, HOOK, LAMP, REPORT, TAMPER, Wires, wired_settings, without_recorder
@@ -28,7 +28,8 @@ def box(first_boot: FirstBoot, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with box:
         box.wait_until_up()
         box.wait_until_settled()
-        box.wait_for("vault", "vault_ready")
+        until_so(lambda: box.run("grep", "-q", "tamper", "/etc/linekeep/linekeep.toml"))
+        box.sh("systemctl restart linekeep-vault linekeep-recorder", timeout_s=120)
         box.trust(first_boot.authority, first_boot.label.name)
         box.log_in()
         yield box
@@ -44,10 +45,16 @@ def wires(box: Box) -> Wires:
 
 
 def until_so(is_so: Callable[[], object], within_s: float = 30.0) -> None:
+    assert comes(is_so, within_s), "not in time"
+
+
+def comes(is_so: Callable[[], object], within_s: float) -> bool:
     give_up = time.monotonic() + within_s * SLOWER
     while not is_so():
-        assert time.monotonic() < give_up, "not in time"
+        if time.monotonic() > give_up:
+            return False
         time.sleep(1)
+    return True
 
 
 def chip(box: Box) -> dict[str, Any]:
@@ -60,8 +67,10 @@ def state(box: Box) -> str:
 
 
 def acts(box: Box) -> list[str]:
+    """What the journal says of the case."""
     journal = box.sh(f"cat {STATE}/journal/acts.jsonl")
-    return [json.loads(line)["act"] for line in journal.splitlines()]
+    told = [str(json.loads(line)["act"]) for line in journal.splitlines()]
+    return [act for act in told if act.startswith("case:")]
 
 
 def test_case_that_is_opened_is_in_the_journal_and_on_the_page_until_its_owner_knows_of_it(
@@ -72,7 +81,7 @@ def test_case_that_is_opened_is_in_the_journal_and_on_the_page_until_its_owner_k
     until_so(lambda: (chip(box)["tone"], chip(box)["value"]) == ("bad", "open"))
     wires.set(TAMPER, high=False)
     until_so(lambda: chip(box)["value"] == "opened")
-    assert [act for act in acts(box) if act.startswith("case:")] == ["case:watched", "case:opened", "case:closed"]
+    assert acts(box) == ["case:watched", "case:opened", "case:closed"]
     assert box.visitor.ask("/case/acknowledge", {"counted": "1"}).status == 303
     assert chip(box)["tone"] == "good"
     assert acts(box)[-1] == "case:acknowledged"
@@ -91,16 +100,15 @@ def test_case_that_was_opened_while_nobody_looked_is_found_open(box: Box, wires:
 
 def test_call_begins_and_ends_with_the_handset_and_lamp_and_button_follow(box: Box, wires: Wires, said: Pcm) -> None:
     before = {told["call"] for told in box.happenings("vault") if told["event"] == "call_begun"}
-    box.say(np.tile(said, 4))
     wires.set(HOOK, high=True)
+    box.say(np.tile(said, 4))
     until_so(lambda: state(box) == "recording")
     until_so(lambda: wires.is_lit(LAMP))
     (call,) = {told["call"] for told in box.happenings("vault") if told["event"] == "call_begun"} - before
     for wanted in ("paused", "recording"):
         for _try in range(5):  # a slow machine may make a press too long, which then means nothing
             wires.pulse(BUTTON, 0.3)
-            time.sleep(2)
-            if state(box) == wanted:
+            if comes(lambda: state(box) == wanted, 5):  # noqa: B023 - asked for at once
                 break
         assert state(box) == wanted
     wires.set(HOOK, high=False)
@@ -112,8 +120,6 @@ def test_call_begins_and_ends_with_the_handset_and_lamp_and_button_follow(box: B
 def selftest(box: Box) -> dict[str, dict[str, str]]:
     """What the factory test finds, part by part, without anybody before the box."""
     box.sh(f"rm -rf {REPORT}; mkdir {REPORT}")
-    noise = np.random.default_rng(6).normal(0, 10, 60 * 8000).astype(np.int16)
-    box.say(noise)
     with without_recorder(box):
         command = "/opt/linekeep/bin/linekeep selftest --config /etc/linekeep/linekeep.toml --alone"
         done = box.run("/bin/sh", "-c", f"{command} --report {REPORT} --language de", timeout_s=180)
@@ -126,11 +132,11 @@ def selftest(box: Box) -> dict[str, dict[str, str]]:
 def test_factory_test_finds_a_machine_in_order_but_for_what_is_simulated(box: Box, wires: Wires) -> None:
     found = selftest(box)
     wires_of_line = {"hook of front-desk", "button of front-desk", "lamp of front-desk", "switch of the case"}
-    good = {"memory", "swap", "network", "clock", "clock rate", "TPM random", "TPM owner", *wires_of_line}
+    good = {"memory", "swap", "network", "clock", "TPM random", "TPM owner", *wires_of_line}
     assert {part: found[part]["verdict"] for part in good} == dict.fromkeys(good, "good"), found
     assert (found["TPM"]["verdict"], found["TPM"]["reading"][:3]) == ("look", "IBM")
-    sound = next(each for part, each in found.items() if part.endswith("channel 0"))
-    assert sound["verdict"] == "good", sound
+    # Nobody speaks, and a loop in the kernel has no noise.
+    assert found[f"sound {HEARD}, channel 0"]["reading"].startswith("dead")
 
 
 def test_factory_test_names_what_is_wrong_with_the_wires(box: Box, wires: Wires) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.image.box import Box, settings
+from tests.image.machine import SLOWER
 from tests.system.house import until
 
 HOOK, BUTTON, LAMP, TAMPER = range(4)
@@ -46,13 +47,13 @@ class Wires:
         self._write()
         box.sh("modprobe -a uhid hid-cp2112")
         box.sh(f"systemd-run -q --unit={_UNIT} /usr/bin/python3 {_FOLDER}/bridge.py {_FOLDER}")
-        until(lambda: box.run("test", "-e", _CHIP), 60)
+        until(lambda: box.run("test", "-e", _CHIP), 60 * SLOWER)
         label = box.python(_LABEL, interpreter="/opt/linekeep/bin/python").strip()
         assert label == "cp2112_gpio", label
 
     def pull_out(self) -> None:
         self._box.sh(f"systemctl stop {_UNIT}")
-        until(lambda: not self._box.run("test", "-e", _CHIP), 60)
+        until(lambda: not self._box.run("test", "-e", _CHIP), 60 * SLOWER)
 
     def set(self, line: int, *, high: bool) -> None:
         self._levels = self._levels & ~(1 << line) | (high << line)
