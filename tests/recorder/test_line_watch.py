@@ -673,13 +673,14 @@ def test_a_ring_that_is_shorter_than_those_before_it_was_cut_though_exchanges_ma
     assert near(heard.only(CallBegins).at_frame, cut_at, 0.1)
 
 
-def test_after_a_click_on_an_idle_line_a_voice_10_db_above_the_noise_is_somebody(tape: Tape) -> None:
+def test_after_a_click_on_an_idle_line_syllables_9_db_above_the_noise_are_somebody(tape: Tape) -> None:
+    random = np.random.default_rng(3)
     tape.wait(12)
     picked_up = tape.at
-    tape.play(click(-10, np.random.default_rng(2))).wait(0.7)
-    level_db = -29 + 10 - line_tones.level_dbfs(tape.spoken / 32768)
-    tape.play(tape.spoken[: 4 * RATE_HZ] / 32768 * line_tones.amplitude(level_db)).wait(12)
-    noise = white(tape.at, -29, np.random.default_rng(3))
+    tape.play(click(-8, random)).wait(0.7)
+    for _ in range(12):
+        tape.play(white(round(0.15 * RATE_HZ), -20, random)).wait(0.1)
+    noise = white(tape.wait(12).at, -28.5, random)
     watch = watch_of(settings=RecorderSettings(speech_above_floor_db=12), consent="duty")
     heard = listen(Tape(tape.spoken, [np.concatenate(tape.parts) + noise]), watch)
     assert near(heard.only(CallBegins).at_frame, picked_up, 0.2)

@@ -256,5 +256,5 @@ def test_a_cadence_of_two_bursts_is_told_when_the_first_of_them_has_come_again()
 
 
 def test_a_tone_that_is_cut_in_its_last_burst_ends_there() -> None:
-    sound = tone(german("busy"), 5 * sum(german("busy").cadence_s) + 0.09, -20)
+    sound = tone(german("busy"), 5 * sum(german("busy").cadence_s) + 0.07, -20)
     assert_heard(listen(on_a_line(sound)), "busy", sound)
