@@ -59,6 +59,7 @@ class Life:
     boot_s: list[float] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
     lost_s: list[float] = field(default_factory=list)
+    losses_told: int = 0
     cuts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
@@ -205,7 +206,9 @@ class Life:
     def _tell_proof(self) -> None:
         self.proofs += 1
         told = {"proof": self.proofs, "of_cuts": sum(self.cuts.values()), "kept": len(self.kept), "wrong": self.wrong}
-        _tell(told | {"lost_s": self.lost_s[-1:], "boot_s": self.boot_s[-1:], "stages": self.stages})
+        told |= {"lost_s": self.lost_s[self.losses_told :]}
+        self.losses_told = len(self.lost_s)
+        _tell(told | {"boot_s": self.boot_s[-1:], "stages": self.stages})
 
     def _fresh(self, name: str) -> Box:
         body = new_body(self.folder / name, Path(os.environ["LINEKEEP_IMAGE"]))
