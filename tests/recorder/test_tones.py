@@ -258,3 +258,14 @@ def test_a_cadence_of_two_bursts_is_told_when_the_first_of_them_has_come_again()
 def test_a_tone_that_is_cut_in_its_last_burst_ends_there() -> None:
     sound = tone(german("busy"), 5 * sum(german("busy").cadence_s) + 0.07, -20)
     assert_heard(listen(on_a_line(sound)), "busy", sound)
+
+
+def test_voices_after_a_tone_do_not_pass_for_its_next_burst(spoken: Pcm, random: np.random.Generator) -> None:
+    voices = [spoken / 32768.0, spoken[::-1] / 32768.0]
+    for name in ("busy", "congestion"):
+        on_s, off_s = german(name).cadence_s
+        sound = tone(german(name), 5 * (on_s + off_s) + on_s, -20)
+        for _ in range(6):
+            line = on_a_line(sound)
+            line += babble(len(line), -32, voices, random)
+            assert_heard(listen(line), name, sound, within_s=0.1)

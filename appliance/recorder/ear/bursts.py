@@ -110,8 +110,8 @@ def least(nominal: float) -> int:
     return math.ceil(nominal * (1 - _CADENCE_TOLERANCE) - _SLACK_STEPS)
 
 
-def same_level(one: Burst, other: Burst) -> bool:
-    return 1 / _SAME_LEVEL < one.level / other.level < _SAME_LEVEL
+def same_level(one: float, other: float) -> bool:
+    return 1 / _SAME_LEVEL < one / other < _SAME_LEVEL
 
 
 def highest_around(parts: Matrix) -> Matrix:

@@ -91,11 +91,7 @@ class ToneFollower:
             elif self._band.on:
                 yield from self._sounding_on(at)
             elif self._bursts or self._active:
-                if (
-                    sounds
-                    and self._active
-                    and any(fits(at - self._last_end, off) for off in self._active.cadence[1::2])
-                ):
+                if sounds and self._is_on_time(at, level):
                     self._cut_end = at + 1
                 yield from self._waiting(at, loud)
 
@@ -128,10 +124,11 @@ class ToneFollower:
         after_pause = any(fits(pause, off) for cadence in cadences for off in cadence[1::2])
         return after_pause and length <= most(self._longest(0))
 
-    def _is_on_time(self, at: int) -> bool:
-        """A burst of what sounds may begin here."""
-        pauses = self._active.cadence[1::2] if self._active is not None else ()
-        return any(fits(at - self._last_end, off) for off in pauses)
+    def _is_on_time(self, at: int, level: float) -> bool:
+        """A burst of what sounds may begin here, and this is as loud as the last one."""
+        if self._active is None or not self._bursts or not same_level(level, self._bursts[-1].level):
+            return False
+        return any(fits(at - self._last_end, off) for off in self._active.cadence[1::2])
 
     def _cadences(self) -> list[tuple[float, ...]]:
         """All by the name of what sounds: which of two similar cadences it is, does not matter."""
@@ -216,7 +213,7 @@ def _matched(bursts: Sequence[Burst], until: int, sought: Sought) -> int | None:
     last = list(bursts)[-count:]
     if len(last) < count or not all(burst.steady for burst in last):
         return None
-    if any(not same_level(last[at], last[at + each]) for at in range(count - each)):
+    if any(not same_level(last[at].level, last[at + each].level) for at in range(count - each)):
         return None
     ends = [*(burst.begin for burst in last[1:]), until]
     lengths = [
