@@ -110,7 +110,7 @@ def test_our_overlays_are_in_the_device_tree(slot_a: Partition, name: str, tmp_p
     applied = {where: fdtget(tree, fdtget(tree, "/__symbols__", where[0]) + where[1], where[2]) for where in APPLIED}
     assert applied == APPLIED
     wires = fdtget(tree, fdtget(tree, "/__symbols__", "gpio"), "gpio-line-names").split()
-    assert [wires[pin] for pin in (5, 6, 22, 23, 27)] == ["hook", "ring", "hook2", "ring2", "case"]
+    assert [wires[pin] for pin in (5, 6, 22, 23, 27)] == ["hook", "ring", "hook2", "ring2", "tamper"]
     assert fdtget(tree, "/linekeep-sound", "simple-audio-card,name") == "linekeep"
 
 
