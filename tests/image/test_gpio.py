@@ -135,8 +135,8 @@ def test_factory_test_finds_a_machine_in_order_but_for_what_is_simulated(box: Bo
     good = {"memory", "swap", "network", "clock", "TPM random", "TPM owner", *wires_of_line}
     assert {part: found[part]["verdict"] for part in good} == dict.fromkeys(good, "good"), found
     assert (found["TPM"]["verdict"], found["TPM"]["reading"][:3]) == ("look", "IBM")
-    # Nobody speaks, and a loop in the kernel has no noise.
-    assert found[f"sound {HEARD}, channel 0"]["reading"].startswith("dead")
+    # A loop in the kernel is no quiet line: it is dead, or plays what is left of the last call.
+    assert found[f"sound {HEARD}, channel 0"]["verdict"] in ("look", "bad"), found
 
 
 def test_factory_test_names_what_is_wrong_with_the_wires(box: Box, wires: Wires) -> None:
