@@ -42,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, plugin: Path) -> Day:
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory, plugin: Path) -> Day:
     frames = 3 * MINUTE
-    plan = replace(PLAN, frames=frames, recorded=2, breaks=breaks_until(frames, BREAKS, seed=4))
+    plan = replace(PLAN, frames=frames, speed=10, recorded=2, breaks=breaks_until(frames, BREAKS, seed=4))
     return live(tmp_path_factory.mktemp("broken"), plan, plugin=plugin)
 
 

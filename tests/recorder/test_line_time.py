@@ -115,6 +115,20 @@ def test_a_card_that_leaves_frames_out_silently_makes_a_gap_that_takes_all_audio
     assert after.samples[0, 0] == 5700
 
 
+def test_a_stall_in_whose_beginning_the_card_was_read_is_one_gap_of_its_whole_length() -> None:
+    card = Card()
+    card.deliver(800)
+    card.pass_time(800)  # the card stalls, and what waited in it is read when it has done so for 100 ms
+    card.deliver(0)
+    card.pass_time(40_000)
+    card.deliver(800)
+    card.deliver(800)
+    first, lost, _after = card.pieces()
+    assert isinstance(lost, Lost)
+    assert abs(lost.frames - 41_600) < 20  # the audio after it too, which has no sure place
+    assert lost.first_frame == first.first_frame + first.frames
+
+
 def test_a_card_that_counts_in_whole_periods_makes_no_gaps() -> None:
     card = Card()
     for number in range(100):

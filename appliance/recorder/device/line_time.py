@@ -128,7 +128,7 @@ class LineTime:
     def _left_out_ns(self, missing_ns: int, fresh: int) -> int:
         """What the card has left out, at this read or bit by bit."""
         self._behind_ns = max(0, self._behind_ns + missing_ns - fresh * _FRAME_NS // _DRIFT)
-        left_out_ns = missing_ns if missing_ns > _DROPOUT_NS else self._behind_ns
+        left_out_ns = max(missing_ns, self._behind_ns)  # a stall's beginning may have been too short by itself
         if left_out_ns > _DROPOUT_NS:
             self._behind_ns = 0
         return left_out_ns
