@@ -7,7 +7,7 @@ audio is left to others.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -39,6 +39,8 @@ from appliance.recorder.line.line_noise import LineNoise
 from appliance.recorder.line.line_plan import LinePlan
 from appliance.recorder.line.line_state import LineState, State
 from appliance.recorder.line.party import Party, PartyFinder
+from appliance.recorder.line.ring_bursts import RingBursts
+from appliance.recorder.line.spoken import Spoken
 from appliance.recorder.line.star_codes import CodeReader, PlainKey, TypedOrder
 from appliance.recorder.line.stirring import Sound
 from appliance.recordings.container import EndReason
@@ -48,21 +50,7 @@ from appliance.terms import RATE_HZ, NotKept, Order
 _CERTAIN_WITHIN_FRAMES = 2 * RATE_HZ
 _EXPLAINED_FRAMES = 7 * RATE_HZ // 10
 """So long after what was no speech nothing is speech: the next burst of a tone is yet to be known as one."""
-_BURST_TOLERANCE = 0.1
-_BURST_MARGIN_S = 0.08
-"""A burst of ringing that is off by more than this from every usual one was cut short."""
-_SAME_EXCHANGE_S = 0.22
-"""So much shorter than one before a burst was cut short too: exchanges differ from their country's figure, but not from
-themselves. Each of the four ends is heard within 50 ms, or a wave of 20 Hz."""
-_STILL_RINGS = 1 << 60
-_RINGS_FOR_CERTAIN = RATE_HZ // 2
-"""A ring is known to be one so long after it began."""
 _KEYS_REMEMBERED = 32
-_SPOKEN_BLOCKS = 100
-_SILENT = RATE_HZ
-_LONG_SILENT = 5 * RATE_HZ
-_LONG_TALK = 5 * RATE_HZ
-_CALLER_AFTER_RING = 6 * RATE_HZ
 _ANSWERED_WITHIN = 5 * RATE_HZ
 _SHORT_TONE = 3 * RATE_HZ // 10
 _DIALS_SOON = 3 * RATE_HZ
@@ -141,19 +129,12 @@ class LineWatch:
         self._state = LineState(plan.rules)
         self._noise = LineNoise()
         self._finder = PartyFinder()
-        self._ring: Span = (-_STILL_RINGS, -_STILL_RINGS)
-        """The last burst of ringing, believed or not."""
-        self._bursts: list[int] = []
-        """How long those were since it began to ring."""
-        self._doubted: Span | None = None
+        self._spoken = Spoken()
+        self._rings = RingBursts(plan.country.ringing, plan.rules.ring_overdue, self._state, self._spoken)
         self._cut_ring: Span | None = None
         """A short burst, of which only a voice that follows makes a ring."""
         self._keys: deque[Key] = deque(maxlen=_KEYS_REMEMBERED)
         self._fax_frame: int | None = None
-        self._spoken: deque[int] = deque(maxlen=_SPOKEN_BLOCKS)
-        """Where the last blocks end in which somebody spoke."""
-        self._resumed_frame = -_STILL_RINGS
-        """Where that began after a silence."""
         self._gate: ConsentGate | None = None
         self._codes = self._new_code_readers()
         self._listener: AnnouncementListener | None = None
@@ -209,12 +190,10 @@ class LineWatch:
         # A click on an idle line may be the hook's.
         heard = self._signals.hear(samples, expects=self._state.stirs and not self._state.in_call)
         seeks = heard.loud is not None and self._may_be_no_speech(first_frame)
-        amid_talk = self._is_amid_talk(first_frame)
+        amid_talk = self._state.in_call and self._spoken.is_amid(first_frame)
         ear = self._ear.hear(samples, seeks=seeks, may_wait=self._may_wait and not seeks, amid_talk=amid_talk)
         if heard.speech and not ear.explained:
-            if not self._spoken or first_frame - self._spoken[-1] > _SILENT:
-                self._resumed_frame = first_frame
-            self._spoken.append(self.end_frame)
+            self._spoken.add(first_frame, self.end_frame)
         self._look_whether_free(len(samples), speaks=heard.speech)
         seen = self._observed(first_frame, len(samples), heard, ear, sensed)
         events: list[Event] = [_hook_moves(cue) for cue in sensed if cue.kind in _HOOK_MOVES]
@@ -250,8 +229,8 @@ class LineWatch:
         if frames > self._plan.rules.longest_gap:
             self._joined_late, self._quiet_frames = self._joins_late, 0
         self._ear = LineEar(self._plan.country, from_frame=self.end_frame, channels=self._plan.channels)
-        self._doubted = self._cut_ring = self._listener = None
-        self._ring = (-_STILL_RINGS, -_STILL_RINGS)
+        self._cut_ring = self._listener = None
+        self._rings.forget()
         events = list(self._follow(self._state.lose(first_frame, frames)))
         if self._gate is not None:
             events += _only(self._gate.lose(self.end_frame))
@@ -280,21 +259,11 @@ class LineWatch:
         begun = any(reader.reads for reader in self._codes.values())
         return self._state.in_call and gate is not None and not gate.waits and not begun
 
-    def _is_amid_talk(self, first_frame: int) -> bool:
-        """No ringing goes on for so long without a silence."""
-        return (
-            self._state.in_call
-            and bool(self._spoken)
-            and first_frame - self._spoken[-1] < _SILENT
-            and first_frame - self._resumed_frame > _LONG_TALK
-        )
-
     def _may_be_no_speech(self, first_frame: int) -> bool:
         """In a call only what breaks a silence is doubted: it may have been put down, and it rings again."""
         if not self._state.in_call or self._explained_frame >= first_frame:
             return True
-        spoken = self._spoken[-1] if self._spoken else -_STILL_RINGS
-        return first_frame - spoken > _SILENT or first_frame - self._resumed_frame < _SILENT
+        return self._spoken.breaks_silence(first_frame)
 
     def _observed(self, first_frame: int, frames: int, heard: Heard, ear: EarHeard, sensed: Sequence[Cue]) -> Observed:
         for _first, end in ear.explained:
@@ -306,40 +275,19 @@ class LineWatch:
             # A tone of the exchange begins no call; in one it may be what keeps it alive until somebody answers.
             speech=heard.speech and (self._state.in_call or not explained),
             sound=_sound(first_frame, heard),
-            cues=(*self._sensed(sensed), *self._cues(ear)) if sensed or ear.sounds else (),
+            cues=(*self._rings.sense(sensed), *self._cues(ear)) if sensed or ear.sounds else (),
             explained=ear.explained,
             tonal=ear.tonal[1] == first_frame + frames,
             alive=self._noise.says_alive(heard, idle=self._state.state is State.IDLE),
         )
 
-    def _sensed(self, cues: Iterable[Cue]) -> Iterator[Cue]:
-        """On a line that is taken only a whole burst of ringing voltage is believed: a hook that moves makes sparks."""
-        for cue in cues:
-            if cue.kind is CueKind.RING:
-                self._burst_begins(cue.at_frame)
-                if not self._is_taken(cue.at_frame):
-                    yield cue
-            elif cue.kind is CueKind.RING_ENDS:
-                began = self._ring[0]
-                whole = self._burst_ends(cue.at_frame)
-                if whole and self._is_taken(began):
-                    yield replace(cue, kind=CueKind.RING, at_frame=began)
-                yield cue if whole else replace(cue, kind=CueKind.RING_CUT)
-            else:
-                yield cue
-
-    def _is_taken(self, ring_frame: int) -> bool:
-        """Somebody has picked up before this ring."""
-        taken = self._state.state in (State.DIALLING, State.IN_CALL)
-        return taken and not self._state.rang_before_lift(ring_frame)
-
     def _cues(self, ear: EarHeard) -> Iterator[Cue]:
         for sound in ear.sounds:
             match sound:
                 case RingChange():
-                    yield from self._ring_cues(sound)
+                    yield from self._rings.hear(sound)
                 case CallerId():
-                    yield from self._doubted_ring(sound.at_frame)
+                    yield from self._rings.confirm(sound.at_frame)
                     yield Cue(kind=CueKind.CALLER, at_frame=sound.at_frame)
                 case ToneChange():
                     kind = _TONE_CUES.get((sound.name, sound.on))
@@ -356,57 +304,6 @@ class LineWatch:
                 # A dial tone that was too short to be certain of: what follows says what it was.
                 yield Cue(kind=CueKind.DIAL_TONE, at_frame=since)
             yield Cue(kind=CueKind.KEY, at_frame=key.first_frame)
-
-    def _ring_cues(self, ring: RingChange) -> Iterator[Cue]:
-        """On a line that is taken only whole bursts are believed, and not one alone, unless it has long been silent."""
-        if ring.on:
-            self._burst_begins(ring.at_frame)
-            if not self._is_taken(ring.at_frame):
-                yield Cue(kind=CueKind.RING, at_frame=ring.at_frame)
-            return
-        taken = self._state.state in (State.DIALLING, State.IN_CALL)
-        began = self._ring[0]
-        whole = self._burst_ends(ring.at_frame)
-        if not taken:
-            yield Cue(kind=CueKind.RING_ENDS if whole else CueKind.RING_CUT, at_frame=ring.at_frame)
-        elif (
-            whole
-            and not self._state.hook.is_off
-            and not any(began + _RINGS_FOR_CERTAIN < spoken < ring.at_frame for spoken in self._spoken)
-        ):
-            before, self._doubted = self._doubted, (began, ring.at_frame)
-            silent = self._state.in_call and not any(began - _LONG_SILENT < spoken <= began for spoken in self._spoken)
-            if silent or (before is not None and self._is_pause(began - before[1])):
-                yield from self._doubted_ring(ring.at_frame)
-
-    def _doubted_ring(self, at_frame: int) -> Iterator[Cue]:
-        """A burst on a taken line was one after all: the line had been put down."""
-        ring, self._doubted = self._doubted, None
-        if ring is not None and at_frame - ring[1] < _CALLER_AFTER_RING:
-            yield Cue(kind=CueKind.RING, at_frame=ring[0])
-            yield Cue(kind=CueKind.RING_ENDS, at_frame=ring[1])
-
-    def _is_pause(self, frames: int) -> bool:
-        pauses = {off for cadence in self._plan.country.ringing.cadences_s for off in cadence[1::2]}
-        return any(abs(frames / RATE_HZ - off) < _BURST_TOLERANCE * off + _BURST_MARGIN_S for off in pauses)
-
-    def _burst_begins(self, at_frame: int) -> None:
-        if at_frame - self._ring[1] > self._plan.rules.ring_overdue:
-            self._bursts.clear()
-        self._ring = at_frame, _STILL_RINGS
-
-    def _burst_ends(self, at_frame: int) -> bool:
-        """Whether it was a whole one."""
-        began = self._ring[0]
-        self._ring = began, at_frame
-        self._bursts.append(at_frame - began)
-        usual = {on for cadence in self._plan.country.ringing.cadences_s for on in cadence[::2]}
-        return any(self._is_whole(at_frame - began, on) for on in usual)
-
-    def _is_whole(self, frames: int, usual_s: float) -> bool:
-        tolerance_s = _BURST_TOLERANCE * usual_s + _BURST_MARGIN_S
-        alike = [burst / RATE_HZ for burst in self._bursts if abs(burst / RATE_HZ - usual_s) < tolerance_s]
-        return abs(frames / RATE_HZ - usual_s) < tolerance_s and max(alike) - frames / RATE_HZ < _SAME_EXCHANGE_S
 
     def _remember(self, ear: EarHeard) -> None:
         """For the call that may have begun already."""
@@ -465,11 +362,10 @@ class LineWatch:
 
     def _answered(self, begins: CallBegins, *, surely_new: bool) -> Iterator[Event]:
         """Somebody is known to have answered a second ago: what was heard since counts too."""
-        doubted = self._doubted
-        if begins.route is Route.DIALLED and doubted is not None and begins.answered_frame > doubted[1]:
+        may_have_rung = self._rings.settle(begins.answered_frame)
+        if begins.route is Route.DIALLED and may_have_rung:
             # It may have been put down, and rung: then who answers is not who was dialled.
             self._begin_anew(Route.RANG)
-        self._doubted = None
         self._finder.answer(begins.answered_frame, begins.route)
         self._codes = self._new_code_readers()
         self._gate = ConsentGate(self._plan.consent)
@@ -513,7 +409,7 @@ class LineWatch:
             return
         for one in heard:
             yield from self._announced(gate, one)
-        if self._spoken and self._spoken[-1] == self.end_frame:
+        if self._spoken.end_frame == self.end_frame:
             yield from _only(gate.hear_voice(first_frame, self.end_frame))
         for sound in ear.sounds:
             match sound:
