@@ -259,10 +259,17 @@ def test_parameters_that_do_not_fill_the_message_are_not_told(body: bytes) -> No
     assert listen(sent(with_checksum(bytes([0x80, len(body)]) + body))) == []
 
 
-@pytest.mark.parametrize("number", [b"03O1234", b"+49301234", b"030 123", b"\xb2\xb3", b"0\x00", b"1" * 33, b""])
+@pytest.mark.parametrize(
+    "number", [b"03O1234", b"+", b"49+301234", b"++4930", b"030 123", b"\xb2\xb3", b"0\x00", b"1" * 33, b""]
+)
 def test_a_number_that_is_none_is_unavailable(number: bytes) -> None:
     caller = told(mdmf([(0x01, b"11281504"), (0x02, number)]))
     assert (caller.number, caller.unavailable, caller.withheld) == ("", True, False)
+
+
+def test_a_plus_before_a_number_is_told_as_it_was_sent() -> None:
+    caller = told(call_setup(replace(HOLM, number=b"+493055504471")))
+    assert (caller.number, caller.unavailable) == ("+493055504471", False)
 
 
 def test_star_and_hash_belong_to_numbers() -> None:

@@ -128,6 +128,17 @@ def test_without_a_yes_in_time_only_the_fact_remains(
     assert not held(desk).any()
 
 
+def test_a_listed_number_is_known_with_a_plus_too(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk(never_numbers=(NUMBER,))
+    desk.hear(np.concatenate((ring("+49" + NUMBER[1:]), spoken[: 8 * RATE_HZ])))
+    desk.hear(np.concatenate((keys("1"), spoken[: 4 * RATE_HZ], noise(3, -65))))
+    assert not told(desk, verbs.BeginCall)
+    fact = unrecorded(desk)
+    assert (fact.why, fact.number) == (NotKept.NUMBER_LISTED, "0049" + NUMBER[1:])
+
+
 def held(desk: Desk) -> Pcm:
     """All that the worker's memory of the line still holds of what lies behind the last frames."""
     kept: Pcm = desk.worker._pre_roll._kept

@@ -58,6 +58,19 @@ def incoming(number: str = "", *, withheld: bool = False) -> Party:
     return Party(direction=Direction.IN, number=number, withheld=withheld)
 
 
+@pytest.mark.parametrize(("international", "number"), [("00", "00493055504471"), ("011", "011493055504471")])
+def test_a_number_sent_with_a_plus_is_known_as_it_would_be_dialled(international: str, number: str) -> None:
+    finder = PartyFinder(international)
+    finder.begin(Route.RANG)
+    finder.hear_caller(caller("+493055504471"))
+    assert finder.party == incoming(number)
+
+
+def test_a_number_that_gets_too_long_by_its_prefix_is_not_cut() -> None:
+    assert rang(caller("+" + "4" * 31)).party == incoming()
+    assert rang(caller("+" + "4" * 30)).party == incoming("00" + "4" * 30)
+
+
 def outgoing(number: str) -> Party:
     return Party(direction=Direction.OUT, number=number)
 

@@ -67,7 +67,7 @@ class CallerId:
     """One message of the exchange. The name is text from outside: printable, and true of nothing.
 
     at_frame: its end.
-    number: digits, * and #; empty if withheld or unavailable.
+    number: digits, * and #, as telephone adapters send it perhaps after a +; empty if withheld or unavailable.
     sent_at: MMDDHHMM by the exchange's clock, or empty.
     """
 
@@ -166,9 +166,9 @@ def _sdmf(content: bytes) -> dict[int, bytes] | None:
 
 
 def _number(untrusted_number: bytes) -> str:
-    if len(untrusted_number) > _MAX_NUMBER_DIGITS or not _NUMBER_BYTES.issuperset(untrusted_number):
+    if len(untrusted_number) > _MAX_NUMBER_DIGITS or not _NUMBER_BYTES.issuperset(untrusted_number.removeprefix(b"+")):
         return ""
-    return untrusted_number.decode("ascii")
+    return untrusted_number.decode("ascii") if untrusted_number != b"+" else ""
 
 
 def _name(untrusted_name: bytes) -> str:

@@ -38,6 +38,7 @@ from appliance.recorder.line.line_facts import (
 from appliance.recorder.line.line_noise import LineNoise
 from appliance.recorder.line.line_plan import LinePlan
 from appliance.recorder.line.line_state import LineState, State
+from appliance.recorder.line.number_list import DIAL_PLANS
 from appliance.recorder.line.party import Party, PartyFinder
 from appliance.recorder.line.ring_bursts import RingBursts
 from appliance.recorder.line.spoken import Spoken
@@ -128,7 +129,7 @@ class LineWatch:
         self._ear = LineEar(plan.country, channels=plan.channels)
         self._state = LineState(plan.rules)
         self._noise = LineNoise()
-        self._finder = PartyFinder()
+        self._finder = PartyFinder(DIAL_PLANS[plan.country.code].international)
         self._spoken = Spoken()
         self._rings = RingBursts(plan.country.ringing, plan.rules.ring_overdue, self._state, self._spoken)
         self._cut_ring: Span | None = None

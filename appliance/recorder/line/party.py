@@ -45,9 +45,14 @@ NOBODY_KNOWN = Party()
 
 
 class PartyFinder:
-    """One line's memory of who is at the other end."""
+    """One line's memory of who is at the other end.
 
-    def __init__(self) -> None:
+    Args:
+        international: what is dialled in place of a "+"; a number is kept as it would be dialled.
+    """
+
+    def __init__(self, international: str = "00") -> None:
+        self._international = international
         self.begin(Route.UNKNOWN)
 
     def begin(self, route: Route) -> None:
@@ -88,12 +93,17 @@ class PartyFinder:
             caller = self._caller
             return Party(
                 direction=Direction.IN,
-                number=caller.number if caller else "",
+                number=self._as_dialled(caller.number) if caller else "",
                 withheld=caller is not None and caller.withheld,
             )
         if self._route is Route.DIALLED or len(self._keys) >= _FEWEST_KEYS:
             return Party(direction=Direction.OUT, number="".join(key.digit for key in self._keys))
         return NOBODY_KNOWN
+
+    def _as_dialled(self, number: str) -> str:
+        """Empty if it is too long for any: a number is never cut."""
+        dialled = self._international + number[1:] if number.startswith("+") else number
+        return dialled if len(dialled) <= _MOST_KEYS else ""
 
     def _take_key(self, key: Key) -> None:
         if self._route is Route.RANG or (self._route is Route.DIALLED and self._answered is not None):
