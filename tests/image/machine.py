@@ -122,7 +122,6 @@ class Hardware:
     """What the machine has. The default is a box as it should be.
 
     clock: what the battery clock says at power-on, as QEMU's -rtc base.
-    peers: a multicast address; the machines on it share one network cable, and the host is not on it.
     direct: without firmware and boot loader; None: with them.
     cores: one where code is translated: QEMU 7.2 crashes a kernel that patches itself while another core runs it.
     """
@@ -133,7 +132,6 @@ class Hardware:
     stick: bool = True
     read_only_disk: bool = False
     clock: str = "utc"
-    peers: str = ""
     mac: str = "52:54:00:12:34:56"
     direct: DirectKernel | None = field(default_factory=direct_kernel)
     cores: int = field(default_factory=lambda: 2 if has_kvm() else 1)
@@ -364,11 +362,8 @@ class Machine:
     def _network(self) -> list[str]:
         if not self.hardware.network:
             return []
-        if self.hardware.peers:
-            lan = f"socket,id=lan,mcast={self.hardware.peers},localaddr=127.0.0.1"
-        else:
-            ports = ((self.https_port, 443), (self.http_port, 80))
-            lan = "user,id=lan,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:{a}-:{b}" for a, b in ports)
+        ports = ((self.https_port, 443), (self.http_port, 80))
+        lan = "user,id=lan,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:{a}-:{b}" for a, b in ports)
         command = ["-netdev", lan, "-device", f"virtio-net-pci,netdev=lan,mac={self.hardware.mac}"]
         return [*command, "-object", f"filter-dump,id=ear,netdev=lan,file={self.packets()}"]
 
