@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from appliance.settings import BOX_STATE, parse_period
+from appliance.settings import BOX_SETTINGS, BOX_STATE, parse_period
 from appliance.terms import SettingsTrouble
 
 CANNOT = 2
@@ -33,6 +33,16 @@ def add_state(parser: argparse.ArgumentParser, more: str = "") -> None:
         default=BOX_STATE,
         metavar="DIR",
         help=f"the state directory; on an installed box {BOX_STATE}, which need not be named{more}",
+    )
+
+
+def add_config(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=BOX_SETTINGS,
+        metavar="FILE",
+        help=f"the settings; on an installed box {BOX_SETTINGS}, which need not be named",
     )
 
 

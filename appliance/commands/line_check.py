@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import msgspec
 
 from appliance.commands import line_setup
-from appliance.commands.arguments import Commands, seconds
+from appliance.commands.arguments import Commands, add_config, seconds
 from appliance.commands.check import FOUND
 from appliance.settings import COUNTRY_CODES, DeviceSettings, RecorderSettings, read_settings
 from appliance.terms import SettingsTrouble
@@ -20,8 +19,8 @@ def add(commands: Commands) -> None:
     line = commands.add_parser("line", help="for whoever connects a line")
     actions = line.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="listen, show a meter, and say what to change; 1 if there is something")
-    where = check.add_mutually_exclusive_group(required=True)
-    where.add_argument("--config", type=Path, metavar="FILE", help="the lines of these settings")
+    where = check.add_mutually_exclusive_group()
+    add_config(where)
     where.add_argument("--alsa", metavar="NAME", help="a sound device")
     where.add_argument("--usb", metavar="PORT", help="a sound card by its USB port or serial number")
     where.add_argument("--list", action="store_true", help="only print the sound cards with their USB ports")
@@ -49,7 +48,8 @@ def _check(parsed: argparse.Namespace) -> int:
 
 
 def _settings(parsed: argparse.Namespace) -> RecorderSettings:
-    settings = read_settings(parsed.config).recorder if parsed.config else RecorderSettings(devices=(_device(parsed),))
+    is_named = parsed.alsa is not None or parsed.usb is not None
+    settings = RecorderSettings(devices=(_device(parsed),)) if is_named else read_settings(parsed.config).recorder
     return msgspec.structs.replace(settings, country=parsed.country) if parsed.country else settings
 
 

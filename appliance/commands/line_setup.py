@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.commands.arguments import Commands
+from appliance.commands.arguments import Commands, add_config
 from appliance.commands.check import FOUND
 from appliance.settings import DeviceSettings, RecorderSettings, read_settings
 from appliance.terms import LineTrouble, SettingsTrouble
@@ -24,7 +23,7 @@ def add(actions: Commands) -> None:
     setup = actions.add_parser(
         "setup", help="set gain, switches and inputs of the sound cards; 1 if something is not there"
     )
-    setup.add_argument("--config", type=Path, required=True, metavar="FILE", help="the settings that name the cards")
+    add_config(setup)
     setup.add_argument("--dry-run", action="store_true", help="only say what would be set")
     setup.set_defaults(command=_setup)
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.commands.arguments import Commands
+from appliance.commands.arguments import Commands, add_config
 from appliance.commands.check import FOUND
 from appliance.recordings.disk import storage_errors
 from appliance.settings import Settings, read_settings
@@ -26,7 +26,7 @@ _SIGNS = {"good": "good   ", "untried": "untried", "look": "LOOK   ", "bad": "BA
 
 def add(commands: Commands) -> None:
     selftest = commands.add_parser("selftest", help="try each part of this box; 1 if something is not right")
-    selftest.add_argument("--config", type=Path, required=True, metavar="FILE", help="the settings of the box")
+    add_config(selftest)
     selftest.add_argument("--alone", action="store_true", help="nobody is there to lift a handset or look at a lamp")
     selftest.add_argument(
         "--loopback", action="store_true", help="a cable joins each sound device's output to its input; play and listen"
