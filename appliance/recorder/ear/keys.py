@@ -35,6 +35,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from appliance.recorder.ear.mains import Mains
 from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
@@ -169,6 +170,7 @@ class KeyListener:
         self._past = np.zeros(_MEMORY, np.int16)
         self._frames = 0
         self._last_pair = -1
+        self._mains = Mains(_MEMORY, _TONES_HZ)
         self._steady = np.full(len(_LINES_HZ), _LEAST_STEADY, np.float32)
         self._held = -1
         self._told = -1
@@ -213,12 +215,14 @@ class KeyListener:
                 told += self._listen(sound[at * BLOCK_FRAMES : end * BLOCK_FRAMES + _MEMORY])
             else:
                 self._last_pair = -1
+                self._mains.forget()
                 self._steady.fill(_LEAST_STEADY)
             self._frames += (end - at) * BLOCK_FRAMES
             at = end
         return told
 
     def _listen(self, sound: Reals) -> list[Key]:
+        sound = self._mains.take_out(sound)
         parts = _spectra(sound)
         powers = parts @ _TONE_LINES
         steady = self._learn_steady(_lines(parts[_STEPS // 2 - 1 :: _STEPS // 2]))
