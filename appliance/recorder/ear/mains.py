@@ -88,7 +88,7 @@ class Mains:
 
     def _hum_of(self, block: Reals) -> Reals | float:
         """Learn from a block, and foretell its hum."""
-        self._heard.append(np.fft.rfft(block)[_LINES])
+        self._heard.append(np.fft.rfft(block)[_LINES].astype(np.complex64, copy=False))
         if len(self._heard) < _FEWEST_BLOCKS:
             return 0.0
         turned = np.array(self._heard) * self._turns()
