@@ -16,8 +16,8 @@ and taken on less of the sound:
 3. What was measured is weighed into one number (logistic discriminant, D. R. Cox, 1958): above zero, the key
    is certain.
 
-Lines that never fall silent, a hum with its overtones or a dial tone, are learned and taken out of what is
-compared with a key.
+A hum of the mains is taken out first, as a wave (`mains.py`). Other lines that never fall silent, a dial tone or what
+is left of a hum, are learned, and their power is taken out of what is compared with a key.
 
 A key is told when it is certain, as a rule 35 ms to 45 ms after it began and not when it ends: a person waits
 for what the key does. While it is held it is not told again, nor after an interruption of 10 ms (ITU-T Q.24).

@@ -8,8 +8,10 @@ times as much. That turn is found by least squares over all overtones; the mean 
 hum's wave and next to nothing of a voice, whose phase is any.
 
 A line is a hum's if that mean has half of the line's energy or more, and it is taken out of a block only if that
-makes the block softer. Lines so near to a tone of a key that a key which is held could be one are left alone.
-Nothing is done, at the price of three scalar products, where 100 ms are not like the 100 ms before.
+makes the block softer. An overtone that a key's tone could lie on is left alone: a key that is held would be learned
+as a hum, and told again. Where 100 ms are not like the 100 ms before, two scalar products say so and nothing is done.
+
+What is left, and other lines that never fall silent, is for whoever listens.
 """
 
 from __future__ import annotations
@@ -32,7 +34,11 @@ _LEAST_ALIKE = 0.25
 """Correlation of a block with the one before. A hum that has less of the energy hides no key."""
 
 _BLOCKS, _FEWEST_BLOCKS = 10, 5
+"""A second is short enough for the mains to keep their frequency, and long enough for a voice to lose its phase."""
 _LEAST_COHERENCE = 0.5
+
+_SPARED = 0.022
+"""Farther off no tone is a key's (keys.py)."""
 
 _LINES = np.outer(np.array(MAINS_HZ) * BLOCK_FRAMES // RATE_HZ, _OVERTONES)
 """Shape (2, overtones): their place in the spectrum of a block, one line every 10 Hz."""
@@ -46,14 +52,14 @@ class Mains:
     """The hum of one line.
 
     Args:
-        memory: so many frames before the new blocks, a block at least, are handed over again with them.
-        spared_hz: tones that no line within 2.2 % is taken for a hum beside.
+        memory: so many frames before the new blocks, a block at least, are handed over with them again.
+        spared_hz: tones of keys; an overtone on one of them is never taken out.
     """
 
     def __init__(self, memory: int, spared_hz: npt.NDArray[np.intp]) -> None:
         self._memory = memory
         hz = np.outer(MAINS_HZ, _OVERTONES)
-        self._free = (np.abs(hz[..., None] / spared_hz - 1) > 0.022).all(2)
+        self._free = (np.abs(hz[..., None] / spared_hz - 1) > _SPARED).all(2)
         self._heard: deque[Lines] = deque(maxlen=_BLOCKS)
         self._off_hz = np.zeros(2)
         self._taken: Reals | None = None
@@ -64,7 +70,7 @@ class Mains:
         self._taken = None
 
     def take_out(self, sound: Reals) -> Reals:
-        """The same sound, memory and whole blocks, without the hum."""
+        """The same sound, memory and whole blocks, without the hum. The memory loses what it lost as a block."""
         alike = _alike(sound[self._memory - BLOCK_FRAMES :].reshape(-1, BLOCK_FRAMES))
         if self._taken is None and True not in alike:
             self._forget_hum()
