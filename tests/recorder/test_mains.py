@@ -7,7 +7,7 @@ import pytest
 
 from appliance.recorder.ear.mains import Mains, Reals
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
-from tests.simulators.key_tones import hum, steady, white
+from tests.simulators.key_tones import Sound, hum, steady, white
 
 MEMORY = BLOCK_FRAMES + 60
 SPARED_HZ = np.array([697, 1209])
@@ -18,7 +18,7 @@ def random() -> np.random.Generator:
     return np.random.default_rng(20261129)
 
 
-def without_hum(sound: Reals) -> Reals:
+def without_hum(sound: Sound | Reals) -> Reals:
     """What is left of each block, heard block by block."""
     mains = Mains(MEMORY, SPARED_HZ)
     heard = np.concatenate((np.zeros(MEMORY, np.float32), sound.astype(np.float32)))
@@ -26,7 +26,7 @@ def without_hum(sound: Reals) -> Reals:
     return np.concatenate([mains.take_out(heard[at : at + MEMORY + BLOCK_FRAMES])[MEMORY:] for at in blocks])
 
 
-def power_db(sound: Reals, than: Reals) -> float:
+def power_db(sound: Sound | Reals, than: Sound | Reals) -> float:
     return float(10 * np.log10(np.mean(sound.astype(np.float64) ** 2) / np.mean(than.astype(np.float64) ** 2)))
 
 
