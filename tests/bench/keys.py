@@ -227,13 +227,14 @@ def _chord(notes: Sound) -> Sound:
 
 
 def cost() -> dict[str, float]:
-    """CPU seconds an hour: digital silence, a quiet line, noise, one voice without a pause."""
+    """CPU seconds an hour: digital silence, a quiet line, noise, a hum, one voice without a pause."""
     random = np.random.default_rng(1)
     ten = 600 * RATE_HZ
     lines = {
         "silence": np.zeros(ten, np.int16),
         "line noise of -70 dBm0": sampled(random.normal(0, 32767 * 10 ** (-73.14 / 20) / 2**0.5, ten)),
         "line noise of -40 dBm0": sampled(random.normal(0, 32767 * 10 ** (-43.14 / 20) / 2**0.5, ten)),
+        "hum of 50 Hz": sampled(hum(ten, 1e6, random) + white(ten, 1e3, random)),
         "one voice without a pause": voices.talking(voices.human(_BABBLE))[:ten],
     }
     spent = {}

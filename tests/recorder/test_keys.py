@@ -122,6 +122,48 @@ def test_a_hum_that_has_just_begun_hides_no_key_either(random: np.random.Generat
     assert missed(pressed, told) == 0
 
 
+@pytest.mark.parametrize(("hz", "most_missed"), [(50, 9), (50.1, 9), (60, 18)])
+def test_keys_are_heard_amid_babble_under_a_hum_that_is_20_db_louder(
+    hz: float, most_missed: int, talk: Pcm, random: np.random.Generator
+) -> None:
+    """Of 300; hum and voices add up as waves, so that taking out a hum's power alone leaves 21 missed, and 80 at 60 Hz,
+    whose thirteenth overtone is too near to a key's tone to be taken out."""
+    sender = Sender(level_dbm0=-31)
+    sound, pressed = sender.press(any_digits(300, random), random)
+    sound += babble(voices.talking(talk), len(sound), sender.power / 10**0.7, random)
+    assert missed(pressed, listen(sound + hum(len(sound), 100 * sender.power, random, hz))) <= most_missed
+
+
+@pytest.mark.parametrize(("digit", "tone_hz", "overtone_hz"), [("1", 697, 700), ("7", 852, 850), ("5", 1336, 1350)])
+def test_a_held_key_whose_tone_lies_on_an_overtone_of_the_hum_is_told_once(
+    digit: str, tone_hz: float, overtone_hz: float, random: np.random.Generator
+) -> None:
+    sender = Sender(level_dbm0=-25, tone_ms=5000, error=overtone_hz / tone_hz - 1)
+    sound, _pressed = sender.press(digit, random)
+    sound = np.concatenate((np.zeros(2 * RATE_HZ), sound))
+    noise = white(len(sound), sender.power / 100, random)
+    assert digits(listen(sound + noise + hum(len(sound), 100 * sender.power, random))) == digit
+
+
+@pytest.mark.parametrize("at_ms", [0, 10, 20, 30])
+def test_a_hum_that_begins_or_ends_in_the_middle_of_a_key_makes_no_other_key(
+    at_ms: int, random: np.random.Generator
+) -> None:
+    sender = Sender(level_dbm0=-31)
+    sound, pressed = sender.press(any_digits(60, random), random)
+    loud = hum(len(sound), 100 * sender.power, random)
+    for begins, ends in ((0, 20), (35, 50)):
+        loud[pressed[begins].first_frame + at_ms * MS : pressed[ends].first_frame + at_ms * MS] = 0
+    told = listen(sound + loud + white(len(sound), sender.power / 100, random))
+    assert missed(pressed, told) <= 3
+    assert len(told) <= len(pressed)
+
+
+def test_speech_under_a_hum_is_no_key(talk: Pcm, random: np.random.Generator) -> None:
+    voice = talk[: 120 * RATE_HZ].astype(np.float64)
+    assert listen(voice + hum(len(voice), 1e7, random)) == []
+
+
 def test_a_steady_whistle_is_learned_and_hides_no_key(random: np.random.Generator) -> None:
     """It lies between low and high tones, 3 dB above each. The first four seconds are not counted."""
     sender = Sender(tone_ms=70)
@@ -254,6 +296,8 @@ def test_blocks_of_any_length_hear_the_same(block_frames: int, talk: Pcm, random
     usual = listen(samples)
     assert len(usual) >= 19
     assert listen(samples, block_frames) == usual
+    under_hum = sampled(samples + hum(len(samples), 20 * sender.power, random))
+    assert listen(under_hum, block_frames) == listen(under_hum)
 
 
 def test_an_empty_block_changes_nothing(random: np.random.Generator) -> None:

@@ -16,8 +16,8 @@ and taken on less of the sound:
 3. What was measured is weighed into one number (logistic discriminant, D. R. Cox, 1958): above zero, the key
    is certain.
 
-Lines that never fall silent, a hum with its overtones or a dial tone, are learned and taken out of what is
-compared with a key.
+A hum of the mains is taken out first, as a wave (`mains.py`). Other lines that never fall silent, a dial tone or what
+is left of a hum, are learned, and their power is taken out of what is compared with a key.
 
 A key is told when it is certain, as a rule 35 ms to 45 ms after it began and not when it ends: a person waits
 for what the key does. While it is held it is not told again, nor after an interruption of 10 ms (ITU-T Q.24).
@@ -35,6 +35,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from appliance.recorder.ear.mains import Mains
 from appliance.recorder.ear.signals import Pcm
 from appliance.terms import BLOCK_FRAMES, RATE_HZ
 
@@ -169,6 +170,7 @@ class KeyListener:
         self._past = np.zeros(_MEMORY, np.int16)
         self._frames = 0
         self._last_pair = -1
+        self._mains = Mains(_MEMORY, _TONES_HZ)
         self._steady = np.full(len(_LINES_HZ), _LEAST_STEADY, np.float32)
         self._held = -1
         self._told = -1
@@ -213,12 +215,14 @@ class KeyListener:
                 told += self._listen(sound[at * BLOCK_FRAMES : end * BLOCK_FRAMES + _MEMORY])
             else:
                 self._last_pair = -1
+                self._mains.forget()
                 self._steady.fill(_LEAST_STEADY)
             self._frames += (end - at) * BLOCK_FRAMES
             at = end
         return told
 
     def _listen(self, sound: Reals) -> list[Key]:
+        sound = self._mains.take_out(sound)
         parts = _spectra(sound)
         powers = parts @ _TONE_LINES
         steady = self._learn_steady(_lines(parts[_STEPS // 2 - 1 :: _STEPS // 2]))
