@@ -26,6 +26,7 @@ from appliance.commands import software_tpm
 from appliance.settings import SOFTWARE_TPM, Settings, read_settings
 from tests.simulators.line import SimulatedLine
 from tests.system.house import free_port
+from tests.systemd.matrix import unit
 
 NAME, PASSWORD = "Anna Becker", "drei kurze Worte im Mai"
 _DEVICE = "line0"
@@ -65,8 +66,10 @@ class BenchBox:
             self.end(name)
 
     def start(self, name: str) -> None:
-        """Start a daemon as its system unit would."""
+        """Start a daemon as its system unit would, on the processors that it names."""
         command = [sys.executable, "-m", "appliance.cli", "run", "--config", str(self._file), name]
+        if cores := unit(name).get("CPUAffinity"):
+            command = ["taskset", "--cpu-list", *cores, *command]
         self._begin(name, command, self.line.environment() if name == "recorder" else {})
         if name == "vault":
             self.wait_for("vault_ready")

@@ -38,7 +38,7 @@ def test_a_unit_gives_nothing_that_no_table_knows(daemon: str) -> None:
         *("Description", "PartOf", "Requires", "Wants", "After", "RequiresMountsFor"),
         *("Type", "ExecStart", "User", "Group"),
         *("TimeoutStartSec", "TimeoutStopSec", "RestartSec", "RestartSteps", "RestartMaxDelaySec", "NotifyAccess"),
-        *("OOMScoreAdjust", "CPUWeight", "StartupCPUWeight", "IOWeight", "SystemCallErrorNumber"),
+        *("OOMScoreAdjust", "CPUWeight", "StartupCPUWeight", "CPUAffinity", "IOWeight", "SystemCallErrorNumber"),
     }
     assert set(unit(daemon)) <= known | of_no_right
 
