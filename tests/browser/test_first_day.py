@@ -27,6 +27,8 @@ QUIET_S, SPOKEN_S = 1.0, 24.0
 LEAD_S, HOLD_OVER_S = 2.0, 6.0
 SIGNED_WITHIN_S = 75
 
+expect.set_options(timeout=30_000)  # what a page shows in its time is no subject here, and the machine may be shared
+
 TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) => {
   console.error(`violated: ${event.violatedDirective} ${event.blockedURI}`);
