@@ -49,7 +49,7 @@ def check(line: SimulatedLine, *arguments: str) -> subprocess.CompletedProcess[s
 def test_each_channel_has_its_meter_and_its_verdict_and_nothing_is_written(tmp_path: Path, line: SimulatedLine) -> None:
     config = settings(tmp_path)
     there = sorted(tmp_path.rglob("*"))
-    run = check(line, "--config", str(config), "--seconds", "7")
+    run = check(line, "--config", str(config), "--seconds", "12")
     assert (run.returncode, run.stderr) == (1, "")
     *meters, good, dead = run.stdout.splitlines()
     assert good.startswith("Line front-desk: good. Speech at -2")
@@ -62,7 +62,7 @@ def test_each_side_of_a_line_has_a_meter_of_its_own(tmp_path: Path, line: Simula
     """By which a technician sees whether the near and the far wire are where the settings say."""
     config = settings(tmp_path)
     config.write_text(config.read_text() + "near_channel = 1\nfar_channel = 0\n")
-    run = check(line, "--config", str(config), "--seconds", "7")
+    run = check(line, "--config", str(config), "--seconds", "12")
     assert (run.returncode, run.stderr) == (1, "")
     *_meters, far, near = run.stdout.splitlines()
     assert far.startswith("Line front-desk far: good.")
