@@ -18,6 +18,7 @@ from webui.pages.deletions import DeletionPages
 from webui.pages.errors import Errors
 from webui.pages.evidence import EvidencePages
 from webui.pages.hold import HoldPages
+from webui.pages.journal import JournalPages
 from webui.pages.live import LivePages
 from webui.pages.login import LoginPages
 from webui.pages.orders import OrderPages
@@ -49,6 +50,7 @@ def create_app(webui: WebuiSettings, vault: ThreadVault, log: BoundLogger, clock
     app.register_blueprint(AudioPages(vault).blueprint())
     app.register_blueprint(EvidencePages(vault, clock).blueprint())
     app.register_blueprint(DeletionPages(vault, clock).blueprint())
+    app.register_blueprint(JournalPages(vault, clock).blueprint())
     app.register_blueprint(RecoveryPages(vault).blueprint())
     app.register_blueprint(LivePages(vault, clock).blueprint())
     app.register_blueprint(OrderPages(vault).blueprint())

@@ -11,22 +11,8 @@ from typing import Any
 from flask import render_template
 
 from appliance.terms import RATE_HZ
+from webui.acts import act_text
 from webui.language import LANGUAGES, mark, speaking
-
-_ACTS = {
-    "call:kept": mark("kept when the call had ended"),
-    "call:recovered": mark("recovered after a power cut or a fault"),
-    "call:opened": mark("listened to"),
-    "call:downloaded": mark("downloaded"),
-    "call:ordered": mark("confirmed, paused, resumed, forgotten, or asked to be kept while it ran"),
-    "call:keep_asked": mark("asked to be kept longer"),
-    "call:keep_dismissed": mark("request to keep it longer dismissed"),
-    "call:held": mark("held"),
-    "call:hold_lifted": mark("hold lifted"),
-    "evidence:exported": mark("exported as evidence"),
-    "call:erasure_asked": mark("deletion asked for"),
-    "calls:condemned": mark("deletion decided"),
-}
 
 _OUTCOMES = {
     "kept": mark("kept"),
@@ -84,7 +70,7 @@ class Report:
                 numbers={call["call"]: call["number"] for call in self._calls},
                 calls=self._calls,
                 day=self._day,
-                acts=_ACTS,
+                act_text=act_text,
                 outcomes=_OUTCOMES,
             )
 

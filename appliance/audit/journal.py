@@ -63,7 +63,7 @@ class Journal:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._clock = clock
-        self._path = path
+        self.path = path
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -98,16 +98,10 @@ class Journal:
     def last(self, *acts: Act) -> Entry | None:
         """The latest entry of one of these acts; read from the end, so cheap for what happens often."""
         marks = [f'"act":"{act}"'.encode() for act in acts]
-        length = _TAIL_BYTES
-        while True:
-            start = max(0, self._end - length)
-            lines = os.pread(self._file, self._end - start, start).split(b"\n")[1 if start else 0 : -1]
-            for line in reversed(lines):
-                if any(mark in line for mark in marks) and (entry := _decoded_or_none(line)) and entry.act in acts:
-                    return entry
-            if start == 0:
-                return None
-            length *= 4
+        for _place, line in self._lines_backwards(self._end):
+            if any(mark in line for mark in marks) and (entry := _decoded_or_none(line)) and entry.act in acts:
+                return entry
+        return None
 
     @property
     def end(self) -> int:
@@ -119,7 +113,7 @@ class Journal:
 
         Raises StorageTrouble: a line on the way is not an entry.
         """
-        with self._path.open("rb") as lines:
+        with self.path.open("rb") as lines:
             if 0 < untrusted_place <= self._end:
                 lines.seek(untrusted_place - 1)
                 if lines.read(1) != b"\n":
@@ -130,10 +124,33 @@ class Journal:
                 except ValueError as error:
                     raise StorageTrouble(_DAMAGED) from error
 
+    def entries_before(
+        self, untrusted_place: int | None = None, *, without: Collection[str] = ()
+    ) -> Iterator[tuple[int, Entry]]:
+        """The entries from the last one back to the first, each with the place where it begins.
+
+        Args:
+            untrusted_place: begin with the one that ends there; with the last one, if none does.
+            without: leave out what these parts of the product did.
+        Raises StorageTrouble: a line on the way is not an entry.
+        """
+        end = self._end
+        if untrusted_place is not None and 0 <= untrusted_place <= end:
+            is_line_end = untrusted_place == 0 or os.pread(self._file, 1, untrusted_place - 1) == b"\n"
+            end = untrusted_place if is_line_end else end
+        left_out = [f'"by":"{part}"'.encode() for part in without]
+        for place, line in self._lines_backwards(end):
+            if any(mark in line for mark in left_out):  # no note can hold one: its quotes would be escaped
+                continue
+            try:
+                yield place, decode_entry(line)
+            except ValueError as error:
+                raise StorageTrouble(_DAMAGED) from error
+
     def entries_about(self, ids: Collection[str]) -> Iterator[Entry]:
         """The entries that name one of these ids. Raises StorageTrouble as `entries_from`."""
         wanted = frozenset(name.encode() for name in ids)
-        with self._path.open("rb") as lines:
+        with self.path.open("rb") as lines:
             for line in lines:
                 # Reading an entry costs a hundred times as much as seeing that it is another's.
                 if wanted.isdisjoint(_NAMED.findall(line)):
@@ -182,6 +199,19 @@ class Journal:
                 os.ftruncate(self._file, self._end)
             raise StorageTrouble("The journal cannot be written, so nothing was done. Is the disk full?") from error
         self._end += len(line)
+
+    def _lines_backwards(self, end: int) -> Iterator[tuple[int, bytes]]:
+        """The lines before a line's end, the last one first, each with the place where it begins."""
+        if end == 0:
+            return
+        place, rest, start = end, b"", end - 1
+        while start > 0:
+            stop, start = start, max(0, start - _TAIL_BYTES)
+            rest, *lines = (os.pread(self._file, stop - start, start) + rest).split(b"\n")
+            for line in reversed(lines):
+                place -= len(line) + 1
+                yield place, line
+        yield 0, rest
 
     def _drop_torn_line(self) -> int:
         size = os.fstat(self._file).st_size

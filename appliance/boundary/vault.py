@@ -46,6 +46,7 @@ _TROUBLES: dict[str, type[LinekeepError]] = {
 _MOST_BYTES: dict[type[verbs.Answer], int] = {
     verbs.ExportedEvidence: message.MAX_EVIDENCE_BYTES,
     verbs.ExportedReceipt: message.MAX_EVIDENCE_BYTES,
+    verbs.ExportedJournal: message.MAX_EVIDENCE_BYTES,
     verbs.SignedStatement: message.MAX_EVIDENCE_BYTES,
 }
 
@@ -187,6 +188,16 @@ class VaultClient:
     def export_receipt(self, login: str, erasure: verbs.AnErasure) -> verbs.ExportedReceipt:
         return self.ask(verbs.ExportReceipt(login=login, erasure=erasure), verbs.ExportedReceipt)
 
+    def list_acts(self, request: verbs.ListActs) -> verbs.ActPage:
+        return self.ask(request, verbs.ActPage)
+
+    def export_journal(self, login: str) -> verbs.ExportedJournal:
+        return self.ask(verbs.ExportJournal(login=login), verbs.ExportedJournal)
+
+    def read_journal(self, login: str, file: str, offset: int, length: int) -> bytes:
+        request = verbs.ReadJournal(login=login, file=file, offset=offset, length=length)
+        return self.ask(request, verbs.JournalBytes).content
+
     def now(self, login: str) -> verbs.Now:
         return self.ask(verbs.AskNow(login=login), verbs.Now)
 
@@ -222,8 +233,8 @@ class VaultClient:
     def set_pin(self, pin: str | None) -> None:
         self.ask(verbs.SetPin(pin=pin), verbs.Done)
 
-    def export_journal(self) -> verbs.ExportedJournal:
-        return self.ask(verbs.ExportJournal(), verbs.ExportedJournal)
+    def sign_journal(self) -> verbs.SignedJournal:
+        return self.ask(verbs.SignJournal(), verbs.SignedJournal)
 
     def check(self) -> verbs.CheckFindings:
         return self.ask(verbs.Check(), verbs.CheckFindings)

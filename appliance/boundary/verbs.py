@@ -505,6 +505,74 @@ class ExportedReceipt(Answer, frozen=True):
         return f"ExportedReceipt({len(self.files)} files)"
 
 
+class ListActs(Request, frozen=True):
+    """A page of the journal, newest first; `before` comes from the page above."""
+
+    login: Token
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    before: Count | None = None
+    people_only: bool = False
+    """Leave out what the box did by itself."""
+
+
+class ActFacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    by: an account's id, or a part of the product; name: of that account, else empty.
+    call: the call that it was done to, if it was one; calls: to how many.
+    """
+
+    number: int
+    at_ms: int
+    act: str
+    by: str
+    name: str
+    call: str
+    calls: int
+    notes: dict[str, str | int]
+
+
+class ActPage(Answer, frozen=True):
+    """before: for the next page; None on the last one."""
+
+    acts: tuple[ActFacts, ...]
+    before: int | None
+
+
+class ExportJournal(Request, frozen=True):
+    """Journal that it is exported, and have the TPM sign that as its head."""
+
+    login: Token
+
+
+class ExportedJournal(Answer, frozen=True):
+    """All that goes into the export, by the names that it has there.
+
+    lengths: of the files that ReadJournal hands out piece by piece; more may be written to them meanwhile.
+    """
+
+    lengths: dict[str, int]
+    files: dict[str, bytes]
+
+    def __repr__(self) -> str:
+        return f"ExportedJournal({len(self.files)} files)"
+
+
+class ReadJournal(Request, frozen=True):
+    """Bytes of the journal, or of its signed heads."""
+
+    login: Token
+    file: Annotated[str, Meta(pattern=r"\A(journal|heads)\.jsonl\Z")]
+    offset: Count
+    length: Annotated[int, Meta(ge=1, le=1024 * 1024)]
+
+
+class JournalBytes(Answer, frozen=True):
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"JournalBytes({len(self.content)} bytes)"
+
+
 class AskNow(Request, frozen=True):
     """The lines at this moment, and the numbers of the first page."""
 
@@ -712,11 +780,11 @@ class Label(Answer, frozen=True):
         return "Label(...)"
 
 
-class ExportJournal(Request, frozen=True):
-    """Journal that it is exported, and have the TPM sign that as its head. Whoever asks may read the files."""
+class SignJournal(Request, frozen=True):
+    """As ExportJournal, for who may read the files."""
 
 
-class ExportedJournal(Answer, frozen=True):
+class SignedJournal(Answer, frozen=True):
     """So much of the journal and of its heads belongs to the export; more may follow meanwhile."""
 
     journal_bytes: int
@@ -752,6 +820,9 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     DismissKeep: frozenset({WEBUI}),
     ListErasures: frozenset({WEBUI}),
     ExportReceipt: frozenset({WEBUI}),
+    ListActs: frozenset({WEBUI}),
+    ExportJournal: frozenset({WEBUI}),
+    ReadJournal: frozenset({WEBUI}),
     AskNow: frozenset({WEBUI}),
     OrderLine: frozenset({WEBUI}),
     AcknowledgeOpenings: frozenset({WEBUI}),
@@ -763,7 +834,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     NoteDrill: frozenset({CONSOLE}),
     SetPin: frozenset({CONSOLE}),
     Check: frozenset({CONSOLE}),
-    ExportJournal: frozenset({CONSOLE}),
+    SignJournal: frozenset({CONSOLE}),
     MakeBackup: frozenset({CONSOLE}),
     AskBackup: frozenset({CONSOLE}),
     AskLabel: frozenset({CONSOLE}),
@@ -796,6 +867,9 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     DismissKeep: Done,
     ListErasures: ErasurePage,
     ExportReceipt: ExportedReceipt,
+    ListActs: ActPage,
+    ExportJournal: ExportedJournal,
+    ReadJournal: JournalBytes,
     AskNow: Now,
     OrderLine: Done,
     AcknowledgeOpenings: Done,
@@ -807,7 +881,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     NoteDrill: Done,
     SetPin: Done,
     Check: CheckFindings,
-    ExportJournal: ExportedJournal,
+    SignJournal: SignedJournal,
     MakeBackup: BackupState,
     AskBackup: BackupState,
     AskLabel: Label,

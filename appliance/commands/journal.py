@@ -37,7 +37,7 @@ def _export(parsed: argparse.Namespace) -> int:
         raise StorageTrouble(f"{parsed.file} is there already. Nothing was written; name another file.")
 
     def ask(vault: VaultClient) -> tuple[int, int]:
-        head = vault.export_journal()
+        head = vault.sign_journal()
         return head.journal_bytes, head.heads_bytes
 
     journal_bytes, heads_bytes = ask_vault_or_open(parsed.state, ask, _sign_alone)
@@ -54,7 +54,7 @@ def _export(parsed: argparse.Namespace) -> int:
 
 
 def _sign_alone(box: Box) -> tuple[int, int]:
-    head = box.sign_journal_export()
+    head = box.journal_desk.sign_export(by="console")
     return head.journal_bytes, head.heads_bytes
 
 

@@ -179,6 +179,12 @@ class Accounts:
             self._remember_use(token, now_ms)
         return Visitor(account=AccountId(row.account_id), name=row.name, rights=RIGHTS[Role(row.role)])
 
+    def names(self) -> dict[str, str]:
+        """Of all accounts, by their ids."""
+        with self._store.reading() as connection:
+            rows = connection.execute(sa.select(accounts.c.account_id, accounts.c.name))
+            return {row.account_id: row.name for row in rows}
+
     def _add_owner(self, name: str, password: str) -> AccountId:
         if len(password) < PASSWORD_MIN_LENGTH:
             raise PasswordTooShort

@@ -33,13 +33,14 @@ from appliance.vault.case_watch import CaseWatch
 from appliance.vault.catalogue import Catalogue
 from appliance.vault.clock_watch import ClockWatch
 from appliance.vault.evidence.day_book import DayBook
-from appliance.vault.evidence.identity import ensure_identity
-from appliance.vault.evidence.journal_heads import JournalHeads, SignedHead
+from appliance.vault.evidence.identity import CHAIN_NAME, ensure_identity
+from appliance.vault.evidence.journal_heads import JournalHeads
 from appliance.vault.evidence.notary import Notary
 from appliance.vault.evidence.run import EvidenceRun
 from appliance.vault.evidence_desk import EvidenceDesk
 from appliance.vault.front_certificate import ensure_front_certificate, new_authority_key
 from appliance.vault.intake import Intake
+from appliance.vault.journal_desk import JournalDesk
 from appliance.vault.line_board import LineBoard
 from appliance.vault.playback import Playback
 from appliance.vault.provisioning import own, provision
@@ -202,6 +203,13 @@ class Box:
             clock=clock,
             identity=settings.state / "identity",
         )
+        self.journal_desk = JournalDesk(
+            journal=self.journal,
+            heads=self.journal_heads,
+            ring_moves=self.ring_moves,
+            accounts=self.accounts,
+            chain=settings.state / "identity" / CHAIN_NAME,
+        )
         self.intake = Intake(
             catalogue=self.catalogue,
             call_keys=self.call_keys,
@@ -271,11 +279,6 @@ class Box:
         """Also when nothing has happened since the last one. Raises KeyTrouble, StorageTrouble."""
         self.ring_moves.make_good()
         self.journal_heads.sign()
-
-    def sign_journal_export(self) -> SignedHead:
-        """A head whose last entry says that the journal was exported."""
-        self.ring_moves.make_good()
-        return self.journal_heads.sign(Act.JOURNAL_EXPORTED, by="console")
 
     def set_pin(self, pin: str | None) -> None:
         """Seal the ring with this PIN, or with none; rings that are sealed otherwise die by it. Raises KeyTrouble."""

@@ -16,6 +16,8 @@ class Right(StrEnum):
     ACKNOWLEDGE_OPENINGS = "acknowledge_openings"
     """Say that one knows of an opening of the case; it is then shown no more."""
     SEE_ERASURES = "see_erasures"
+    SEE_JOURNAL = "see_journal"
+    """Who did what and when: read it, and take it away."""
     SET_UP_RECOVERY = "set_up_recovery"
 
 
@@ -33,6 +35,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
             Right.HOLD_CALLS,
             Right.ACKNOWLEDGE_OPENINGS,
             Right.SEE_ERASURES,
+            Right.SEE_JOURNAL,
             Right.SET_UP_RECOVERY,
         }
     ),

@@ -58,6 +58,9 @@ class Service:
             verbs.DismissKeep: self.answer_dismiss_keep,
             verbs.ListErasures: self.answer_list_erasures,
             verbs.ExportReceipt: self.answer_export_receipt,
+            verbs.ListActs: self.answer_list_acts,
+            verbs.ExportJournal: self.answer_export_journal,
+            verbs.ReadJournal: self.answer_read_journal,
             verbs.AskNow: self.answer_ask_now,
             verbs.OrderLine: self.answer_order_line,
             verbs.AcknowledgeOpenings: self.answer_acknowledge_openings,
@@ -69,7 +72,7 @@ class Service:
             verbs.NoteDrill: self.answer_note_drill,
             verbs.SetPin: self.answer_set_pin,
             verbs.Check: self.answer_check,
-            verbs.ExportJournal: self.answer_export_journal,
+            verbs.SignJournal: self.answer_sign_journal,
             verbs.MakeBackup: self.answer_make_backup,
             verbs.AskBackup: self.answer_ask_backup,
             verbs.AskLabel: self.answer_ask_label,
@@ -192,6 +195,15 @@ class Service:
     def answer_export_receipt(self, request: verbs.ExportReceipt) -> verbs.ExportedReceipt:
         return self._box.evidence_desk.export_receipt(self._box.accounts.visitor(request.login), request)
 
+    def answer_list_acts(self, request: verbs.ListActs) -> verbs.ActPage:
+        return self._box.journal_desk.page(self._box.accounts.visitor(request.login), request)
+
+    def answer_export_journal(self, request: verbs.ExportJournal) -> verbs.ExportedJournal:
+        return self._box.journal_desk.export(self._box.accounts.visitor(request.login))
+
+    def answer_read_journal(self, request: verbs.ReadJournal) -> verbs.JournalBytes:
+        return self._box.journal_desk.read(self._box.accounts.visitor(request.login), request)
+
     def answer_ask_now(self, request: verbs.AskNow) -> verbs.Now:
         # A page asks this twice a second by itself: that must not keep a login alive.
         box = self._box
@@ -268,9 +280,9 @@ class Service:
         with self._checking:
             return check_box(self._box)
 
-    def answer_export_journal(self, _request: verbs.ExportJournal) -> verbs.ExportedJournal:
-        head = self._box.sign_journal_export()
-        return verbs.ExportedJournal(journal_bytes=head.journal_bytes, heads_bytes=head.heads_bytes)
+    def answer_sign_journal(self, _request: verbs.SignJournal) -> verbs.SignedJournal:
+        head = self._box.journal_desk.sign_export(by="console")
+        return verbs.SignedJournal(journal_bytes=head.journal_bytes, heads_bytes=head.heads_bytes)
 
     def answer_make_backup(self, request: verbs.MakeBackup) -> verbs.BackupState:
         return self._box.backup.ask(request.to)

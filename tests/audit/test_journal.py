@@ -196,3 +196,43 @@ def test_what_is_no_id_is_not_written_among_the_ids(path: Path, not_an_id: str) 
     with opened(path) as journal, pytest.raises(ValueError, match="only ids"):
         journal.append(Act.CALL_KEPT, by="vault", ids=(not_an_id,))
     assert path.read_bytes() == b""
+
+
+def test_entries_are_read_backwards_from_the_end_or_from_a_line_end_over_any_window(path: Path) -> None:
+    with opened(path) as journal:
+        for number in range(1, 41):
+            ids = tuple(f"{each:032x}" for each in range(3000)) if number % 13 == 0 else ()  # longer than a window
+            journal.append(Act.CALLS_FORGOTTEN, by="vault" if number % 2 else "retention", ids=ids)
+        everything = [*journal.entries_before()]
+        assert [entry.number for _place, entry in everything] == [*range(40, 0, -1)]
+        assert everything[-1][0] == 0
+        for place, entry in everything:
+            assert [older.number for _place, older in journal.entries_before(place)] == [
+                *range(entry.number - 1, 0, -1)
+            ]
+        only = [entry.number for _place, entry in journal.entries_before(without=["vault"])]
+        assert only == [*range(40, 0, -2)]
+        assert [*journal.entries_before(without=["vault", "retention"])] == []
+
+
+@pytest.mark.parametrize("beside", [-1, 1, 10**9])
+def test_a_place_at_which_no_line_ends_is_the_end(beside: int, path: Path) -> None:
+    write(path, 3)
+    with opened(path) as journal:
+        (_place, newest), (place, _entry), *_rest = journal.entries_before()
+        assert next(journal.entries_before(place + beside))[1] == newest
+
+
+def test_an_empty_journal_has_no_entries_before_any_place(path: Path) -> None:
+    with opened(path) as journal:
+        assert [*journal.entries_before(), *journal.entries_before(0), *journal.entries_before(7)] == []
+
+
+def test_a_changed_line_is_not_read_over(path: Path) -> None:
+    lines = write(path, 3)
+    path.write_bytes(lines[0] + lines[1].replace(b"kept", b"held") + lines[2])
+    with opened(path) as journal:
+        entries = journal.entries_before()
+        assert next(entries)[1].number == 3
+        with pytest.raises(StorageTrouble):
+            next(entries)

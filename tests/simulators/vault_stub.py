@@ -63,6 +63,7 @@ class VaultStub:
         calls: what is kept, by id.
         now: what AskNow answers.
         erasures, erased: what has been deleted, and what the next deletion is answered with.
+        acts, journal: what stands in the journal, the last act first, and the files of its export.
         troubles: verb -> what it is refused with, whatever it asks.
         asked: every request that arrived, in order.
     """
@@ -81,6 +82,8 @@ class VaultStub:
         self.now = quiet_box("front-desk")
         self.erasures: list[verbs.ErasureFacts] = []
         self.erased = verbs.Erased(erasure="e0" * 8, is_signed=True)
+        self.acts: list[verbs.ActFacts] = []
+        self.journal = {"journal.jsonl": b"{}\n" * 700_000, "heads.jsonl": b"{}\n"}
         self.recovery = verbs.RecoveryState(choice=verbs.RecoveryChoice.OPEN)
         self.troubles: dict[type[verbs.Request], LinekeepError] = {}
         self.asked: list[verbs.Request] = []
@@ -138,6 +141,9 @@ class VaultStub:
             verbs.DismissKeep: self._noted(self._for_logged_in(self._answer_dismiss)),
             verbs.ListErasures: self._noted(self._for_logged_in(self._answer_list_erasures)),
             verbs.ExportReceipt: self._noted(self._for_logged_in(self._answer_export_receipt)),
+            verbs.ListActs: self._noted(self._for_logged_in(self._answer_list_acts)),
+            verbs.ExportJournal: self._noted(self._for_logged_in(self._answer_export_journal)),
+            verbs.ReadJournal: self._noted(self._for_logged_in(self._answer_read_journal)),
             verbs.AskRecovery: self._noted(self._for_logged_in(lambda _: self.recovery)),
             verbs.BeginRecovery: self._noted(self._for_logged_in(self._answer_begin_recovery)),
             verbs.ConfirmRecovery: self._noted(self._for_logged_in(self._answer_confirm_recovery)),
@@ -319,6 +325,23 @@ class VaultStub:
         }
         files = {f"receipts/{found.erasure}.json": msgspec.json.encode(receipt), "verify.py": b"print()"}
         return verbs.ExportedReceipt(files=files)
+
+    def _answer_list_acts(self, request: verbs.ListActs) -> verbs.Answer:
+        shown = [act for act in self.acts if not (request.people_only and act.by == "vault")]
+        if request.before is not None:
+            shown = [act for act in shown if act.number < request.before]
+        more = len(shown) > request.limit
+        return verbs.ActPage(
+            acts=tuple(shown[: request.limit]), before=shown[request.limit - 1].number if more else None
+        )
+
+    def _answer_export_journal(self, _request: verbs.ExportJournal) -> verbs.Answer:
+        lengths = {name: len(content) for name, content in self.journal.items()}
+        return verbs.ExportedJournal(lengths=lengths, files={"README.txt": b"Read me."})
+
+    def _answer_read_journal(self, request: verbs.ReadJournal) -> verbs.Answer:
+        content = self.journal[request.file][request.offset : request.offset + request.length]
+        return verbs.JournalBytes(content=content)
 
     def _answer_begin_recovery(self, request: verbs.BeginRecovery) -> verbs.Answer:
         if request.password != PASSWORD:

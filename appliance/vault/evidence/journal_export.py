@@ -55,6 +55,19 @@ Was es nicht zeigt: dass es keinen späteren Export gibt. Einen neuen verlangen 
 """
 
 
+def explaining(chain: Path) -> dict[str, bytes]:
+    """What an export holds beside the journal and its heads, by the names that it has there.
+
+    Args:
+        chain: the file of the box's certificates.
+    Raises: StorageTrouble.
+    """
+    programs = [Path(str(program.__file__)) for program in (journal_verifier, verifier)]
+    with storage_errors("the journal is exported"):
+        files = {CHAIN_NAME: chain.read_bytes()} | {program.name: program.read_bytes() for program in programs}
+    return files | {"README.txt": _README.encode()}
+
+
 def write_export(
     target: Path, *, journal: Path, heads: Path, chain: Path, journal_bytes: int, heads_bytes: int
 ) -> None:
@@ -73,10 +86,8 @@ def write_export(
                 with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
                     _add_beginning(archive, JOURNAL_NAME, journal, journal_bytes)
                     _add_beginning(archive, HEADS_NAME, heads, heads_bytes)
-                    archive.write(chain, CHAIN_NAME)
-                    for program in (journal_verifier, verifier):
-                        archive.write(Path(str(program.__file__)), Path(str(program.__file__)).name)
-                    archive.writestr("README.txt", _README)
+                    for name, content in explaining(chain).items():
+                        archive.writestr(name, content)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.rename(target)

@@ -258,8 +258,8 @@ def test_holds_and_requests_are_stated_with_their_end_and_without_a_reason(house
     ]
     assert entries == [("call:keep_asked", None), ("call:held", until_ms)]
     assert verdict_of(files, tmp_path).findings == []
-    assert "held, last day" in files["REPORT.en.html"].decode()
-    assert "Löschsperre, letzter Tag" in files["REPORT.de.html"].decode()
+    assert "call held, last day" in files["REPORT.en.html"].decode()
+    assert "Löschsperre für ein Gespräch gesetzt, letzter Tag" in files["REPORT.de.html"].decode()
     assert not [name for name, content in files.items() if b"Ludmilla" in content]
 
 

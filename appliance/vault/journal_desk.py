@@ -1,0 +1,85 @@
+"""Shows the journal, and hands it out with its signed heads: who did what and when, to whom has that right.
+
+The journal holds no names; those of today's accounts are added to what is shown, and to nothing that is taken away.
+Looking at it is not noted, or each look would be the next thing to look at. An export is, as the last entry that its
+signed head covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+
+from appliance.audit.events import Act
+from appliance.audit.journal import Entry, Journal
+from appliance.boundary import verbs
+from appliance.recordings.disk import storage_errors
+from appliance.vault.accounts import Accounts, Visitor
+from appliance.vault.evidence.journal_export import explaining
+from appliance.vault.evidence.journal_heads import JournalHeads, SignedHead
+from appliance.vault.evidence.journal_verifier import HEADS_NAME, JOURNAL_NAME
+from appliance.vault.rights import Right
+from appliance.vault.ring_moves import RingMoves
+
+_THE_BOX = ("vault", "retention", "restore")
+_CALL_ID_LENGTH = 32
+
+
+class JournalDesk:
+    """Safe for use by several threads. `chain`: the file of the box's certificates."""
+
+    def __init__(
+        self, *, journal: Journal, heads: JournalHeads, ring_moves: RingMoves, accounts: Accounts, chain: Path
+    ) -> None:
+        self._journal = journal
+        self._heads = heads
+        self._ring_moves = ring_moves
+        self._accounts = accounts
+        self._chain = chain
+        self._files = {JOURNAL_NAME: journal.path, HEADS_NAME: heads.path}
+
+    def page(self, visitor: Visitor, request: verbs.ListActs) -> verbs.ActPage:
+        """Raises NotAllowed, StorageTrouble."""
+        visitor.require(Right.SEE_JOURNAL)
+        entries = self._journal.entries_before(request.before, without=_THE_BOX if request.people_only else ())
+        found = [*islice(entries, request.limit + 1)]
+        names = self._accounts.names()
+        return verbs.ActPage(
+            acts=tuple(_facts(entry, names) for _place, entry in found[: request.limit]),
+            before=found[request.limit - 1][0] if len(found) > request.limit else None,
+        )
+
+    def export(self, visitor: Visitor) -> verbs.ExportedJournal:
+        """Raises NotAllowed, KeyTrouble, StorageTrouble."""
+        visitor.require(Right.SEE_JOURNAL)
+        files = explaining(self._chain)
+        head = self.sign_export(by=visitor.account)
+        lengths = {JOURNAL_NAME: head.journal_bytes, HEADS_NAME: head.heads_bytes}
+        return verbs.ExportedJournal(lengths=lengths, files=files)
+
+    def read(self, visitor: Visitor, request: verbs.ReadJournal) -> verbs.JournalBytes:
+        """Raises NotAllowed, StorageTrouble."""
+        visitor.require(Right.SEE_JOURNAL)
+        with storage_errors("the journal is read"), self._files[request.file].open("rb") as file:
+            file.seek(request.offset)
+            return verbs.JournalBytes(content=file.read(request.length))
+
+    def sign_export(self, *, by: str) -> SignedHead:
+        """A head whose last entry says that the journal was exported. Raises KeyTrouble, StorageTrouble."""
+        self._ring_moves.make_good()
+        return self._heads.sign(Act.JOURNAL_EXPORTED, by=by)
+
+
+def _facts(entry: Entry, names: Mapping[str, str]) -> verbs.ActFacts:
+    calls = [each for each in entry.ids if len(each) == _CALL_ID_LENGTH]  # beside ids of accounts and devices
+    return verbs.ActFacts(
+        number=entry.number,
+        at_ms=entry.at_ms,
+        act=entry.act,
+        by=entry.by,
+        name=names.get(entry.by, ""),
+        call=calls[0] if len(calls) == 1 else "",
+        calls=len(calls),
+        notes=entry.notes,
+    )
