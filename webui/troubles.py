@@ -210,6 +210,12 @@ TROUBLES = {
         safe=mark("To protect the people in the recordings, the box opens no further call for now."),
         to_do=mark("Try again %(wait)s."),
     ),
+    "TooManyExports": Trouble(
+        status=429,
+        happened=mark("The journal was taken away many times within a day"),
+        safe=mark("The security chip signs each time, and bears that only so often. What was taken before is as good."),
+        to_do=mark("Try again %(wait)s."),
+    ),
     "Fault": Trouble(
         status=500,
         happened=mark("Something went wrong inside the box"),

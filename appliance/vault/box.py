@@ -209,6 +209,7 @@ class Box:
             ring_moves=self.ring_moves,
             accounts=self.accounts,
             chain=settings.state / "identity" / CHAIN_NAME,
+            steady_s=time.monotonic,
         )
         self.intake = Intake(
             catalogue=self.catalogue,

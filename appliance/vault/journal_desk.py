@@ -2,12 +2,15 @@
 
 The journal holds no names; those of today's accounts are added to what is shown, and to nothing that is taken away.
 Looking at it is not noted, or each look would be the next thing to look at. An export is, as the last entry that its
-signed head covers.
+signed head covers. Each head is a write of the TPM's NV memory, which bears only so many: a stolen login must not wear
+the chip out, so only so many exports a day are handed out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from appliance.audit.events import Act
 from appliance.audit.journal import Entry, Journal
 from appliance.boundary import verbs
 from appliance.recordings.disk import storage_errors
+from appliance.terms import NotAllowed
 from appliance.vault.accounts import Accounts, Visitor
 from appliance.vault.evidence.journal_export import explaining
 from appliance.vault.evidence.journal_heads import JournalHeads, SignedHead
@@ -24,19 +28,38 @@ from appliance.vault.ring_moves import RingMoves
 
 _THE_BOX = ("vault", "retention", "restore")
 _CALL_ID_LENGTH = 32
+EXPORTS_A_DAY = 10
+"""36,500 in ten years, beside the 15,000 heads of a box that nobody attacks; chips bear 100,000 and more."""
+_DAY_S = 86_400
+
+
+class TooManyExports(NotAllowed):
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"The journal was exported {EXPORTS_A_DAY} times within a day. Wait {wait_s} seconds.")
+        self.facts: dict[str, str | int] = {"wait_s": wait_s}
 
 
 class JournalDesk:
     """Safe for use by several threads. `chain`: the file of the box's certificates."""
 
     def __init__(
-        self, *, journal: Journal, heads: JournalHeads, ring_moves: RingMoves, accounts: Accounts, chain: Path
+        self,
+        *,
+        journal: Journal,
+        heads: JournalHeads,
+        ring_moves: RingMoves,
+        accounts: Accounts,
+        chain: Path,
+        steady_s: Callable[[], float],
     ) -> None:
         self._journal = journal
         self._heads = heads
         self._ring_moves = ring_moves
         self._accounts = accounts
         self._chain = chain
+        self._steady_s = steady_s
+        self._lock = threading.Lock()
+        self._exported_at_s: deque[float] = deque(maxlen=EXPORTS_A_DAY)
         self._files = {JOURNAL_NAME: journal.path, HEADS_NAME: heads.path}
 
     def page(self, visitor: Visitor, request: verbs.ListActs) -> verbs.ActPage:
@@ -51,8 +74,9 @@ class JournalDesk:
         )
 
     def export(self, visitor: Visitor) -> verbs.ExportedJournal:
-        """Raises NotAllowed, KeyTrouble, StorageTrouble."""
+        """Raises NotAllowed, TooManyExports, KeyTrouble, StorageTrouble."""
         visitor.require(Right.SEE_JOURNAL)
+        self._pace()
         files = explaining(self._chain)
         head = self.sign_export(by=visitor.account)
         lengths = {JOURNAL_NAME: head.journal_bytes, HEADS_NAME: head.heads_bytes}
@@ -64,6 +88,13 @@ class JournalDesk:
         with storage_errors("the journal is read"), self._files[request.file].open("rb") as file:
             file.seek(request.offset)
             return verbs.JournalBytes(content=file.read(request.length))
+
+    def _pace(self) -> None:
+        now_s = self._steady_s()
+        with self._lock:
+            if len(self._exported_at_s) == EXPORTS_A_DAY and (left_s := self._exported_at_s[0] + _DAY_S - now_s) > 0:
+                raise TooManyExports(int(left_s) + 1)
+            self._exported_at_s.append(now_s)
 
     def sign_export(self, *, by: str) -> SignedHead:
         """A head whose last entry says that the journal was exported. Raises KeyTrouble, StorageTrouble."""

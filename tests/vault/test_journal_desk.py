@@ -14,6 +14,7 @@ from appliance.terms import NotAllowed
 from appliance.vault.accounts import Visitor
 from appliance.vault.box import Box
 from appliance.vault.evidence.journal_verifier import verify_export
+from appliance.vault.journal_desk import EXPORTS_A_DAY, TooManyExports
 from appliance.vault.rights import Right
 from tests.vault.box_house import OWNER, BoxHouse, acts_of, kept_call
 
@@ -131,3 +132,20 @@ def test_whoever_may_not_see_the_journal_is_shown_and_handed_out_nothing(house: 
         with pytest.raises(NotAllowed):
             desk.read(nobody, verbs.ReadJournal(login=LOGIN, file="journal.jsonl", offset=0, length=1))
         assert acts_of(box) == before
+
+
+def test_a_login_cannot_wear_out_the_chip_by_exports(house: BoxHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    with house.opened() as box:
+        now_s = 1000.0
+        monkeypatch.setattr(box.journal_desk, "_steady_s", lambda: now_s)
+        for _ in range(EXPORTS_A_DAY):
+            box.journal_desk.export(OWNER)
+            now_s += 60
+        before = box.journal_heads.seen()
+        with pytest.raises(TooManyExports) as refused:
+            box.journal_desk.export(OWNER)
+        assert box.journal_heads.seen() == before
+        now_s += int(refused.value.facts["wait_s"])
+        box.journal_desk.export(OWNER)
+        with pytest.raises(TooManyExports):
+            box.journal_desk.export(OWNER)
