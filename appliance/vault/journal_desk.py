@@ -29,7 +29,7 @@ from appliance.vault.ring_moves import RingMoves
 _THE_BOX = ("vault", "retention", "restore")
 _CALL_ID_LENGTH = 32
 EXPORTS_A_DAY = 10
-"""36,500 in ten years, beside the 15,000 heads of a box that nobody attacks; chips bear 100,000 and more."""
+"""36,500 in ten years if somebody tries, beside 88,000 writes for deletions (docs/decisions/retention-interval.md)."""
 _DAY_S = 86_400
 
 
