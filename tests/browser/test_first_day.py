@@ -91,6 +91,7 @@ def test_first_day_from_the_claim_to_the_last_logout(chromium: Browser, house: H
     try_it(house, sheets[1:])
     label = take_the_evidence(page, tmp_path)
     delete(page, label, tmp_path)
+    read_the_journal(page, label, tmp_path)
     thief = copy_login(window, chromium, house)
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
@@ -223,13 +224,19 @@ def take_the_evidence(page: Page, scratch: Path) -> str:
 
 
 def checked(export: Path, label: str) -> str:
-    """What the program in an export says of it, run as somebody would who has nothing of Linekeep."""
+    """What the program in an export says of it."""
+    told = run_program_in(export, label, "-I", "verify.py")
+    assert "All that is in this file is proven." in told
+    return told
+
+
+def run_program_in(export: Path, label: str, *program: str) -> str:
+    """As somebody would who has nothing of Linekeep."""
     with zipfile.ZipFile(export) as archive:
-        archive.extract("verify.py", export.parent)
-    command = [sys.executable, "-I", "verify.py", export.name, "--root", label]
+        archive.extractall(export.parent, [name for name in archive.namelist() if name.endswith(".py")])
+    command = [sys.executable, *program, export.name, "--root", label]
     done = subprocess.run(command, cwd=export.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All that is in this file is proven." in done.stdout
     return done.stdout
 
 
@@ -269,3 +276,14 @@ def copy_login(window: BrowserContext, chromium: Browser, house: House) -> Page:
     page.goto("/calls/" + "0" * 32)  # a page that does not move on by itself when its login ends
     expect(page.get_by_role("button", name="Abmelden")).to_be_visible()
     return page
+
+
+def read_the_journal(page: Page, label: str, scratch: Path) -> None:
+    """It names who did all that, and is found whole elsewhere."""
+    page.get_by_label("Pages").get_by_role("link", name="Journal").click()
+    for done in ("call listened to", "call downloaded", "call exported as evidence", "deletion of a call asked for"):
+        row = page.locator(".act").filter(has_text=done).first
+        expect(row).to_contain_text(NAME)
+    link = page.get_by_role("link", name="Take the journal away (ZIP)")
+    told = run_program_in(saved(page, link, scratch / "journal.zip"), label, "journal_verifier.py")
+    assert told.rstrip().endswith(": whole."), told

@@ -7,13 +7,16 @@ import json
 import re
 import ssl
 import time
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from appliance.recorder.ear.signals import Pcm
 from appliance.terms import RATE_HZ
+from appliance.vault.evidence.journal_verifier import verify_export
 from tests.image.box import Box, settings
 from tests.image.conftest import FirstBoot
 from tests.image.machine import SLOWER
@@ -57,6 +60,21 @@ def test_a_box_that_was_shut_down_has_its_calls_again(box: Box, first_boot: Firs
     box.log_in()  # on a slow machine the tests before this one take longer than a login that is not used lasts
     assert box.visitor.calls() == [first_boot.call]
     assert box.visitor.download(first_boot.call) == first_boot.wav
+
+
+def test_who_heard_it_is_taken_away_signed_and_without_a_shell(box: Box, first_boot: FirstBoot, tmp_path: Path) -> None:
+    box.log_in()
+    answer = box.visitor.ask("/journal/journal.zip")
+    assert answer.status == 200, answer.text
+    export = tmp_path / "journal.zip"
+    export.write_bytes(answer.body)
+    report = verify_export(export)
+    assert report.findings == ()
+    with zipfile.ZipFile(export) as archive:
+        entries = [json.loads(line) for line in archive.read("journal.jsonl").splitlines()]
+    heard = [entry["by"] for entry in entries if entry["act"] == "call:downloaded" and first_boot.call in entry["ids"]]
+    assert heard
+    assert {*heard} == {entries[-1]["by"]}
 
 
 def test_the_line_is_heard_before_the_page_is_up(box: Box) -> None:
