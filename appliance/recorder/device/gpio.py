@@ -5,7 +5,7 @@ Promise: no change is lost in silence. If the kernel's queue ran over (its numbe
 then is taken instead of what came before.
 
 Leaves to others: what the edges mean (line/hook, panel/button, panel/case_switch), and when to open again. Only this
-file knows gpiod (libgpiod 2). It was tried on lines of a kernel's driver (tests/image/test_gpio.py), and on no board yet.
+file knows gpiod (libgpiod 2). Tried on lines of a kernel's driver (tests/image/test_gpio.py), and on no board yet.
 """
 
 from __future__ import annotations
