@@ -43,6 +43,7 @@ ACTS = {
     "login:begun": mark("logged in"),
     "login:refused": mark("login refused"),
     "login:ended": mark("logged out"),
+    "password:changed": mark("password changed"),
     "call:kept": mark("call kept when it had ended"),
     "call:recovered": mark("call recovered after a power cut or a fault"),
     "call:not_kept": mark("call not recorded, or not kept"),

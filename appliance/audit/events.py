@@ -48,6 +48,7 @@ class Act(StrEnum):
     LOGIN_BEGUN = "login:begun"
     LOGIN_REFUSED = "login:refused"
     LOGIN_ENDED = "login:ended"
+    PASSWORD_CHANGED = "password:changed"  # noqa: S105 - an act, no password
     CALL_KEPT = "call:kept"
     CALL_RECOVERED = "call:recovered"
     CALL_NOT_KEPT = "call:not_kept"

@@ -272,6 +272,14 @@ class Person(Answer, frozen=True):
     name: str
 
 
+class ChangePassword(Request, frozen=True):
+    """Log in with another password from now on; every other login of this person ends."""
+
+    login: Token
+    password: Password
+    fresh: Password
+
+
 class ListCalls(Request, frozen=True):
     """A page of finished calls, also those that were not recorded, newest first.
 
@@ -809,6 +817,7 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     LogIn: frozenset({WEBUI}),
     LogOut: frozenset({WEBUI}),
     AskWho: frozenset({WEBUI}),
+    ChangePassword: frozenset({WEBUI}),
     ListCalls: frozenset({WEBUI}),
     OpenCall: frozenset({WEBUI}),
     Read: frozenset({WEBUI}),
@@ -856,6 +865,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     LogIn: LoggedIn,
     LogOut: Done,
     AskWho: Person,
+    ChangePassword: Done,
     ListCalls: CallPage,
     OpenCall: OpenedCall,
     Read: ReadBytes,

@@ -152,6 +152,22 @@ class Accounts:
             raise WrongPassword("That is not your password. Nothing was changed.")
         self._forget_failures(subject)
 
+    def change_password(self, token: str, password: str, fresh: str) -> None:
+        """Every other login of this account ends: whoever changes a password may do so because somebody has one.
+
+        Raises: LoginEnded, PasswordTooShort, WrongPassword, TooManyTries.
+        """
+        visitor = self.visitor(token)
+        _refuse_short(fresh)
+        self.check_password(visitor, password)
+        password_hash = self._hash(fresh)
+        mine, of_account = logins.c.token_hash == _digest(token), logins.c.account_id == visitor.account
+        with self._store.transaction() as connection:
+            self._journal.append(Act.PASSWORD_CHANGED, by=visitor.account)
+            changed = accounts.update().where(accounts.c.account_id == visitor.account)
+            connection.execute(changed.values(password_hash=password_hash))
+            connection.execute(logins.delete().where(of_account & ~mine))
+
     def log_out(self, token: str) -> None:
         """End a login; it is dead at once, wherever its cookie was copied to."""
         visitor = self.visitor(token)
@@ -186,8 +202,7 @@ class Accounts:
             return {row.account_id: row.name for row in rows}
 
     def _add_owner(self, name: str, password: str) -> AccountId:
-        if len(password) < PASSWORD_MIN_LENGTH:
-            raise PasswordTooShort
+        _refuse_short(password)
         account = AccountId(os.urandom(8).hex())
         row = {
             "account_id": account,
@@ -271,6 +286,11 @@ class Accounts:
             os.fsync(file.fileno())
         fresh.rename(self._code_file)
         sync_folder(self._code_file.parent)
+
+
+def _refuse_short(password: str) -> None:
+    if len(password) < PASSWORD_MIN_LENGTH:
+        raise PasswordTooShort
 
 
 def plain_code(text: str) -> str:

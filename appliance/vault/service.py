@@ -47,6 +47,7 @@ class Service:
             verbs.LogIn: self.answer_log_in,
             verbs.LogOut: self.answer_log_out,
             verbs.AskWho: self.answer_ask_who,
+            verbs.ChangePassword: self.answer_change_password,
             verbs.ListCalls: self.answer_list_calls,
             verbs.OpenCall: self.answer_open_call,
             verbs.Read: self.answer_read,
@@ -141,6 +142,10 @@ class Service:
     def answer_ask_who(self, request: verbs.AskWho) -> verbs.Person:
         visitor = self._box.accounts.visitor(request.login, in_person=request.in_person)
         return verbs.Person(account=visitor.account, name=visitor.name)
+
+    def answer_change_password(self, request: verbs.ChangePassword) -> verbs.Done:
+        self._box.accounts.change_password(request.login, request.password, request.fresh)
+        return verbs.Done()
 
     def answer_list_calls(self, request: verbs.ListCalls) -> verbs.CallPage:
         visitor = self._box.accounts.visitor(request.login, in_person=request.in_person)

@@ -63,6 +63,7 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.ListErasures: {"login": LOGIN},
     verbs.ExportReceipt: {"login": LOGIN, "erasure": "0f" * 8},
     verbs.ListActs: {"login": LOGIN},
+    verbs.ChangePassword: {"login": LOGIN, "password": "three quiet words", "fresh": "four quiet words now"},
     verbs.ExportJournal: {"login": LOGIN},
     verbs.ReadJournal: {"login": LOGIN, "file": "heads.jsonl", "offset": 0, "length": 1},
     verbs.AskNow: {"login": LOGIN},

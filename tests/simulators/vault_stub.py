@@ -130,6 +130,7 @@ class VaultStub:
             verbs.LogIn: self._noted(self._answer_log_in),
             verbs.LogOut: self._noted(self._answer_log_out),
             verbs.AskWho: self._noted(self._for_logged_in(_answer_who)),
+            verbs.ChangePassword: self._noted(self._for_logged_in(self._answer_change_password)),
             verbs.ListCalls: self._noted(self._for_logged_in(self._answer_list)),
             verbs.OpenCall: self._noted(self._for_logged_in(self._answer_open)),
             verbs.Read: self._noted(self._for_logged_in(self._answer_read)),
@@ -198,6 +199,14 @@ class VaultStub:
 
     def _answer_log_out(self, request: verbs.LogOut) -> verbs.Answer:
         self._logins.discard(request.login)
+        return verbs.Done()
+
+    def _answer_change_password(self, request: verbs.ChangePassword) -> verbs.Answer:
+        if len(request.fresh) < 10:
+            raise trouble("PasswordTooShort", min_length=10)
+        if request.password != PASSWORD:
+            raise trouble("WrongPassword")
+        self._logins = {request.login}
         return verbs.Done()
 
     def _answer_list(self, request: verbs.ListCalls) -> verbs.Answer:

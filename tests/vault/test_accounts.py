@@ -25,10 +25,13 @@ from appliance.vault.accounts import (
     PasswordTooShort,
     WrongCode,
     WrongLogin,
+    WrongPassword,
 )
 from appliance.vault.store import Store
 from appliance.vault.tries import FREE_TRIES, TooManyTries
 from tests.vault.box_house import PASSWORD, Hands
+
+FRESH = "four quiet words now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +268,41 @@ def test_log_out_kills_the_token_and_no_other(owned: Accounts) -> None:
     with pytest.raises(LoginEnded):
         owned.log_out(here)
     assert owned.visitor(there).name == "Ada"
+
+
+def test_a_changed_password_opens_the_old_one_not_and_every_other_login_has_ended(
+    office: Office, owned: Accounts
+) -> None:
+    here, there = owned.log_in("Ada", PASSWORD)[0], owned.log_in("Ada", PASSWORD)[0]
+    owned.change_password(here, PASSWORD, FRESH)
+    assert owned.visitor(here).name == "Ada"
+    with pytest.raises(LoginEnded):
+        owned.visitor(there)
+    with pytest.raises(WrongLogin):
+        owned.log_in("Ada", PASSWORD)
+    assert office.accounts().log_in("Ada", FRESH)
+    assert [entry.by for _place, entry in office.journal.entries_before() if entry.act == "password:changed"] == [
+        owned.visitor(here).account
+    ]
+    assert FRESH not in office.dump()
+
+
+def test_a_stolen_login_changes_no_password_and_its_guesses_are_slowed_down(owned: Accounts) -> None:
+    stolen, mine = owned.log_in("Ada", PASSWORD)[0], owned.log_in("Ada", PASSWORD)[0]
+    for _ in range(FREE_TRIES):
+        with pytest.raises(WrongPassword):
+            owned.change_password(stolen, "a guess at it", FRESH)
+    with pytest.raises(TooManyTries):
+        owned.change_password(stolen, PASSWORD, FRESH)
+    assert owned.visitor(mine).name == "Ada"
+
+
+def test_a_password_that_is_too_short_is_no_try_and_changes_nothing(owned: Accounts) -> None:
+    token = owned.log_in("Ada", PASSWORD)[0]
+    for _ in range(FREE_TRIES + 1):
+        with pytest.raises(PasswordTooShort):
+            owned.change_password(token, PASSWORD, "123456789")
+    assert owned.log_in("Ada", PASSWORD)
 
 
 def test_a_dump_of_the_database_has_no_token_password_or_code(office: Office, accounts: Accounts) -> None:

@@ -9,7 +9,7 @@ from appliance.boundary import verbs
 from appliance.vault.accounts import PASSWORD_MIN_LENGTH
 from tests.simulators.vault_stub import CODE, OWNER, PASSWORD, VaultStub, trouble
 from webui.gate import LOGIN_COOKIE
-from webui.pages.claim import MIN_PASSWORD
+from webui.pages.forms import MIN_PASSWORD
 
 FORM = {"code": CODE, "name": OWNER, "password": PASSWORD, "password_again": PASSWORD}
 

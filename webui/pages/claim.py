@@ -7,13 +7,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from appliance.boundary.vault import VaultRefused
 from webui.gate import carry_login
-from webui.language import gettext
-from webui.pages.forms import MAX_CODE, MAX_NAME, MAX_PASSWORD, Page, field
+from webui.pages.forms import MAX_CODE, MAX_NAME, MAX_PASSWORD, MIN_PASSWORD, Page, field, missing, unlike
 from webui.troubles import SaidTrouble, say_refused
 from webui.vault_client import ThreadVault
-
-MIN_PASSWORD = 10
-"""Said in the form; the vault decides."""
 
 
 class ClaimPages:
@@ -37,9 +33,9 @@ class ClaimPages:
         if self._vault.is_claimed():
             return redirect(url_for("login.show"), 303)
         if not (code and name and password):
-            return _form(_missing(), name=name)
+            return _form(missing(), name=name)
         if password != field("password_again", MAX_PASSWORD):
-            return _form(_unlike(), name=name)
+            return _form(unlike(), name=name)
         try:
             login = self._vault.claim(code, name, password)
         except VaultRefused as refused:
@@ -61,23 +57,3 @@ def _form(trouble: SaidTrouble | None = None, *, name: str = "") -> Page:
         max_name=MAX_NAME,
     )
     return page, trouble.status if trouble else 200
-
-
-def _missing() -> SaidTrouble:
-    return SaidTrouble(
-        kind="Missing",
-        status=422,
-        happened=gettext("Something is missing"),
-        safe=gettext("Nothing was changed."),
-        to_do=gettext("Fill in every field."),
-    )
-
-
-def _unlike() -> SaidTrouble:
-    return SaidTrouble(
-        kind="PasswordsDiffer",
-        status=422,
-        happened=gettext("The two passwords are not the same"),
-        safe=gettext("Nothing was changed."),
-        to_do=gettext("Type the same password twice."),
-    )

@@ -10,10 +10,16 @@ from typing import TypeAlias
 from flask import abort, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from webui.language import gettext
+from webui.troubles import SaidTrouble
+
 MAX_CODE = 64
 MAX_NAME = 64
 MAX_PASSWORD = 1024
 """As in appliance.boundary.verbs; a test compares."""
+
+MIN_PASSWORD = 10
+"""Said in the forms; the vault decides."""
 
 Page: TypeAlias = str | tuple[str, int] | AnyResponse
 """What a page gives back to Flask."""
@@ -41,3 +47,23 @@ def field(name: str, max_length: int) -> str:
     if len(untrusted) > max_length:
         abort(400)
     return untrusted
+
+
+def missing() -> SaidTrouble:
+    return SaidTrouble(
+        kind="Missing",
+        status=422,
+        happened=gettext("Something is missing"),
+        safe=gettext("Nothing was changed."),
+        to_do=gettext("Fill in every field."),
+    )
+
+
+def unlike() -> SaidTrouble:
+    return SaidTrouble(
+        kind="PasswordsDiffer",
+        status=422,
+        happened=gettext("The two passwords are not the same"),
+        safe=gettext("Nothing was changed."),
+        to_do=gettext("Type the same password twice."),
+    )
