@@ -23,6 +23,7 @@ from webui.pages.live import LivePages
 from webui.pages.login import LoginPages
 from webui.pages.orders import OrderPages
 from webui.pages.password import PasswordPages
+from webui.pages.pin import PinPages
 from webui.pages.recovery import RecoveryPages
 from webui.pages.unlock import UnlockPages
 from webui.static_files import StaticFiles
@@ -53,6 +54,7 @@ def create_app(webui: WebuiSettings, vault: ThreadVault, log: BoundLogger, clock
     app.register_blueprint(DeletionPages(vault, clock).blueprint())
     app.register_blueprint(JournalPages(vault, clock).blueprint())
     app.register_blueprint(PasswordPages(vault).blueprint())
+    app.register_blueprint(PinPages(vault).blueprint())
     app.register_blueprint(RecoveryPages(vault).blueprint())
     app.register_blueprint(LivePages(vault, clock).blueprint())
     app.register_blueprint(OrderPages(vault).blueprint())

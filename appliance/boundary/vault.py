@@ -214,6 +214,12 @@ class VaultClient:
     def unlock(self, pin: str) -> None:
         self.ask(verbs.Unlock(pin=pin), verbs.Done)
 
+    def has_pin(self, login: str) -> bool:
+        return self.ask(verbs.AskPin(login=login), verbs.PinState).is_set
+
+    def choose_pin(self, login: str, password: str, pin: str | None) -> None:
+        self.ask(verbs.ChoosePin(login=login, password=password, pin=pin), verbs.Done)
+
     def recovery(self, login: str) -> verbs.RecoveryState:
         return self.ask(verbs.AskRecovery(login=login), verbs.RecoveryState)
 

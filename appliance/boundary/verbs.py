@@ -32,6 +32,7 @@ ANumber = Annotated[str, Meta(max_length=32, pattern=r"\A[0-9A-D*#]*\Z")]
 PIN_MIN_LENGTH = 4
 MAX_HOLD_REASON = 200
 Pin = Annotated[str, Meta(min_length=1, max_length=1024)]
+NewPin = Annotated[str, Meta(min_length=PIN_MIN_LENGTH, max_length=1024)]
 
 
 class Caller(StrEnum):
@@ -724,10 +725,28 @@ class Unlock(Request, frozen=True):
     pin: Pin
 
 
+class AskPin(Request, frozen=True):
+    """Whether the box asks for a PIN at its start."""
+
+    login: Token
+
+
+class PinState(Answer, frozen=True):
+    is_set: bool
+
+
+class ChoosePin(Request, frozen=True):
+    """As SetPin, by a person, whose password is asked for: with a login alone nobody locks the box."""
+
+    login: Token
+    password: Password
+    pin: NewPin | None
+
+
 class SetPin(Request, frozen=True):
     """Ask for this PIN at every start from now on; None: for none."""
 
-    pin: Annotated[str, Meta(min_length=PIN_MIN_LENGTH, max_length=1024)] | None
+    pin: NewPin | None
 
 
 class Check(Request, frozen=True):
@@ -841,6 +860,8 @@ CALLERS: dict[type[Request], frozenset[Caller]] = {
     ConfirmRecovery: frozenset({WEBUI}),
     DeclineRecovery: frozenset({WEBUI}),
     NoteDrill: frozenset({CONSOLE}),
+    AskPin: frozenset({WEBUI}),
+    ChoosePin: frozenset({WEBUI}),
     SetPin: frozenset({CONSOLE}),
     Check: frozenset({CONSOLE}),
     SignJournal: frozenset({CONSOLE}),
@@ -889,6 +910,8 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     ConfirmRecovery: Done,
     DeclineRecovery: Done,
     NoteDrill: Done,
+    AskPin: PinState,
+    ChoosePin: Done,
     SetPin: Done,
     Check: CheckFindings,
     SignJournal: SignedJournal,

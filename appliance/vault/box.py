@@ -281,7 +281,7 @@ class Box:
         self.ring_moves.make_good()
         self.journal_heads.sign()
 
-    def set_pin(self, pin: str | None) -> None:
+    def set_pin(self, pin: str | None, *, by: str) -> None:
         """Seal the ring with this PIN, or with none; rings that are sealed otherwise die by it. Raises KeyTrouble."""
         before = self.tpm.pin
         self.tpm.use_pin(pin)
@@ -290,7 +290,7 @@ class Box:
         except BaseException:
             self.tpm.use_pin(before)
             raise
-        self.journal.append(Act.PIN_REMOVED if pin is None else Act.PIN_SET, by="console")
+        self.journal.append(Act.PIN_REMOVED if pin is None else Act.PIN_SET, by=by)
 
     def make_front_certificate(self) -> None:
         """Have a certificate for the page, its authority's key in the ring."""

@@ -19,6 +19,8 @@ class Right(StrEnum):
     SEE_JOURNAL = "see_journal"
     """Who did what and when: read it, and take it away."""
     SET_UP_RECOVERY = "set_up_recovery"
+    CHOOSE_PIN = "choose_pin"
+    """Have the box ask for a PIN at every start, or no longer."""
 
 
 class Role(StrEnum):
@@ -37,6 +39,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
             Right.SEE_ERASURES,
             Right.SEE_JOURNAL,
             Right.SET_UP_RECOVERY,
+            Right.CHOOSE_PIN,
         }
     ),
 }

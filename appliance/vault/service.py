@@ -71,6 +71,8 @@ class Service:
             verbs.ConfirmRecovery: self.answer_confirm_recovery,
             verbs.DeclineRecovery: self.answer_decline_recovery,
             verbs.NoteDrill: self.answer_note_drill,
+            verbs.AskPin: self.answer_ask_pin,
+            verbs.ChoosePin: self.answer_choose_pin,
             verbs.SetPin: self.answer_set_pin,
             verbs.Check: self.answer_check,
             verbs.SignJournal: self.answer_sign_journal,
@@ -272,13 +274,24 @@ class Service:
         self._box.recovery.note_drill(request.call)
         return verbs.Done()
 
+    def answer_ask_pin(self, request: verbs.AskPin) -> verbs.PinState:
+        self._box.accounts.visitor(request.login).require(Right.CHOOSE_PIN)
+        return verbs.PinState(is_set=self._box.tpm.pin is not None)
+
+    def answer_choose_pin(self, request: verbs.ChoosePin) -> verbs.Done:
+        visitor = self._box.accounts.visitor(request.login)
+        visitor.require(Right.CHOOSE_PIN)
+        self._box.accounts.check_password(visitor, request.password)
+        self._box.set_pin(request.pin, by=visitor.account)
+        return verbs.Done()
+
     def answer_unlock(self, _request: verbs.Unlock) -> verbs.Done:
         return verbs.Done()  # it is: see door.py
 
     # the console's
 
     def answer_set_pin(self, request: verbs.SetPin) -> verbs.Done:
-        self._box.set_pin(request.pin)
+        self._box.set_pin(request.pin, by="console")
         return verbs.Done()
 
     def answer_check(self, _request: verbs.Check) -> verbs.CheckFindings:

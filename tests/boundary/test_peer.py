@@ -63,6 +63,8 @@ REQUESTS: dict[type[verbs.Request], dict[str, Any]] = {
     verbs.ListErasures: {"login": LOGIN},
     verbs.ExportReceipt: {"login": LOGIN, "erasure": "0f" * 8},
     verbs.ListActs: {"login": LOGIN},
+    verbs.AskPin: {"login": LOGIN},
+    verbs.ChoosePin: {"login": LOGIN, "password": "three quiet words", "pin": None},
     verbs.ChangePassword: {"login": LOGIN, "password": "three quiet words", "fresh": "four quiet words now"},
     verbs.ExportJournal: {"login": LOGIN},
     verbs.ReadJournal: {"login": LOGIN, "file": "heads.jsonl", "offset": 0, "length": 1},

@@ -78,6 +78,7 @@ class VaultStub:
         self.claimed = True
         self.pin: str | None = None
         """What the box is locked with; None once it is unlocked."""
+        self.has_pin = False
         self.calls: dict[CallId, StubCall] = {}
         self.now = quiet_box("front-desk")
         self.erasures: list[verbs.ErasureFacts] = []
@@ -131,6 +132,8 @@ class VaultStub:
             verbs.LogOut: self._noted(self._answer_log_out),
             verbs.AskWho: self._noted(self._for_logged_in(_answer_who)),
             verbs.ChangePassword: self._noted(self._for_logged_in(self._answer_change_password)),
+            verbs.AskPin: self._noted(self._for_logged_in(lambda _: verbs.PinState(is_set=self.has_pin))),
+            verbs.ChoosePin: self._noted(self._for_logged_in(self._answer_choose_pin)),
             verbs.ListCalls: self._noted(self._for_logged_in(self._answer_list)),
             verbs.OpenCall: self._noted(self._for_logged_in(self._answer_open)),
             verbs.Read: self._noted(self._for_logged_in(self._answer_read)),
@@ -207,6 +210,12 @@ class VaultStub:
         if request.password != PASSWORD:
             raise trouble("WrongPassword")
         self._logins = {request.login}
+        return verbs.Done()
+
+    def _answer_choose_pin(self, request: verbs.ChoosePin) -> verbs.Answer:
+        if request.password != PASSWORD:
+            raise trouble("WrongPassword")
+        self.has_pin = request.pin is not None
         return verbs.Done()
 
     def _answer_list(self, request: verbs.ListCalls) -> verbs.Answer:

@@ -99,7 +99,7 @@ def live(house: BoxHouse, listener: Listener) -> tuple[str, ...]:
         assert box.erasure.erase([gone], by="test", why="asked")
         sheets = written_down(box)
         listener.learn("the recovery key", key_of(sheets).secret)
-        box.set_pin(PIN)
+        box.set_pin(PIN, by="console")
         learn_all(listener, box)
     box = Box(house.settings(), house.log.logger, house.hands.clock, pin=PIN)
     with closing(box):

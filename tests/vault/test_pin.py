@@ -13,6 +13,7 @@ import tpm2_pytss as tss
 from appliance.boundary import verbs
 from appliance.boundary.peer import Handler
 from appliance.terms import KeyTrouble
+from appliance.vault.accounts import WrongPassword
 from appliance.vault.box import Box
 from appliance.vault.door import Door
 from appliance.vault.ring import Ring, RingContents
@@ -21,7 +22,7 @@ from appliance.vault.tpm import PinLocked, PinNeeded, PinWrong, Tpm
 from tests.simulators.ring_thief import RingThief
 from tests.simulators.ring_world import with_fresh_bucket
 from tests.simulators.software_tpm import FaultyTpm, SoftwareTpm
-from tests.vault.box_house import BoxHouse, acts_of, kept_call
+from tests.vault.box_house import PASSWORD, BoxHouse, acts_of, kept_call
 
 PIN = "2580 and a word"
 NO_CONTENTS = RingContents(buckets={}, secrets={})
@@ -123,7 +124,7 @@ def ask(door: Door, request: verbs.Request) -> verbs.Answer:
 def test_a_locked_box_answers_nothing_but_unlock_and_then_everything(house: BoxHouse) -> None:
     with house.opened(house.settings("locked")) as box:
         call = kept_call(box)
-        box.set_pin(PIN)
+        box.set_pin(PIN, by="console")
         assert acts_of(box)[-1] == "pin:set"
     with door_of(house, "locked") as (door, opened):
         with pytest.raises(PinNeeded):
@@ -146,7 +147,7 @@ def test_a_locked_box_answers_nothing_but_unlock_and_then_everything(house: BoxH
 
 def test_many_who_unlock_at_once_open_one_box(house: BoxHouse) -> None:
     with house.opened(house.settings("crowd")) as box:
-        box.set_pin(PIN)
+        box.set_pin(PIN, by="console")
     with door_of(house, "crowd") as (door, opened):
         threads = [threading.Thread(target=door.open, args=(PIN,)) for _ in range(4)]
         for thread in threads:
@@ -166,7 +167,30 @@ def test_a_pin_whose_commit_fails_is_not_asked_for(house: BoxHouse, monkeypatch:
         with monkeypatch.context() as patched:
             patched.setattr(Ring, "commit", refuse)
             with pytest.raises(KeyTrouble):
-                box.set_pin(PIN)
+                box.set_pin(PIN, by="console")
         box.erasure.erase([kept_call(box)], by="test", why="test")
     with house.opened(house.settings("refused")) as box:
+        assert box.call_keys.can_open(call)
+
+
+def test_an_owner_without_a_shell_sets_a_pin_by_password_and_the_box_asks_for_it(house: BoxHouse) -> None:
+    with house.opened(house.settings("by-page")) as box:
+        call = kept_call(box)
+        token, _ends = box.accounts.claim(box.accounts.claim_code() or "", "Ada", PASSWORD)
+        service = Service(box)
+        with pytest.raises(WrongPassword):
+            service.answer_choose_pin(verbs.ChoosePin(login=token, password=PASSWORD + "?", pin=PIN))
+        assert not service.answer_ask_pin(verbs.AskPin(login=token)).is_set
+        service.answer_choose_pin(verbs.ChoosePin(login=token, password=PASSWORD, pin=PIN))
+        assert service.answer_ask_pin(verbs.AskPin(login=token)).is_set
+        entry = next(entry for _place, entry in box.journal.entries_before())
+        assert (entry.act, entry.by) == ("pin:set", box.accounts.visitor(token).account)
+    with door_of(house, "by-page") as (door, opened):
+        with pytest.raises(PinNeeded):
+            door.open(None)
+        ask(door, verbs.Unlock(pin=PIN))
+        assert opened[0].call_keys.can_open(call)
+        # The login has outlived the start, as it does without a PIN.
+        ask(door, verbs.ChoosePin(login=token, password=PASSWORD, pin=None))
+    with house.opened(house.settings("by-page")) as box:
         assert box.call_keys.can_open(call)

@@ -111,7 +111,7 @@ def test_words_help_on_the_same_board_too(house: BoxHouse, lost: str) -> None:
     with house.opened() as box:
         sheets, call = written_down(box), kept_call(box)
         if lost == "pin":
-            box.set_pin("9 green bottles")
+            box.set_pin("9 green bottles", by="console")
     if lost == "pin":
         with pytest.raises(PinNeeded):
             house.start()
