@@ -115,6 +115,8 @@ class VaultLink:
         """Whether the box has an owner, as the vault said last; nobody is alarmed before it has said so."""
         self._heard: tuple[str, ...] = ()
         """The names of the orders that came with the last beat's answer."""
+        self._refused = ""
+        """Why the last beat was, if it was."""
         self._beat_due_s = 0.0
         self._back_off_s = 0.0
         self._stop_by_s: float | None = None
@@ -331,8 +333,11 @@ class VaultLink:
             answer = self._client.heartbeat(self._read_board(), self._heard)
             self.is_claimed = answer.claimed
             self._hear(answer.orders)
+            self._refused = ""
         except VaultRefused as refused:
-            self._log.error("vault_refused", verb="Heartbeat", kind=refused.kind, why=str(refused))
+            if refused.kind != self._refused:  # or twice a second, for as long as nobody types the PIN
+                self._log.error("vault_refused", verb="Heartbeat", kind=refused.kind, why=str(refused))
+            self._refused = refused.kind
         self._beat_due_s = now_s + HEARTBEAT_S
 
     def _hear(self, orders: tuple[verbs.OrderFor, ...]) -> None:

@@ -101,6 +101,10 @@ class FakeVault:
     def _beat(self, request: verbs.Request) -> verbs.Answer:
         assert isinstance(request, verbs.Heartbeat)
         with self._news:
+            if type(request) is self.refuses:
+                self.beats += 1
+                self._news.notify_all()
+                raise NotAllowed("Not this.")
             self.lines = {line.line: line for line in request.lines}
             self.orders = [each for each in self.orders if each.name not in request.heard]
             self.beats += 1
