@@ -23,9 +23,9 @@ ZERO_DBM_V = float(np.sqrt(0.6))
 """1 mW in 600 ohm."""
 
 
-def netlist(circuit: Circuit, *sources: str) -> str:
+def netlist(circuit: Circuit, *sources: str, codec_ohm: float = CODEC_OHM) -> str:
     """The circuit with its supply, a codec and what feeds the line."""
-    return "\n".join([circuit.spice(), "V33 v33 0 3.3", f"R_codec out 0 {CODEC_OHM:g}", *sources])
+    return "\n".join([circuit.spice(), "V33 v33 0 3.3", f"R_codec out 0 {codec_ohm:g}", *sources])
 
 
 def held(volts: float, ac: float = 1.0) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hardware import levels, sense
+from hardware import sense
 from hardware.bench import HIGH_V, LOW_V, ZERO_DBM_V, held, netlist
 from hardware.circuit import Circuit, read_circuit
 from hardware.figures import draws
@@ -25,6 +25,9 @@ _POINT = re.compile(r"(?<=\d)\.(?=\d)")
 
 _ON_HOOK_FROM_V = 30
 """No build has its threshold so high (figures.md)."""
+
+_METER_OHM = 10e6
+"""Of a usual multimeter: no codec hangs on the bench."""
 
 _WORDS = {
     "en": ("between a and b", "measure", "expect", "current", "`hook` pin", "`ring` pin", "`out` pin"),
@@ -76,10 +79,7 @@ def _measured() -> _Bench:
         if not all(pin > HIGH_V if volts > _ON_HOOK_FROM_V else pin < LOW_V for _, pin in found):
             raise ValueError(f"the hook pin at {volts} V is neither low nor high in every build")
         milliamperes[volts] = [1000 * amperes for amperes, _ in found]
-    millivolts = {
-        hz: [1000 * ZERO_DBM_V * float(10 ** (levels.gain_db(circuit, hz) / 20)) for circuit in built]
-        for hz in (1000, 300, 3400, 50)
-    }
+    millivolts = {hz: [1000 * ZERO_DBM_V * _gain(circuit, hz) for circuit in built] for hz in (1000, 300, 3400, 50)}
     # 24 V from a bell transformer is the weakest ring that one has at hand; 5 V is louder than any voice.
     if not all(sense.ring_told(circuit, 24, 50, 0) for circuit in built[:3]):
         raise ValueError("24 V, 50 Hz is not told as a ring in every build")
@@ -92,6 +92,12 @@ def _at(circuit: Circuit, volts: float) -> tuple[float, float]:
     """Amperes, and volts of the hook pin."""
     answer = ask(netlist(circuit, *held(volts)), "op", ["hook", "i(V_a)"])
     return float(-answer["i(v_a)"][0]), float(answer["hook"][0])
+
+
+def _gain(circuit: Circuit, hz: float) -> float:
+    """From a line that has no battery to a meter at the audio pins."""
+    bench = netlist(circuit, *held(0), codec_ohm=_METER_OHM)
+    return float(abs(ask(bench, f"ac lin 1 {hz} {hz}", ["out"])["out"][0]))
 
 
 def _span(values: list[float]) -> str:

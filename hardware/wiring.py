@@ -16,7 +16,7 @@ MANUAL = Path(__file__).parents[1] / "docs" / "manual"
 
 LANGUAGES = ("en", "de")
 
-_PINS = {5: 29, 6: 31, 12: 32, 13: 33, 16: 36, 17: 11, 22: 15, 23: 16, 26: 37, 27: 13}
+PINS = {5: 29, 6: 31, 12: 32, 13: 33, 16: 36, 17: 11, 22: 15, 23: 16, 26: 37, 27: 13}
 """Header pin of each GPIO line."""
 
 _WORDS = {
@@ -133,11 +133,11 @@ def _header(pen: _Pen, lines: dict[str, int]) -> list[str]:
     rows = [
         (pen.word("3.3 V"), 1, 170),
         (pen.word("ground"), 39, 195),
-        (_gpio("hook", lines), _PINS[lines["hook"]], 220),
-        (_gpio("ring", lines), _PINS[lines["ring"]], 250),
-        (f"{pen.word('button')}: {_gpio('button', lines)}", _PINS[lines["button"]], 300),
-        (f"{pen.word('lamp')}: {_gpio('lamp', lines)}", _PINS[lines["lamp"]], 325),
-        (f"{pen.word('tamper')}: {_gpio('tamper', lines)}", _PINS[lines["tamper"]], 350),
+        (_gpio("hook", lines), PINS[lines["hook"]], 220),
+        (_gpio("ring", lines), PINS[lines["ring"]], 250),
+        (f"{pen.word('button')}: {_gpio('button', lines)}", PINS[lines["button"]], 300),
+        (f"{pen.word('lamp')}: {_gpio('lamp', lines)}", PINS[lines["lamp"]], 325),
+        (f"{pen.word('tamper')}: {_gpio('tamper', lines)}", PINS[lines["tamper"]], 350),
     ]
     parts = [pen.box(600, 130, 260, 320, pen.word("header"), "#eef4ee")]
     for name, pin, y in rows:

@@ -33,7 +33,7 @@ def look_at_tpm(tcti: str, ring: Path, device: str = "the TPM") -> Iterator[Find
         yield bad(
             "TPM",
             f"{device}: {trouble}",
-            "Is the module on its pins, its overlay in config.txt, and SPI on? Without a TPM there are no keys.",
+            "Is the module on its pins, and its overlay loaded, with its chip select? Without a TPM there are no keys.",
         )
 
 

@@ -79,8 +79,8 @@ _TEXTS = {
     "{}: does not tell the time": "{}: sagt die Zeit nicht",
     "{}: stands still": "{}: steht",
     "{}: {} s from the system's": "{}: {} s neben der des Systems",
-    "Plug in an RTC with its battery, and name it in config.txt.": (
-        "Stecken Sie eine Uhr mit Batterie und nennen Sie sie in config.txt."
+    "Plug in an RTC with its battery, and load its overlay.": (
+        "Stecken Sie eine Uhr mit Batterie und laden Sie ihr Overlay."
     ),
     "Its battery is empty or missing. Put in a new one.": "Ihre Batterie ist leer oder fehlt. Legen Sie eine neue ein.",
     "It has lost its time. Put in a new battery, then set it.": (
@@ -141,9 +141,9 @@ _TEXTS = {
     "somebody's, and this box has no keys yet": "gehört schon jemandem, und das Gerät hat noch keine Schlüssel",
     "the one that sealed this box's keys": "das, das die Schlüssel des Geräts versiegelt hat",
     "this box's keys are sealed by another TPM": "ein anderes TPM hat die Schlüssel des Geräts versiegelt",
-    "Is the module on its pins, its overlay in config.txt, and SPI on? Without a TPM there are no keys.": (
-        "Sitzt das Modul auf seinen Stiften, steht sein Overlay in config.txt, und ist SPI an? Ohne TPM gibt es keine "
-        "Schlüssel."
+    "Is the module on its pins, and its overlay loaded, with its chip select? Without a TPM there are no keys.": (
+        "Sitzt das Modul auf seinen Stiften, und ist sein Overlay geladen, mit seinem Chip Select? Ohne TPM gibt es "
+        "keine Schlüssel."
     ),
     "This TPM is software. Its keys lie on a disk and protect nothing from a thief.": (
         "Dieses TPM ist Software. Seine Schlüssel liegen auf einer Platte und schützen vor keinem Dieb."

@@ -33,7 +33,7 @@ def look_at_rtc(
     """The first clock of this board; takes `seconds` and up to two more."""
     clock = sysfs / "class/rtc/rtc0"
     if not clock.exists():
-        yield bad("clock", "no battery-backed clock", "Plug in an RTC with its battery, and name it in config.txt.")
+        yield bad("clock", "no battery-backed clock", "Plug in an RTC with its battery, and load its overlay.")
         return
     name = read_text(clock / "name") or "unknown"
     told_s = read_int(clock / "since_epoch")

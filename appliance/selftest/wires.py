@@ -30,6 +30,8 @@ from appliance.terms import LineTrouble
 
 ACT_WITHIN_S = 20.0
 RING_WITHIN_S = 45.0
+OPEN_WITHIN_S = 120.0
+"""A cover opens with a tool, and not before the line is unplugged: on its side there may be 187 V."""
 _AT_REST_S = 1.0
 
 Tell = Callable[[str], None]
@@ -117,8 +119,8 @@ def _case(wire: GpioInput[Any], part: str, tell: Tell | None) -> Iterator[Findin
         return
     for is_open, what in ((True, "Open the case"), (False, "Close the case")):
         if wire.active_at_opening is not is_open or not is_open:
-            tell(f"{part}: {what}.")
-            if not _comes(wire, ACT_WITHIN_S, partial(_stands, is_open=is_open)):
+            tell(f"{part}: {'Unplug every telephone line. ' if is_open else ''}{what}.")
+            if not _comes(wire, OPEN_WITHIN_S, partial(_stands, is_open=is_open)):
                 yield bad(part, f"did not see it: {what.lower()}", "Look at switch, wire and pull-up.")
                 return
     yield good(part, "opened and closed")

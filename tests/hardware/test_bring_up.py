@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from appliance import cli
-from appliance.settings import RecorderSettings
+from appliance.commands.stick import ANNOUNCEMENT_NAME, LABEL_NAME, SETUP_NAME
+from appliance.settings import SETTINGS_NAME, RecorderSettings
 from hardware.bring_up import with_table
-from hardware.wiring import LANGUAGES, MANUAL, named_lines
+from hardware.wiring import LANGUAGES, MANUAL, PINS, named_lines
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -45,6 +46,23 @@ def test_the_settings_in_the_guide_are_settings_and_name_the_lines_of_the_overla
         assert name in named_lines()
         assert wire.active_low is (name != "lamp")
     assert not line.ground
+
+
+@pytest.mark.parametrize(("language", "pin"), [("en", "pin"), ("de", "Stift")])
+def test_pins_in_the_text_are_those_of_the_drawing(language: str, pin: str) -> None:
+    guide, lines = (MANUAL / f"bring-up.{language}.md").read_text("utf-8"), named_lines()
+    wiring = guide[guide.index("## 5.") : guide.index("## 6.")]
+    assert re.findall(rf"\b{pin} (\d+), 1 kΩ", wiring) == [str(PINS[lines["lamp"]])]
+    assert re.findall(rf"tamper = .*# {pin} (\d+);", guide) == [str(PINS[lines["tamper"]])]
+    assert re.findall(r"gpioinfo hook ring .* (\d+) \w+ (\d+) ", wiring) == [(str(lines["hook"]), str(lines["ring"]))]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_goes_to_the_stick_and_comes_from_it_is_called_as_the_box_calls_it(language: str) -> None:
+    guide = (MANUAL / f"bring-up.{language}.md").read_text("utf-8")
+    handing_over = guide[guide.index("## 9.") : guide.index("## 10.")]
+    named = set(re.findall(r"[`/]([\w-]+\.(?:TXT|PDF|wav|toml))`", handing_over))
+    assert named == {SETUP_NAME, LABEL_NAME, ANNOUNCEMENT_NAME, SETTINGS_NAME}
 
 
 def test_both_languages_have_the_same_sections_and_rows() -> None:

@@ -47,6 +47,11 @@ def test_the_stick_says_where_the_page_is(first_boot: FirstBoot) -> None:
     assert (first_boot.body.take_from_stick("LABEL.PDF") or b"").startswith(b"%PDF-")
 
 
+def test_a_card_is_set_up_as_soon_as_settings_name_it(box: Box) -> None:
+    told = box.sh("journalctl -b -1 -o cat --no-pager -u linekeep-mixer.service")
+    assert "Loopback: not known" in told, told  # on the first day no settings named it when it appeared
+
+
 def test_what_was_said_on_the_line_is_heard_through_the_page(first_boot: FirstBoot) -> None:
     found = match(read_wav(first_boot.wav), first_boot.said)
     assert found.whole > 0.9, found

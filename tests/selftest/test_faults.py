@@ -547,6 +547,16 @@ def test_switch_of_the_case_that_follows_the_cover_is_good(
     assert (found.verdict, found.reading) == (Verdict.GOOD, reading)
 
 
+def test_nobody_is_asked_to_open_the_case_with_a_line_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpiod, "request_lines", Chip({TAMPER: OFF_AND_ON}).request_lines)
+    told: list[str] = []
+    assert [found.verdict for found in look_at_case(SWITCH, told.append)] == [Verdict.GOOD]
+    assert told == [
+        "switch of the case: Unplug every telephone line. Open the case.",
+        "switch of the case: Close the case.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("chip", "alone", "verdict", "advice"),
     [
@@ -559,7 +569,7 @@ def test_switch_of_the_case_that_is_cut_or_stuck_is_named(
     chip: Chip, verdict: Verdict, advice: str, monkeypatch: pytest.MonkeyPatch, *, alone: bool
 ) -> None:
     monkeypatch.setattr(gpiod, "request_lines", chip.request_lines)
-    monkeypatch.setattr("appliance.selftest.wires.ACT_WITHIN_S", 0.3)
+    monkeypatch.setattr("appliance.selftest.wires.OPEN_WITHIN_S", 0.3)
     named(look_at_case(SWITCH, None if alone else lambda _text: None), "switch of the case", verdict, advice)
 
 
