@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import struct
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from appliance.settings import Settings
 from appliance.terms import KeyTrouble
 
 _READY_WITHIN_S = 10.0
+_GET_CAPABILITY = struct.pack(">I", 0x01)
+"""A command for the control socket (swtpm_ioctls(3)), without effect."""
 
 
 def program(settings: Settings) -> Program:
@@ -34,14 +37,18 @@ def wait_until_ready(settings: Settings) -> None:
     give_up = time.monotonic() + _READY_WITHIN_S
     while True:
         with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(_READY_WITHIN_S)
             try:
                 control.connect(str(_control_path(settings)))
+                control.sendall(_GET_CAPABILITY)
+                if control.recv(64):
+                    return
+                raise ConnectionResetError
             except OSError as error:
                 if time.monotonic() > give_up:
                     raise KeyTrouble("The software TPM does not start; its state may be damaged or in use.") from error
-            else:
-                return
-        # swtpm tells nobody when it is ready; that its control socket answers is the only sign.
+        # swtpm tells nobody when it is ready. Its control socket can be reached before the other one is there, so that
+        # it answers is the only sign.
         time.sleep(0.005)
 
 

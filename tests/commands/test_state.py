@@ -1,13 +1,17 @@
-"""Whose settings a command follows."""
+"""Whose settings a command follows, and when the software TPM is there for it."""
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
+from appliance.commands import software_tpm
 from appliance.commands import state as state_commands
 from appliance.commands.state import settings_of
+from appliance.settings import Settings
 from appliance.terms import StorageTrouble
 
 
@@ -28,3 +32,27 @@ def test_a_box_s_settings_are_root_s_whatever_its_vault_puts_beside_them(
     assert settings_of(tmp_path / "demo").run_dir == "/run/demo"
     with pytest.raises(StorageTrouble, match="no state directory"):
         settings_of(tmp_path)
+
+
+def test_a_software_tpm_is_ready_when_it_answers_and_not_when_it_can_be_reached(tmp_path: Path) -> None:
+    """swtpm's control socket is there a moment before the one for the TPM's commands."""
+    answers = iter((b"", b"\0\0\0\0"))
+    answered = []
+
+    def answer_the_second(control: socket.socket) -> None:
+        for answer in answers:
+            client, _address = control.accept()
+            with client:
+                client.recv(64)
+                client.sendall(answer)
+                answered.append(answer)
+
+    settings = Settings(state_dir=str(tmp_path), run_dir=str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind(str(tmp_path / "tpm.ctrl"))
+        control.listen(1)
+        thread = threading.Thread(target=answer_the_second, args=(control,), daemon=True)
+        thread.start()
+        software_tpm.wait_until_ready(settings)
+        thread.join(10)
+    assert len(answered) == 2
