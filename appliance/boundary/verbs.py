@@ -796,11 +796,15 @@ class AskLabel(Request, frozen=True):
 
 
 class Label(Answer, frozen=True):
-    """claim_code: empty once the box has an owner. The others: SHA-256 in hexadecimal, of the certificate that vouches
-    for the web page, and of the one that vouches for what the TPM signs."""
+    """
+    claim_code: empty once the box has an owner.
+    page_issuer: the certificate that vouches for the web page, as PEM.
+    page_fingerprint, box_fingerprint: SHA-256 in hexadecimal, of that, and of the one for what the TPM signs.
+    """
 
     claim_code: str
     page_fingerprint: str
+    page_issuer: str
     box_fingerprint: str
 
     def __repr__(self) -> str:

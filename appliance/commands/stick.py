@@ -2,8 +2,8 @@
 
 It may bring settings (linekeep.toml) and the announcement that they name (announcement.wav). It takes away SETUP.TXT:
 where the page is, by which fingerprint it is known, the claim code, the sound cards as the settings may call them, and
-what is wrong if something is; and LABEL.PDF to print, with the first of that. Whoever has the box before them is who
-the code is for; after the first account there is none.
+what is wrong if something is; LABEL.PDF to print, with the first of that; and ISSUER.CRT, the certificate that browsers
+are to trust. Whoever has the box before them is who the code is for; after the first account there is none.
 
 Promises: settings are taken over only if every daemon can follow them and they leave alone what is the box's own
 (folders, users, TPM, and what the ring of keys is bound to); those before stay beside them. What was checked is what
@@ -37,12 +37,15 @@ from appliance.terms import KeyTrouble, LinekeepError, SettingsTrouble, StorageT
 
 SETUP_NAME = "SETUP.TXT"
 LABEL_NAME = "LABEL.PDF"
+ISSUER_NAME = "ISSUER.CRT"
 ANNOUNCEMENT_NAME = "announcement.wav"
 
 AS_IT_CAME = Path("/usr/share/linekeep") / SETTINGS_NAME
 """The settings of a new box, in its image."""
 
-_MOST_BYTES = dict.fromkeys((SETTINGS_NAME, SETUP_NAME, LABEL_NAME), 64 * 1024) | {ANNOUNCEMENT_NAME: 16 * 1024 * 1024}
+_MOST_BYTES = dict.fromkeys((SETTINGS_NAME, SETUP_NAME, LABEL_NAME, ISSUER_NAME), 64 * 1024) | {
+    ANNOUNCEMENT_NAME: 16 * 1024 * 1024
+}
 _MOST_LISTED_BYTES = 1024 * 1024
 _STICK_ANSWERS_WITHIN_S = 120
 _VAULT_ANSWERS_WITHIN_S = 300.0
@@ -80,6 +83,7 @@ def _stick(parsed: argparse.Namespace) -> int:
         label = _ask_label(settings, parsed.settings.parent)
         told = label_lines(settings, label)
         stick.write(LABEL_NAME, label_sheet(addresses_of(settings), label))
+        stick.write(ISSUER_NAME, label.page_issuer.encode())
     except LinekeepError as trouble:
         troubles.append(str(trouble))
     text = setup_text(taken=taken, told=told, addresses=own_addresses(), cards=own_cards(), troubles=troubles)

@@ -69,9 +69,14 @@ def ensure_front_certificate(folder: Path, authority_key: bytes, names: tuple[st
     return True
 
 
-def authority_fingerprint(folder: Path) -> str:
-    """SHA-256 of the authority's certificate, in hexadecimal: what a browser shows of the issuer."""
-    return x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes()).fingerprint(hashes.SHA256()).hex()
+def authority_certificate(folder: Path) -> str:
+    """The authority's certificate as PEM: what a browser is told to trust."""
+    return (folder / "ca.pem").read_text("ascii")
+
+
+def fingerprint_of(certificate: str) -> str:
+    """SHA-256 of a certificate given as PEM, in hexadecimal: what a browser shows of it."""
+    return x509.load_pem_x509_certificate(certificate.encode("ascii")).fingerprint(hashes.SHA256()).hex()
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

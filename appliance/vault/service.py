@@ -15,7 +15,7 @@ from appliance.boundary.peer import Handler
 from appliance.terms import AccountId, CallId, Order
 from appliance.vault.box import Box
 from appliance.vault.check import check_box
-from appliance.vault.front_certificate import authority_fingerprint
+from appliance.vault.front_certificate import authority_certificate, fingerprint_of
 from appliance.vault.line_board import NothingToOrder
 from appliance.vault.rights import Right
 
@@ -309,9 +309,11 @@ class Service:
         return self._box.backup.state()
 
     def answer_ask_label(self, _request: verbs.AskLabel) -> verbs.Label:
+        issuer = authority_certificate(self._box.settings.state / "tls")
         return verbs.Label(
             claim_code=self._box.accounts.claim_code() or "",
-            page_fingerprint=authority_fingerprint(self._box.settings.state / "tls"),
+            page_fingerprint=fingerprint_of(issuer),
+            page_issuer=issuer,
             box_fingerprint=self._box.notary.chain.root_fingerprint,
         )
 

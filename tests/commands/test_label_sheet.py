@@ -23,7 +23,7 @@ def sheet(tmp_path: Path) -> Path:
 
 
 def _sheet(path: Path, code: str) -> Path:
-    label = Label(claim_code=code, page_fingerprint=PAGE, box_fingerprint=BOX)
+    label = Label(claim_code=code, page_fingerprint=PAGE, page_issuer="", box_fingerprint=BOX)
     path.write_bytes(label_sheet([ADDRESS, "https://192.0.2.7/"], label))
     return path
 

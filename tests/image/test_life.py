@@ -45,6 +45,7 @@ def test_the_stick_says_where_the_page_is(first_boot: FirstBoot) -> None:
     assert re.fullmatch(r"linekeep-[0-9a-f]{4}\.local", first_boot.label.name), first_boot.label.text
     assert "10.0.2.15" in first_boot.label.text  # which QEMU's DHCP gives
     assert (first_boot.body.take_from_stick("LABEL.PDF") or b"").startswith(b"%PDF-")
+    assert (first_boot.body.take_from_stick("ISSUER.CRT") or b"").decode() == first_boot.authority
 
 
 def test_a_card_is_set_up_as_soon_as_settings_name_it(box: Box) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from appliance.audit.events import Act
 from appliance.boundary import verbs
@@ -297,3 +299,15 @@ def test_an_unexpected_fault_is_logged_without_the_values_it_met() -> None:
             fault_reporter(log)(fault)
         assert "a fault" in written.getvalue()
         assert PASSWORD not in written.getvalue()
+
+
+def test_what_stands_on_the_label_is_the_certificate_that_the_page_shows(
+    box: Box, clients: dict[verbs.Caller, VaultClient]
+) -> None:
+    box.make_front_certificate()
+    label = clients[verbs.Caller.CONSOLE].label()
+    authority = x509.load_pem_x509_certificate(label.page_issuer.encode())
+    assert authority.fingerprint(hashes.SHA256()).hex() == label.page_fingerprint
+    page = x509.load_pem_x509_certificate((box.settings.state / "tls" / "front.pem").read_bytes())
+    page.verify_directly_issued_by(authority)
+    assert label.box_fingerprint == box.notary.chain.root_fingerprint
