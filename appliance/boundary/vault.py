@@ -188,8 +188,8 @@ class VaultClient:
     def export_receipt(self, login: str, erasure: verbs.AnErasure) -> verbs.ExportedReceipt:
         return self.ask(verbs.ExportReceipt(login=login, erasure=erasure), verbs.ExportedReceipt)
 
-    def change_password(self, login: str, password: str, fresh: str) -> None:
-        self.ask(verbs.ChangePassword(login=login, password=password, fresh=fresh), verbs.Done)
+    def change_password(self, login: str, password: str, fresh: str) -> verbs.LoggedIn:
+        return self.ask(verbs.ChangePassword(login=login, password=password, fresh=fresh), verbs.LoggedIn)
 
     def list_acts(self, request: verbs.ListActs) -> verbs.ActPage:
         return self.ask(request, verbs.ActPage)

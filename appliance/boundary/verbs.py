@@ -274,7 +274,7 @@ class Person(Answer, frozen=True):
 
 
 class ChangePassword(Request, frozen=True):
-    """Log in with another password from now on; every other login of this person ends."""
+    """Log in with another password from now on; every login of this person ends, and another takes this one's place."""
 
     login: Token
     password: Password
@@ -890,7 +890,7 @@ ANSWERS: dict[type[Request], type[Answer]] = {
     LogIn: LoggedIn,
     LogOut: Done,
     AskWho: Person,
-    ChangePassword: Done,
+    ChangePassword: LoggedIn,
     ListCalls: CallPage,
     OpenCall: OpenedCall,
     Read: ReadBytes,

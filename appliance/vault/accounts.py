@@ -119,9 +119,11 @@ class Accounts:
             self._journal.append(Act.BOX_CLAIM_REFUSED, by="webui")
             raise WrongCode("That is not the claim code of this box. Nothing was changed; look at the label again.")
         self._forget_failures("claim")
-        account = self._add_owner(name, password)
+        _refuse_short(password)
+        password_hash = self._hash(password)
+        account = self._add_owner(name, password_hash)
         self._code_file.unlink(missing_ok=True)
-        return self._begin_login(account)
+        return self._begin_login(account, password_hash)
 
     def log_in(self, name: str, password: str) -> tuple[str, int]:
         """Returns: the login's token, and the moment at which it ends at the latest (UTC ms).
@@ -138,7 +140,7 @@ class Accounts:
             self._journal.append(Act.LOGIN_REFUSED, by="webui", ids=() if row is None else (row.account_id,))
             raise WrongLogin("Name or password is wrong.")
         self._forget_failures(subject)
-        return self._begin_login(AccountId(row.account_id))
+        return self._begin_login(AccountId(row.account_id), row.password_hash)
 
     def check_password(self, visitor: Visitor, password: str) -> None:
         """For what a login alone is not enough for. Raises WrongPassword, TooManyTries."""
@@ -152,21 +154,25 @@ class Accounts:
             raise WrongPassword("That is not your password. Nothing was changed.")
         self._forget_failures(subject)
 
-    def change_password(self, token: str, password: str, fresh: str) -> None:
-        """Every other login of this account ends: whoever changes a password may do so because somebody has one.
+    def change_password(self, token: str, password: str, fresh: str) -> tuple[str, int]:
+        """Every login of this account ends: whoever changes a password may do so because somebody has one.
 
-        Raises: LoginEnded, PasswordTooShort, WrongPassword, TooManyTries.
+        This one too, in whose place another is begun: what is stolen is as a rule a copy of it.
+        Returns: token and its end, as `log_in`. Raises: LoginEnded, PasswordTooShort, WrongPassword, TooManyTries.
         """
         visitor = self.visitor(token)
         _refuse_short(fresh)
         self.check_password(visitor, password)
         password_hash = self._hash(fresh)
-        mine, of_account = logins.c.token_hash == _digest(token), logins.c.account_id == visitor.account
         with self._store.transaction() as connection:
+            # Asked again under the write lock: of two changes at the same moment one wins, and ends the other's login.
+            if not connection.execute(logins.delete().where(logins.c.token_hash == _digest(token))).rowcount:
+                raise LoginEnded("Your login has ended. Log in again.")
             self._journal.append(Act.PASSWORD_CHANGED, by=visitor.account)
             changed = accounts.update().where(accounts.c.account_id == visitor.account)
             connection.execute(changed.values(password_hash=password_hash))
-            connection.execute(logins.delete().where(of_account & ~mine))
+            connection.execute(logins.delete().where(logins.c.account_id == visitor.account))
+            return self._add_login(connection, visitor.account)
 
     def log_out(self, token: str) -> None:
         """End a login; it is dead at once, wherever its cookie was copied to."""
@@ -201,15 +207,14 @@ class Accounts:
             rows = connection.execute(sa.select(accounts.c.account_id, accounts.c.name))
             return {row.account_id: row.name for row in rows}
 
-    def _add_owner(self, name: str, password: str) -> AccountId:
-        _refuse_short(password)
+    def _add_owner(self, name: str, password_hash: str) -> AccountId:
         account = AccountId(os.urandom(8).hex())
         row = {
             "account_id": account,
             "name": name.strip(),
             "name_key": _name_key(name),
             "role": Role.OWNER,
-            "password_hash": self._hash(password),
+            "password_hash": password_hash,
             "created_at_ms": self._clock.now_ms(),
         }
         with self._store.transaction() as connection:
@@ -220,21 +225,28 @@ class Accounts:
             connection.execute(accounts.insert().values(row))
         return account
 
-    def _begin_login(self, account: AccountId) -> tuple[str, int]:
+    def _begin_login(self, account: AccountId, password_hash: str) -> tuple[str, int]:
+        """Raises WrongLogin: the account has another password than this one, which was the right one just now."""
+        with self._store.transaction() as connection:
+            query = sa.select(accounts.c.password_hash).where(accounts.c.account_id == account)
+            if connection.execute(query).scalar() != password_hash:
+                raise WrongLogin("Name or password is wrong.")
+            self._journal.append(Act.LOGIN_BEGUN, by=account)
+            return self._add_login(connection, account)
+
+    def _add_login(self, connection: sa.Connection, account: AccountId) -> tuple[str, int]:
         token, now_ms = secrets.token_urlsafe(32), self._clock.now_ms()
         ends_at_ms = now_ms + ABSOLUTE_S * 1000
-        self._journal.append(Act.LOGIN_BEGUN, by=account)
-        with self._store.transaction() as connection:
-            connection.execute(logins.delete().where(logins.c.ends_at_ms <= now_ms))
-            connection.execute(
-                logins.insert().values(
-                    token_hash=_digest(token),
-                    account_id=account,
-                    begun_at_ms=now_ms,
-                    used_at_ms=now_ms,
-                    ends_at_ms=ends_at_ms,
-                )
+        connection.execute(logins.delete().where(logins.c.ends_at_ms <= now_ms))
+        connection.execute(
+            logins.insert().values(
+                token_hash=_digest(token),
+                account_id=account,
+                begun_at_ms=now_ms,
+                used_at_ms=now_ms,
+                ends_at_ms=ends_at_ms,
             )
+        )
         return token, ends_at_ms
 
     def _remember_use(self, token: str, now_ms: int) -> None:

@@ -145,9 +145,9 @@ class Service:
         visitor = self._box.accounts.visitor(request.login, in_person=request.in_person)
         return verbs.Person(account=visitor.account, name=visitor.name)
 
-    def answer_change_password(self, request: verbs.ChangePassword) -> verbs.Done:
-        self._box.accounts.change_password(request.login, request.password, request.fresh)
-        return verbs.Done()
+    def answer_change_password(self, request: verbs.ChangePassword) -> verbs.LoggedIn:
+        token, ends_at_ms = self._box.accounts.change_password(request.login, request.password, request.fresh)
+        return verbs.LoggedIn(login=token, ends_at_ms=ends_at_ms)
 
     def answer_list_calls(self, request: verbs.ListCalls) -> verbs.CallPage:
         visitor = self._box.accounts.visitor(request.login, in_person=request.in_person)

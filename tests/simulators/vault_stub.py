@@ -209,8 +209,8 @@ class VaultStub:
             raise trouble("PasswordTooShort", min_length=10)
         if request.password != PASSWORD:
             raise trouble("WrongPassword")
-        self._logins = {request.login}
-        return verbs.Done()
+        self._logins.clear()
+        return verbs.LoggedIn(login=self.new_login(), ends_at_ms=2**50)
 
     def _answer_choose_pin(self, request: verbs.ChoosePin) -> verbs.Answer:
         if request.password != PASSWORD:

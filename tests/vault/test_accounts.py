@@ -274,17 +274,52 @@ def test_a_changed_password_opens_the_old_one_not_and_every_other_login_has_ende
     office: Office, owned: Accounts
 ) -> None:
     here, there = owned.log_in("Ada", PASSWORD)[0], owned.log_in("Ada", PASSWORD)[0]
-    owned.change_password(here, PASSWORD, FRESH)
-    assert owned.visitor(here).name == "Ada"
-    with pytest.raises(LoginEnded):
-        owned.visitor(there)
+    fresh, ends_at_ms = owned.change_password(here, PASSWORD, FRESH)
+    assert owned.visitor(fresh).name == "Ada"
+    assert ends_at_ms == office.hands.wall_ms + ABSOLUTE_S * 1000
+    for ended in (here, there):  # who copied the cookie of this very browser is out as well
+        with pytest.raises(LoginEnded):
+            owned.visitor(ended)
     with pytest.raises(WrongLogin):
         owned.log_in("Ada", PASSWORD)
     assert office.accounts().log_in("Ada", FRESH)
     assert [entry.by for _place, entry in office.journal.entries_before() if entry.act == "password:changed"] == [
-        owned.visitor(here).account
+        owned.visitor(fresh).account
     ]
     assert FRESH not in office.dump()
+
+
+class Between:
+    """Does something once, after the next password was found right and before what follows from that."""
+
+    def __init__(self, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
+        self._is_password, self._act = accounts._is_password, act
+        self._restore = monkeypatch.undo
+        monkeypatch.setattr(accounts, "_is_password", self)
+
+    def __call__(self, stored: str, password: str) -> bool:
+        is_right = self._is_password(stored, password)
+        self._restore()
+        self._act()
+        return is_right
+
+
+def test_a_login_with_the_old_password_that_is_under_way_while_it_is_changed_does_not_begin(
+    office: Office, owned: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = owned.log_in("Ada", PASSWORD)[0]
+    Between(owned, monkeypatch, lambda: owned.change_password(here, PASSWORD, FRESH))
+    with pytest.raises(WrongLogin):
+        owned.log_in("Ada", PASSWORD)
+    assert office.dump().count('INSERT INTO "logins"') == 1
+
+
+def test_of_two_changes_at_the_same_moment_one_wins(owned: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, stolen = owned.log_in("Ada", PASSWORD)[0], owned.log_in("Ada", PASSWORD)[0]
+    Between(owned, monkeypatch, lambda: owned.change_password(mine, PASSWORD, FRESH))
+    with pytest.raises(LoginEnded):
+        owned.change_password(stolen, PASSWORD, "a thief's own words")
+    assert owned.log_in("Ada", FRESH)
 
 
 def test_a_stolen_login_changes_no_password_and_its_guesses_are_slowed_down(owned: Accounts) -> None:

@@ -7,13 +7,13 @@ from flask.testing import FlaskClient
 
 from appliance.boundary import verbs
 from tests.simulators.vault_stub import PASSWORD, VaultStub, trouble
+from webui.gate import LOGIN_COOKIE
 
 FRESH = "four quiet words now"
 FORM = {"password": PASSWORD, "fresh": FRESH, "fresh_again": FRESH}
 
 
 def test_who_knows_the_password_changes_it_and_stays_logged_in(owner: FlaskClient, stub: VaultStub) -> None:
-    other = stub.new_login()
     answer = owner.post("/password", data=FORM)
     assert answer.status_code == 200
     assert "Your password is changed" in answer.text
@@ -21,7 +21,14 @@ def test_who_knows_the_password_changes_it_and_stays_logged_in(owner: FlaskClien
     (asked,) = stub.requests(verbs.ChangePassword)
     assert isinstance(asked, verbs.ChangePassword)
     assert (asked.password, asked.fresh) == (PASSWORD, FRESH)
-    assert asked.login != other
+
+
+def test_who_copied_the_cookie_of_this_browser_is_out(owner: FlaskClient, stranger: FlaskClient) -> None:
+    stolen = owner.get_cookie(LOGIN_COOKIE)
+    assert stolen is not None
+    owner.post("/password", data=FORM)
+    stranger.set_cookie(LOGIN_COOKIE, stolen.value)
+    assert stranger.get("/").location == "/login?ended=1"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from flask import Blueprint, make_response, render_template
 
 from appliance.boundary.vault import VaultRefused
-from webui.gate import this_login
+from webui.gate import carry_login, this_login
 from webui.pages.forms import MAX_PASSWORD, MIN_PASSWORD, Page, field, missing, unlike
 from webui.troubles import SaidTrouble, say_refused
 from webui.vault_client import ThreadVault
@@ -31,12 +31,14 @@ class PasswordPages:
         if fresh != field("fresh_again", MAX_PASSWORD):
             return _form(unlike())
         try:
-            self._vault.change_password(this_login(), password, fresh)
+            login = self._vault.change_password(this_login(), password, fresh)
         except VaultRefused as refused:
             if refused.kind == "LoginEnded":
                 raise
             return _form(say_refused(refused))
-        return render_template("password_changed.html")
+        answer = make_response(render_template("password_changed.html"))
+        carry_login(answer, login.login)
+        return answer
 
 
 def _form(trouble: SaidTrouble | None = None) -> Page:
