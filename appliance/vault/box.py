@@ -282,15 +282,13 @@ class Box:
         self.journal_heads.sign()
 
     def set_pin(self, pin: str | None, *, by: str) -> None:
-        """Seal the ring with this PIN, or with none; rings that are sealed otherwise die by it. Raises KeyTrouble."""
-        before = self.tpm.pin
-        self.tpm.use_pin(pin)
-        try:
-            self.ring.change(lambda now: now)
-        except BaseException:
-            self.tpm.use_pin(before)
-            raise
-        self.journal.append(Act.PIN_REMOVED if pin is None else Act.PIN_SET, by=by)
+        """Seal the ring with this PIN, or with none; rings that are sealed otherwise die by it.
+
+        The journal has it first; that it was done is said by the move of the ring that comes next there.
+        Raises KeyTrouble, StorageTrouble.
+        """
+        act = Act.PIN_REMOVED if pin is None else Act.PIN_SET
+        self.ring.change_pin(pin, lambda: self.journal.append(act, by=by))
 
     def make_front_certificate(self) -> None:
         """Have a certificate for the page, its authority's key in the ring."""

@@ -257,6 +257,26 @@ class Ring:
         with self._lock:
             return self.commit(change(self.contents))
 
+    def change_pin(self, pin: str | None, note: Callable[[], object]) -> RingCommit:
+        """Seal the contents as they are with this PIN, or with none. Raises as `commit`, and what `note` raises.
+
+        After any of these the TPM has the PIN of the ring that is in its place then: with another one nothing would
+        open, and each look would be a wrong try.
+
+        Args:
+            note: called first, while no other commit can begin; if it raises, nothing was done.
+        """
+        with self._lock:
+            contents, pin_before, ring_before = self.contents, self._tpm.pin, self._folder.read(RingCopy.A)
+            note()
+            self._tpm.use_pin(pin)
+            try:
+                return self.commit(contents)
+            except BaseException:
+                if self._folder.read(RingCopy.A) == ring_before:
+                    self._tpm.use_pin(pin_before)
+                raise
+
     def _begin(self) -> None:
         with self._lock:
             if any(self._folder.read(copy) is not None for copy in RingCopy):
