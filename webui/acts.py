@@ -68,6 +68,14 @@ ACTS = {
 }
 """By the names that they have in the journal, in exports and in its format."""
 
+_ORDERS = {
+    "confirm": mark("here: confirmed"),
+    "pause": mark("here: paused"),
+    "resume": mark("here: resumed"),
+    "forget": mark("here: forgotten"),
+    "keep": mark("here: asked to be kept"),
+}
+
 _PARTS = {
     "vault": mark("the box itself"),
     "retention": mark("the box itself"),
@@ -93,6 +101,8 @@ def detail_text(act: verbs.ActFacts) -> str:
     match act.notes:
         case {"until_ms": int(until_ms)}:
             return gettext("last day %(day)s", day=last_day_text(until_ms))
+        case {"order": str(order)} if order in _ORDERS:
+            return gettext(_ORDERS[order])
         case {"before_s": int(before_s), "after_s": int(after_s)}:
             return gettext("from %(before)s to %(after)s", before=period_text(before_s), after=period_text(after_s))
     return ngettext("%(num)s call", "%(num)s calls", act.calls) if act.calls > 1 else ""

@@ -216,6 +216,18 @@ TROUBLES = {
         safe=mark("The security chip signs each time, and bears that only so often. What was taken before is as good."),
         to_do=mark("Try again %(wait)s."),
     ),
+    "JournalDamaged": Trouble(
+        status=500,
+        happened=mark("The journal is damaged"),
+        safe=mark(
+            "An entry is not as the box wrote it: its storage fails, or somebody changed it. The recordings are not"
+            " affected, and new entries are still added."
+        ),
+        to_do=mark(
+            "Call your technician before you trust the box again. The journal can still be taken away, at"
+            " /journal/journal.zip: the program in it names the entry."
+        ),
+    ),
     "Fault": Trouble(
         status=500,
         happened=mark("Something went wrong inside the box"),

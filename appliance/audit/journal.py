@@ -33,7 +33,6 @@ _TAIL_BYTES = 64 * 1024
 """Read from the end at first; twice as much as long as a line is longer: 10,000 call ids are 350 kB."""
 
 _ID = re.compile(r"[0-9a-f]{8,64}")
-_DAMAGED = "The journal is damaged. Nothing was changed; `linekeep check` names the line."
 _NAMED = re.compile(rb'"([0-9a-f]{32})"')
 _OWN = re.compile(rb'(.*),"own":"([0-9a-f]{64})"}', re.DOTALL)
 
@@ -48,6 +47,13 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ids: tuple[str, ...]
     notes: dict[str, str | int]
     previous: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+
+class JournalDamaged(StorageTrouble):
+    """A line of the journal is not as the box wrote it. What was written stays, and more can be."""
+
+    def __init__(self) -> None:
+        super().__init__("The journal is damaged. Nothing was changed; `linekeep check` names the line.")
 
 
 class Place(NamedTuple):
@@ -111,7 +117,7 @@ class Journal:
     def entries_from(self, untrusted_place: int) -> Iterator[Entry]:
         """The entries behind a place where a line once ended; all, if no line ends there.
 
-        Raises StorageTrouble: a line on the way is not an entry.
+        Raises JournalDamaged: a line on the way is not an entry.
         """
         with self.path.open("rb") as lines:
             if 0 < untrusted_place <= self._end:
@@ -122,7 +128,7 @@ class Journal:
                 try:
                     yield decode_entry(line.removesuffix(b"\n"))
                 except ValueError as error:
-                    raise StorageTrouble(_DAMAGED) from error
+                    raise JournalDamaged from error
 
     def entries_before(
         self, untrusted_place: int | None = None, *, without: Collection[str] = ()
@@ -132,7 +138,7 @@ class Journal:
         Args:
             untrusted_place: begin with the one that ends there; with the last one, if none does.
             without: leave out what these parts of the product did.
-        Raises StorageTrouble: a line on the way is not an entry.
+        Raises JournalDamaged: a line on the way is not an entry.
         """
         end = self._end
         if untrusted_place is not None and 0 <= untrusted_place <= end:
@@ -145,10 +151,10 @@ class Journal:
             try:
                 yield place, decode_entry(line)
             except ValueError as error:
-                raise StorageTrouble(_DAMAGED) from error
+                raise JournalDamaged from error
 
     def entries_about(self, ids: Collection[str]) -> Iterator[Entry]:
-        """The entries that name one of these ids. Raises StorageTrouble as `entries_from`."""
+        """The entries that name one of these ids. Raises JournalDamaged as `entries_from`."""
         wanted = frozenset(name.encode() for name in ids)
         with self.path.open("rb") as lines:
             for line in lines:
@@ -158,7 +164,7 @@ class Journal:
                 try:
                     entry = decode_entry(line.removesuffix(b"\n"))
                 except ValueError as error:
-                    raise StorageTrouble(_DAMAGED) from error
+                    raise JournalDamaged from error
                 if any(name.encode() in wanted for name in entry.ids):
                     yield entry
 

@@ -63,7 +63,7 @@ class JournalDesk:
         self._files = {JOURNAL_NAME: journal.path, HEADS_NAME: heads.path}
 
     def page(self, visitor: Visitor, request: verbs.ListActs) -> verbs.ActPage:
-        """Raises NotAllowed, StorageTrouble."""
+        """Raises NotAllowed, JournalDamaged."""
         visitor.require(Right.SEE_JOURNAL)
         entries = self._journal.entries_before(request.before, without=_THE_BOX if request.people_only else ())
         found = [*islice(entries, request.limit + 1)]

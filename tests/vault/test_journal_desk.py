@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.audit.journal import JournalDamaged
 from appliance.boundary import verbs
 from appliance.terms import NotAllowed
 from appliance.vault.accounts import Visitor
@@ -149,3 +150,15 @@ def test_a_login_cannot_wear_out_the_chip_by_exports(house: BoxHouse, monkeypatc
         box.journal_desk.export(OWNER)
         with pytest.raises(TooManyExports):
             box.journal_desk.export(OWNER)
+
+
+def test_a_damaged_journal_is_said_to_be_that_and_can_be_taken_away_for_somebody_to_look_at(
+    house: BoxHouse, tmp_path: Path
+) -> None:
+    with house.opened(house.settings("damaged")) as box:
+        kept_call(box)
+        written = box.journal_path.read_bytes()
+        box.journal_path.write_bytes(written.replace(b"call:kept", b"call:held"))
+        with pytest.raises(JournalDamaged):
+            acts(box)
+        assert verify_export(taken_away(box, tmp_path / "damaged.zip")).findings

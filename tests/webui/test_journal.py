@@ -12,11 +12,13 @@ from flask.testing import FlaskClient
 
 from appliance.audit.events import Act
 from appliance.boundary import verbs
+from appliance.terms import Order
 from tests.simulators.vault_stub import NOW_MS, OWNER, VaultStub, trouble
 from webui.acts import ACTS
 from webui.pages.journal import PAGE_ACTS
 
 ACCOUNT = "0123456789abcdef"
+ORDERED = ("here: confirmed", "here: paused", "here: resumed", "here: forgotten", "here: asked to be kept")
 
 
 def made_up_act(number: int, act: Act, by: str = ACCOUNT, name: str = OWNER, **changed: object) -> verbs.ActFacts:
@@ -62,10 +64,11 @@ def test_what_the_box_did_by_itself_is_shown_when_asked_for(owner: FlaskClient) 
         (Act.PERIOD_CHANGED, {"before_s": 30 * 86_400, "after_s": 7 * 86_400}, "from 30 days to 7 days"),
         (Act.CALL_HELD, {"until_ms": NOW_MS}, "last day 22 Nov 2026"),
         (Act.CALLS_LISTED, {"by_line": 1}, "calls listed"),
+        *((Act.CALL_ORDERED, {"order": order.value}, told) for order, told in zip(Order, ORDERED, strict=True)),
     ],
 )
 def test_what_matters_of_an_act_stands_beside_it(
-    act: Act, notes: dict[str, int], told: str, owner: FlaskClient, stub: VaultStub
+    act: Act, notes: dict[str, int | str], told: str, owner: FlaskClient, stub: VaultStub
 ) -> None:
     stub.acts = [made_up_act(1, act, notes=notes)]
     assert told in owner.get("/journal").text
