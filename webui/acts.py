@@ -41,7 +41,7 @@ ACTS = {
     "clock:distrusted": mark("clock no longer believed; nothing is deleted by date"),
     "clock:trusted": mark("clock believed again"),
     "login:begun": mark("logged in"),
-    "login:refused": mark("login refused"),
+    "login:refused": mark("wrong name or password"),
     "login:ended": mark("logged out"),
     "password:changed": mark("password changed"),
     "call:kept": mark("call kept when it had ended"),

@@ -84,6 +84,8 @@ def _stick(parsed: argparse.Namespace) -> int:
         told = label_lines(settings, label)
         stick.write(LABEL_NAME, label_sheet(addresses_of(settings), label))
         stick.write(ISSUER_NAME, label.page_issuer.encode())
+        told.append(f"{ISSUER_NAME} on this stick is the issuer's certificate, for browsers that are not to warn.")
+        told.append("Import it only where the browser shows the fingerprint above.")
     except LinekeepError as trouble:
         troubles.append(str(trouble))
     text = setup_text(taken=taken, told=told, addresses=own_addresses(), cards=own_cards(), troubles=troubles)

@@ -43,7 +43,7 @@ def test_every_act_that_the_journal_may_hold_has_words() -> None:
 
 def test_what_people_did_is_shown_newest_first_with_who_and_with_the_call(owner: FlaskClient) -> None:
     page = owner.get("/journal").text
-    told = ["call listened to", "deletion decided", "login refused", "PIN set"]
+    told = ["call listened to", "deletion decided", "wrong name or password", "PIN set"]
     places = [page.index(sentence) for sentence in told]
     assert places == sorted(places)
     assert f'href="/calls/{"ab" * 16}"' in page
