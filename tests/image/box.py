@@ -131,6 +131,12 @@ class Box(Machine):
         command = (_PYTHON, "/run/bench-play.py", SAID, BEGAN)
         return self.background(*command, typed=samples.astype("<i2").tobytes())
 
+    def hush(self, end: queue.SimpleQueue[Done]) -> None:
+        """What the line says is broken off. Returns once nothing of it is to be heard any more."""
+        self.run("rm", "-f", BEGAN)
+        done = end.get(timeout=60 * SLOWER)
+        assert done, done
+
     def said_frames(self) -> int:
         """How many frames the line has said at this moment."""
         look = "import sys, time; print(time.monotonic() - float(open(sys.argv[1]).read()))"

@@ -101,7 +101,7 @@ def test_case_that_was_opened_while_nobody_looked_is_found_open(box: Box, wires:
 def test_call_begins_and_ends_with_the_handset_and_lamp_and_button_follow(box: Box, wires: Wires, said: Pcm) -> None:
     before = {told["call"] for told in box.happenings("vault") if told["event"] == "call_begun"}
     wires.set(HOOK, high=True)
-    box.say(np.tile(said, 4))
+    voice = box.say(np.tile(said, 4))
     until_so(lambda: state(box) == "recording")
     until_so(lambda: wires.is_lit(LAMP))
     (call,) = {told["call"] for told in box.happenings("vault") if told["event"] == "call_begun"} - before
@@ -111,6 +111,7 @@ def test_call_begins_and_ends_with_the_handset_and_lamp_and_button_follow(box: B
             if comes(lambda: state(box) == wanted, 5):  # noqa: B023 - asked for at once
                 break
         assert state(box) == wanted
+    box.hush(voice)  # who speaks on with the handset down makes the hook doubtful
     wires.set(HOOK, high=False)
     told = box.wait_for("vault", "call_ended", call=call)
     assert told["kept"]

@@ -1,7 +1,8 @@
 """The far end of the telephone line: plays samples into the kernel's loopback card. Runs in the guest.
 
 Samples (16 bit, one channel, 8 kHz) come on standard input. When the line began to say them, on the clock that nobody
-sets, stands in the file named as second argument. The buffer is long, so that a slow host leaves no hole in the line.
+sets, stands in the file named as second argument; once that file is gone, the line is silent within three seconds. The
+buffer is long, so that a slow host leaves no hole in the line.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def play(device: str, began: str) -> None:
         file.write(str(time.monotonic()))
     os.rename(f"{began}.new", began)
     for at in range(filled, len(samples), 2 * BLOCK):
+        if not os.path.exists(began):
+            break
         line.write(samples[at : at + 2 * BLOCK].ljust(2 * BLOCK, b"\0"))
     time.sleep(BLOCKS * BLOCK / RATE_HZ)
     line.close()
