@@ -613,6 +613,8 @@ class RecoveryChoice(StrEnum):
     OPEN = "open"
     """Nothing yet."""
     KEY = "key"
+    SHUT = "shut"
+    """A key, but the disk of the box does not open with it."""
     NONE = "none"
 
 

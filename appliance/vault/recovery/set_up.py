@@ -4,6 +4,9 @@ First the words are made and shown, once; they are nowhere but in this memory. T
 the right ones make the key the box's own, in one commit of the ring: from then on each ring has its recovery copy.
 Whatever ends before that commit leaves all as it was, and whoever begins again gets other words. To have none is a
 choice too, and written down.
+
+On a box from the image the disk too has to open with the words. It takes them before the ring does, besides the older
+ones, which it loses after that commit, or at the next start after a cut: so the words that count always open both.
 """
 
 from __future__ import annotations
@@ -13,12 +16,15 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
 from appliance.boundary import verbs
+from appliance.boundary.root_helper import KeepKeySlot, PutKeySlot, ask_helper
 from appliance.clock import Clock
-from appliance.terms import AccountId, CallId, KeyTrouble
+from appliance.terms import AccountId, CallId, KeyTrouble, StorageTrouble
 from appliance.vault.accounts import Accounts, Visitor
 from appliance.vault.recovery.copy import Choice, choice_of, with_choice
 from appliance.vault.recovery.words import WORDS_A_SHEET, RecoveryKey, sheets_of
@@ -28,6 +34,7 @@ from appliance.vault.ring import Ring
 PENDING_LASTS_S = 3600
 _ASKED_OF_ONE, _ASKED_OF_EACH = 4, 2
 """Words asked for: of a single sheet, and of each of several."""
+_DISK_ANSWERS_WITHIN_S = 60.0
 
 
 class NothingPending(KeyTrouble):
@@ -50,6 +57,16 @@ class WordsDiffer(KeyTrouble):
         )
 
 
+class DiskRefused(KeyTrouble):
+    """The disk of the box does not take the words."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The disk of this box did not take these words, so they are not its recovery key. What was decided before "
+            "still holds. Try again in a minute; if this stays, restart the box and begin again with new words."
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pending:
     account: AccountId
@@ -61,17 +78,36 @@ class _Pending:
 
 
 class RecoverySetUp:
-    """Safe for use by several threads."""
+    """Safe for use by several threads.
+
+    Args:
+        disk_key: the socket of who writes the disk's key slots; None: the disk is not the box's business.
+        steady_s: seconds of a clock that never steps.
+    """
 
     def __init__(
-        self, *, ring: Ring, accounts: Accounts, journal: Journal, clock: Clock, steady_s: Callable[[], float]
+        self,
+        *,
+        ring: Ring,
+        accounts: Accounts,
+        journal: Journal,
+        clock: Clock,
+        log: Any,
+        disk_key: Path | None,
+        steady_s: Callable[[], float],
     ) -> None:
         self._ring = ring
         self._accounts = accounts
         self._journal = journal
         self._clock = clock
+        self._log = log
+        self._disk_key = disk_key
         self._steady_s = steady_s
         self._lock = threading.Lock()
+        self.when_decided: Callable[[], None] = lambda: None
+        """What is to `tidy_disk` soon."""
+        self._disk_is_shut = False
+        """For the words that count."""
         self._pending: _Pending | None = None
         self._confirmed: tuple[AccountId, tuple[str, ...]] | None = None
         drilled = journal.last(Act.RECOVERY_DRILLED)
@@ -81,7 +117,9 @@ class RecoverySetUp:
         choice = choice_of(self._ring.contents)
         if choice is None:
             return verbs.RecoveryChoice.OPEN
-        return verbs.RecoveryChoice.KEY if choice else verbs.RecoveryChoice.NONE
+        if not choice:
+            return verbs.RecoveryChoice.NONE
+        return verbs.RecoveryChoice.SHUT if self._disk_is_shut else verbs.RecoveryChoice.KEY
 
     def state(self, visitor: Visitor) -> verbs.RecoveryState:
         visitor.require(Right.SET_UP_RECOVERY)
@@ -131,10 +169,13 @@ class RecoverySetUp:
                 sheets=len(pending.sheets),
                 at_ms=self._clock.now_ms(),
             )
+            self._put_on_disk(pending.key)
             self._ring.change(lambda now: with_choice(now, choice))
+            self._disk_is_shut = False
             self._pending, self._confirmed = None, (visitor.account, tuple(untrusted_words))
         notes: dict[str, str | int] = {"needed": choice.needed, "sheets": choice.sheets}
         self._journal.append(Act.RECOVERY_SET_UP, by=visitor.account, notes=notes)
+        self.when_decided()
 
     def decline(self, visitor: Visitor, password: str) -> None:
         """Have none: a key that there was opens nothing that is recorded from now on."""
@@ -143,6 +184,31 @@ class RecoverySetUp:
             self._pending = None
             self._ring.change(lambda now: with_choice(now, Choice(at_ms=self._clock.now_ms())))
         self._journal.append(Act.RECOVERY_DECLINED, by=visitor.account)
+        self.when_decided()
+
+    def tidy_disk(self) -> None:
+        """Take from the disk what opened it before, and see that it opens with what counts."""
+        if self._disk_key is None:
+            return
+        with self._lock:
+            choice = choice_of(self._ring.contents)
+            request = KeepKeySlot(public_key=choice.public_key.hex() if choice else None)
+            try:
+                there = ask_helper(self._disk_key, request, timeout_s=_DISK_ANSWERS_WITHIN_S).yes
+            except StorageTrouble as trouble:
+                self._log.error("disk_key_unknown", why=str(trouble))
+                return
+            self._disk_is_shut = bool(choice) and not there
+
+    def _put_on_disk(self, key: RecoveryKey) -> None:
+        if self._disk_key is None:
+            return
+        request = PutKeySlot(public_key=key.public.hex(), passphrase=key.disk_passphrase)
+        try:
+            ask_helper(self._disk_key, request, timeout_s=_DISK_ANSWERS_WITHIN_S)
+        except StorageTrouble as trouble:
+            self._log.error("disk_key_refused", why=str(trouble))
+            raise DiskRefused from trouble
 
     def note_drill(self, call: CallId) -> None:
         """Somebody has opened this call with the words, on the console."""
