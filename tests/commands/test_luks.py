@@ -192,6 +192,24 @@ def test_the_tpm_that_is_there_takes_the_place_of_the_former_one(luks: LuksFile,
     assert len(luks.slots()) == 2
 
 
+def test_a_tpm_whose_registers_are_those_of_the_former_one_takes_its_place_too(
+    luks: LuksFile, new_tpm: SoftwareTpm, tmp_path: Path
+) -> None:
+    """Two boards of one kind measure the same, so the policies are alike: only the TPM is another."""
+    luks.partition().put(NEW, NEW_WORDS)
+    partition = opened_by_words(luks, NEW_WORDS)
+    with new_tpm:
+        partition.seal_to_tpm(NEW_WORDS)
+    former = luks.tpm_tokens()
+    with SoftwareTpm(tmp_path / "newer-tpm", new_tpm.socket.parent):
+        partition.seal_to_tpm(NEW_WORDS)
+    (of_former,), (of_newer,) = former, luks.tpm_tokens()
+    assert of_newer["tpm2-policy-hash"] == of_former["tpm2-policy-hash"]
+    assert of_newer["tpm2-blob"] != of_former["tpm2-blob"]
+    assert len(luks.slots()) == 2
+    assert luks.opens_with(NEW_WORDS)
+
+
 def test_words_that_do_not_open_it_seal_nothing(luks: LuksFile, new_tpm: SoftwareTpm) -> None:
     luks.partition().put(NEW, NEW_WORDS)
     before = luks.header_bytes()
