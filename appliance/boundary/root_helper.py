@@ -20,10 +20,12 @@ RECOVER_SOCKET: Final = Path("/run/linekeep/recover.sock")
 """For root's own, in the image."""
 
 _Digits = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+_Sheets = Annotated[tuple[Annotated[str, Meta(max_length=1024)], ...], Meta(max_length=16)]
 
 
 class _Request(Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
-    pass
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(<may be secret>)"
 
 
 class PutKeySlot(_Request, frozen=True):
@@ -31,9 +33,6 @@ class PutKeySlot(_Request, frozen=True):
 
     public_key: _Digits
     passphrase: _Digits
-
-    def __repr__(self) -> str:
-        return "PutKeySlot(<secret>)"
 
 
 class KeepKeySlot(_Request, frozen=True):
@@ -43,21 +42,19 @@ class KeepKeySlot(_Request, frozen=True):
 
 
 class RecoverBox(_Request, frozen=True):
-    """Open the box with this recovery key, for the TPM that is there."""
+    """Open the box with the words of these sheets, for the TPM that is there."""
 
-    secret: _Digits
-
-    def __repr__(self) -> str:
-        return "RecoverBox(<secret>)"
+    sheets: _Sheets
 
 
 class TryRecovery(_Request, frozen=True):
     """Would that work? Nothing is changed."""
 
-    secret: _Digits
+    sheets: _Sheets
 
-    def __repr__(self) -> str:
-        return "TryRecovery(<secret>)"
+
+class RestartBox(_Request, frozen=True):
+    """It was opened, and must start once more."""
 
 
 class HelperAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,13 +82,16 @@ def ask_helper(path: Path, request: _Request, *, timeout_s: float) -> HelperAnsw
 
 
 def answer_one(connection: socket.socket, kinds: Any, handle: Callable[[Any], HelperAnswer]) -> None:
-    """The helper's side. Raises message.Hangup, message.Misplaced: that was no request.
+    """The helper's side. What is no request is not answered.
 
     Args:
         kinds: a type or union of requests.
         handle: answers one; what it raises as LinekeepError is told.
     """
-    request = message.receive(connection, kinds, max_bytes=message.MAX_REQUEST_BYTES)
+    try:
+        request = message.receive(connection, kinds, max_bytes=message.MAX_REQUEST_BYTES)
+    except (message.Hangup, message.Misplaced):
+        return
     try:
         answer = handle(request)
     except LinekeepError as trouble:

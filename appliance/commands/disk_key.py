@@ -9,11 +9,13 @@ from pathlib import Path
 from appliance.boundary.root_helper import HelperAnswer, KeepKeySlot, PutKeySlot, answer_one
 from appliance.commands.arguments import Commands
 from appliance.commands.luks import LuksPartition
+from appliance.terms import StorageTrouble
 
 
 def add(commands: Commands) -> None:
     disk_key = commands.add_parser("disk-key", help="let the recovery key open the disk of a box; for the image")
     disk_key.add_argument("device", type=Path, metavar="DEVICE", help="the data partition; asked on standard input")
+    disk_key.add_argument("--below", type=Path, metavar="DIR", help="what is mounted from it")
     disk_key.set_defaults(command=_disk_key)
 
 
@@ -21,6 +23,8 @@ def _disk_key(parsed: argparse.Namespace) -> int:
     partition = LuksPartition(parsed.device)
 
     def handle(request: PutKeySlot | KeepKeySlot) -> HelperAnswer:
+        if parsed.below is not None and not partition.is_below(parsed.below):
+            raise StorageTrouble(f"{parsed.device} is not the disk of this box.")
         match request:
             case PutKeySlot():
                 partition.put(request.public_key, request.passphrase)

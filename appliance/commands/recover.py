@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from appliance.commands.arguments import Commands, add_state
-from appliance.terms import CallId, KeyTrouble, LinekeepError, StorageTrouble, parse_call_id
+from appliance.terms import KeyTrouble, StorageTrouble, parse_call_id
 
 if TYPE_CHECKING:
     from appliance.vault.recovery.copy import RecoveryCopy
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 NOT_ALL = 1
 """The exit code of a drill after which some calls would stay shut."""
+NOTHING_TO_DO = 1
+"""That of a recovery which is not needed."""
 
 
 def add(commands: Commands) -> None:
@@ -47,34 +48,26 @@ def _command(parsed: argparse.Namespace) -> int:
 
 
 def _recover(state: Path, *, go_without: bool) -> int:
-    from appliance.commands.state import is_running, settings_of  # noqa: PLC0415 - loaded only by who needs a box
+    from appliance.clock import Clock  # noqa: PLC0415 - loaded only by who needs a box
+    from appliance.commands.state import (  # noqa: PLC0415 - as above
+        is_running,
+        left_to_owner,
+        opened_box,
+        reachable_tpm,
+        settings_of,
+    )
     from appliance.vault.backup.restored import refuse_half_restored  # noqa: PLC0415 - as above
-    from appliance.vault.recovery.recovering import copy_in  # noqa: PLC0415 - as above
+    from appliance.vault.box import reach_tpm  # noqa: PLC0415 - as above
+    from appliance.vault.recovery.drill import count_opening, ground_in  # noqa: PLC0415 - as above
+    from appliance.vault.recovery.recovering import copy_in, recover_ring  # noqa: PLC0415 - as above
+    from appliance.vault.ring import RingExists  # noqa: PLC0415 - as above
+    from appliance.vault.state_lock import lock_state  # noqa: PLC0415 - as above
 
-    settings_of(state)
+    settings = settings_of(state)
     if is_running(state):
         raise StorageTrouble(f"A Linekeep runs in {state}. Nothing was changed; stop it first.")
     refuse_half_restored(state)
     contents = _opened(copy_in(state / "ring"))
-    for line in recovered(state, contents, go_without=go_without):
-        print(line)  # noqa: T201
-    print("Run `linekeep check` now, then start the box as usual. The words stay valid.")  # noqa: T201
-    return 0
-
-
-def recovered(state: Path, contents: RingContents, *, go_without: bool = False) -> Iterator[str]:
-    """Make these the contents of the box's ring, for the TPM that is there. Yields what there is to tell, as it comes.
-
-    Raises KeyTrouble, StorageTrouble; before the first sentence nothing was changed.
-    """
-    from appliance.clock import Clock  # noqa: PLC0415 - as above
-    from appliance.commands.state import left_to_owner, opened_box, reachable_tpm, settings_of  # noqa: PLC0415 - as above
-    from appliance.vault.box import reach_tpm  # noqa: PLC0415 - as above
-    from appliance.vault.recovery.drill import count_opening, ground_in  # noqa: PLC0415 - as above
-    from appliance.vault.recovery.recovering import recover_ring  # noqa: PLC0415 - as above
-    from appliance.vault.state_lock import lock_state  # noqa: PLC0415 - as above
-
-    settings = settings_of(state)
     opening, kept = count_opening(ground_in(state), contents)
     if opening < kept and not go_without:
         raise KeyTrouble(
@@ -87,60 +80,55 @@ def recovered(state: Path, contents: RingContents, *, go_without: bool = False) 
         stack.callback(lock_state(state))
         tpm = reach_tpm(stack.enter_context(reachable_tpm(settings)))
         stack.callback(tpm.close)
-        recover_ring(state / "ring", tpm, contents, now_ms=Clock().now_ms())
-    yield "The words fit. Every call is being wrapped again under fresh keys."
+        try:
+            recover_ring(state / "ring", tpm, contents, now_ms=Clock().now_ms())
+        except RingExists as nothing_to_do:
+            print(nothing_to_do)  # noqa: T201
+            return NOTHING_TO_DO
+    print("The words fit. Every call is being wrapped again under fresh keys.")  # noqa: T201
     with opened_box(settings) as box:
         box.sign_journal_head()  # a TPM that has signed nothing yet looks like one whose heads were cut off
-        yield f"Calls that open: {opening} of {kept}. The box starts without a PIN now."
-        yield f"Its new root certificate, for the label: {box.notary.chain.root_fingerprint}"
+        print(f"Calls that open: {opening} of {kept}. The box starts without a PIN now.")  # noqa: T201
+        print(f"Its new root certificate, for the label: {box.notary.chain.root_fingerprint}")  # noqa: T201
+    print("The words stay valid.")  # noqa: T201
+    if sys.stdin.isatty():
+        print("Run `linekeep check` now, then start the box as usual.")  # noqa: T201
+    return 0
 
 
 def _drill(parsed: argparse.Namespace) -> int:
-    from appliance.vault.recovery.drill import ground_in  # noqa: PLC0415 - loaded only by who needs it
+    from appliance.vault.recovery.drill import count_opening, drill, ground_in  # noqa: PLC0415 - loaded only by who needs it
     from appliance.vault.recovery.recovering import copy_in  # noqa: PLC0415 - as above
 
     call = None if parsed.call is None else parse_call_id(parsed.call)
-    contents = _opened(copy_in(ground_in(parsed.state).ring))
+    ground = ground_in(parsed.state)
+    contents = _opened(copy_in(ground.ring))
     with ExitStack() as stack:
         audio_to = stack.enter_context(parsed.to.open("xb")) if parsed.to else None
-        opens_all, told = drilled(parsed.state, contents, call, audio_to)
-    print("\n".join(told))  # noqa: T201
-    return 0 if opens_all else NOT_ALL
+        drilled = drill(ground, contents, call, audio_to)
+        opening, kept = count_opening(ground, contents)
+    began = datetime.fromtimestamp(drilled.started_at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+    print(  # noqa: T201
+        f"The words open call {drilled.call}, of {began} on {drilled.line}: all of its {drilled.seconds:.0f} seconds."
+    )
+    print(f"The recovery copy has keys for {opening} of {kept} calls.")  # noqa: T201
+    _note(parsed.state, drilled)
+    return 0 if opening == kept else NOT_ALL
 
 
-def drilled(
-    state: Path, contents: RingContents, call: CallId | None = None, audio_to: BinaryIO | None = None
-) -> tuple[bool, list[str]]:
-    """Open one recording with what the words opened. Returns: whether all calls would open, and what there is to tell.
-
-    Raises: as `drill`.
-    """
-    from appliance.vault.recovery.drill import count_opening, drill, ground_in  # noqa: PLC0415 - as above
-
-    ground = ground_in(state)
-    opened = drill(ground, contents, call, audio_to)
-    opening, kept = count_opening(ground, contents)
-    began = datetime.fromtimestamp(opened.started_at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return opening == kept, [
-        f"The words open call {opened.call}, of {began} on {opened.line}: all of its {opened.seconds:.0f} seconds.",
-        f"The recovery copy has keys for {opening} of {kept} calls.",
-        *_note(state, opened),
-    ]
-
-
-def _note(state: Path, opened: Drilled) -> list[str]:
-    """Have the running vault journal it; it is no part of the proof. Returns: what there is to tell."""
+def _note(state: Path, drilled: Drilled) -> None:
+    """Have the running vault journal it; it is no part of the proof."""
     from appliance.boundary.vault import VaultAway, VaultClient  # noqa: PLC0415 - as above
     from appliance.boundary.verbs import Caller  # noqa: PLC0415 - as above
     from appliance.commands.state import settings_of  # noqa: PLC0415 - as above
+    from appliance.terms import LinekeepError  # noqa: PLC0415 - as above
 
     try:
-        VaultClient(settings_of(state).vault_socket(Caller.CONSOLE)).note_drill(opened.call)
+        VaultClient(settings_of(state).vault_socket(Caller.CONSOLE)).note_drill(drilled.call)
     except (VaultAway, StorageTrouble):
-        return ["No vault runs here, so its journal does not say so."]
+        print("No vault runs here, so its journal does not say so.")  # noqa: T201
     except LinekeepError as trouble:
-        return [f"The journal does not say so: {trouble}"]
-    return []
+        print(f"The journal does not say so: {trouble}")  # noqa: T201
 
 
 def _opened(copy: RecoveryCopy) -> RingContents:

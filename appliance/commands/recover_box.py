@@ -9,79 +9,81 @@ disk, and asks here (boundary/root_helper.py):
                         registers have changed, the PIN is lost, ring files are
     a trial             nothing is changed: one recording is opened with the words alone, and the disk would open too
 
-Each step can be cut and done again: the words open the disk whatever a TPM does.
+Each step can be cut and done again: the words open the disk whatever a TPM does. Root touches the disk and nothing
+else: what is read of the vault's folder is read by the vault's user, in `linekeep recover`. The unit starts the vault
+again, however this ends.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.boundary.root_helper import HelperAnswer, RecoverBox, TryRecovery, answer_one
+from appliance.boundary.root_helper import HelperAnswer, RecoverBox, RestartBox, TryRecovery, answer_one
 from appliance.commands.arguments import Commands
 from appliance.commands.luks import LuksPartition
-from appliance.commands.recover import drilled, recovered
+from appliance.commands.recover import NOT_ALL, NOTHING_TO_DO
 from appliance.settings import BOX_STATE
 from appliance.terms import KeyTrouble, StorageTrouble
 
 if TYPE_CHECKING:
     from appliance.vault.recovery.words import RecoveryKey
-    from appliance.vault.ring_file import RingContents
+
+_VAULT = "linekeep-vault"
 
 
 def add(commands: Commands) -> None:
     recover = commands.add_parser("recover-box", help="open a box with the words on a stick; for the image")
     recover.add_argument("device", type=Path, metavar="DEVICE", help="the data partition; asked on standard input")
+    recover.add_argument("--opened", type=Path, required=True, metavar="DEVICE", help="what it is when it is open")
     recover.set_defaults(command=_recover_box)
 
 
 def _recover_box(parsed: argparse.Namespace) -> int:
-    helper = _Helper(LuksPartition(parsed.device))
+    helper = _Helper(LuksPartition(parsed.device), parsed.opened)
     with socket.socket(fileno=0) as connection:
-        answer_one(connection, RecoverBox | TryRecovery, helper.handle)
+        answer_one(connection, RecoverBox | TryRecovery | RestartBox, helper.handle)
     return 0
 
 
 class _Helper:
-    def __init__(self, partition: LuksPartition) -> None:
+    def __init__(self, partition: LuksPartition, opened: Path) -> None:
         self._partition = partition
+        self._opened = opened
 
-    def handle(self, request: RecoverBox | TryRecovery) -> HelperAnswer:
-        from appliance.vault.recovery.words import RecoveryKey  # noqa: PLC0415 - loaded only by who needs it
-
-        key, is_open = RecoveryKey(bytes.fromhex(request.secret)), os.path.ismount(BOX_STATE)
+    def handle(self, request: RecoverBox | TryRecovery | RestartBox) -> HelperAnswer:
         match request:
-            case TryRecovery() if is_open:
-                return self._try(key)
+            case RecoverBox() if os.path.ismount(BOX_STATE):
+                _systemctl("stop", f"{_VAULT}.service")
+                return HelperAnswer(said=_as_vault("recover", typed=request.sheets, done=(0, NOTHING_TO_DO)))
+            case RecoverBox():
+                return self._unlock(_key_of(request.sheets))
+            case TryRecovery() if os.path.ismount(BOX_STATE):
+                said = _as_vault("recover", "--drill", typed=request.sheets, done=(0, NOT_ALL))
+                self._must_open(_key_of(request.sheets))
+                return HelperAnswer(said=(*said, "They open the disk too."))
             case TryRecovery():
                 raise StorageTrouble("The disk of this box is shut, so there is nothing to try the words on.")
-            case RecoverBox() if is_open:
-                return self._recover(key)
-            case RecoverBox():
-                self._must_open(key)
-                self._partition.seal_to_tpm(key.disk_passphrase)
-                return HelperAnswer(restart=True)
+            case RestartBox():
+                _systemctl("reboot")
+                return HelperAnswer(yes=True)
 
-    def _recover(self, key: RecoveryKey) -> HelperAnswer:
-        from appliance.vault.ring import RingExists  # noqa: PLC0415 - as above
-
-        contents = _contents(key)
-        with _without_vault():
-            try:
-                return HelperAnswer(said=tuple(recovered(BOX_STATE, contents)))
-            except RingExists as nothing_to_do:
-                return HelperAnswer(said=(str(nothing_to_do),))
-
-    def _try(self, key: RecoveryKey) -> HelperAnswer:
-        _opens_all, told = drilled(BOX_STATE, _contents(key))
+    def _unlock(self, key: RecoveryKey) -> HelperAnswer:
+        if self._opened.exists():
+            raise StorageTrouble(
+                "The disk of this box opens by itself, but what is on it cannot be read. Words do not help there. "
+                "Nothing was changed; keep the disk, it may be possible to repair it."
+            )
         self._must_open(key)
-        return HelperAnswer(said=(*told, "They open the disk too."))
+        self._partition.seal_to_tpm(key.disk_passphrase)
+        return HelperAnswer(restart=True)
 
     def _must_open(self, key: RecoveryKey) -> None:
         if not self._partition.opens_with(key.disk_passphrase):
@@ -91,24 +93,32 @@ class _Helper:
             )
 
 
-def _contents(key: RecoveryKey) -> RingContents:
-    from appliance.vault.recovery.copy import open_copy  # noqa: PLC0415 - as above
-    from appliance.vault.recovery.recovering import copy_in  # noqa: PLC0415 - as above
+def _key_of(sheets: Sequence[str]) -> RecoveryKey:
+    from appliance.vault.recovery.words import key_of  # noqa: PLC0415 - loaded only by who needs it
 
-    return open_copy(copy_in(BOX_STATE / "ring"), key)
+    return key_of(sheets)
 
 
-@contextmanager
-def _without_vault() -> Iterator[None]:
-    _systemctl("stop")
-    try:
-        yield
-    finally:
-        _systemctl("start", "--no-block")
+def _as_vault(*command: str, typed: Sequence[str], done: tuple[int, ...]) -> tuple[str, ...]:
+    """Run a command of ours as the vault's user. Returns: what it says. Raises StorageTrouble: it could not."""
+    user = pwd.getpwnam(_VAULT)
+    ran = subprocess.run(
+        [sys.executable, "-m", "appliance.cli", *command, "--state", str(BOX_STATE)],
+        input="\n".join(typed),
+        user=user.pw_uid,
+        group=user.pw_gid,
+        extra_groups=os.getgrouplist(_VAULT, user.pw_gid),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode not in done:
+        lines = ran.stderr.strip().splitlines() or [f"linekeep {command[0]} ended with {ran.returncode}"]
+        raise StorageTrouble(lines[-1].removeprefix("linekeep: "))
+    return tuple(ran.stdout.splitlines())
 
 
 def _systemctl(*how: str) -> None:
-    command = ["systemctl", *how, "linekeep-vault.service"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(["systemctl", *how], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise StorageTrouble(f"systemd does not {how[0]} the vault: {' '.join(done.stderr.split())[:300]}")
+        raise StorageTrouble(f"systemd does not {' '.join(how)}: {' '.join(done.stderr.split())[:300]}")

@@ -28,9 +28,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Final, cast
 
-from appliance.boundary.root_helper import RECOVER_SOCKET, RecoverBox, TryRecovery, ask_helper
+from appliance.boundary.root_helper import RECOVER_SOCKET, RecoverBox, RestartBox, TryRecovery, ask_helper
 from appliance.boundary.vault import VaultAway, VaultClient
 from appliance.boundary.verbs import Caller, Label
 from appliance.commands.arguments import CANNOT, Commands
@@ -60,6 +60,7 @@ _STICK_ANSWERS_WITHIN_S = 120
 _VAULT_ANSWERS_WITHIN_S = 300.0
 _RECOVERS_WITHIN_S = 2 * 3600.0
 """All calls are wrapped anew."""
+_RESTARTS_WITHIN_S = 60.0
 _LEASES = Path("/run/systemd/netif/leases")
 _LEASE_COMES_WITHIN_S = 30
 """A switch may look for loops that long before it lets anything through (IEEE 802.1D, twice the forward delay)."""
@@ -78,20 +79,15 @@ def add(commands: Commands) -> None:
 
 
 def _stick(parsed: argparse.Namespace) -> int:
-    stick, taken, told, troubles = Stick(parsed.device), False, list[str](), list[str]()
-    restart = False
-    try:
-        opened, restart = use_words(stick)
-    except UnfitStick:
-        raise
-    except LinekeepError as trouble:
-        opened = []
-        troubles.append(f"The words on this stick: {trouble}")
+    stick, taken, told = Stick(parsed.device), False, list[str]()
+    opened, troubles, restart = use_words(stick)
     if restart:
-        stick.write(SETUP_NAME, restart_text(opened).encode())
-        return subprocess.run(["systemctl", "reboot"], check=False).returncode
+        stick.write(SETUP_NAME, RESTART_TEXT.encode())
+        ask_helper(RECOVER_SOCKET, RestartBox(), timeout_s=_RESTARTS_WITHIN_S)
+        return 0
     try:
-        taken = take_over(stick, parsed.settings)
+        # Where nothing can be written, for what reason says the label.
+        taken = os.access(parsed.settings.parent, os.W_OK) and take_over(stick, parsed.settings)
     except UnfitStick:
         raise
     except LinekeepError as trouble:  # unfit settings, or a box that cannot keep any: SETUP.TXT is for both
@@ -166,30 +162,44 @@ class Stick:
         return said
 
 
-def use_words(stick: Stick, helper: Path = RECOVER_SOCKET) -> tuple[list[str], bool]:
-    """Open the box with the words on the stick, or try them. Returns: what there is to tell, and whether to restart.
+def use_words(stick: Stick, helper: Path = RECOVER_SOCKET) -> tuple[list[str], list[str], bool]:
+    """Open the box with the words on the stick, or try them. They stay on the stick where that was not possible.
 
-    Raises LinekeepError: they are wrong, or it could not be done. They stay on the stick then.
+    Returns: what there is to tell, what troubles there are, and whether the box must be restarted to go on.
     """
     from appliance.vault.recovery.words import key_of  # noqa: PLC0415 - loaded only by who needs it
 
-    told: list[str] = []
+    told, troubles = list[str](), list[str]()
     for name, verb in ((RECOVER_NAME, RecoverBox), (DRILL_NAME, TryRecovery)):
-        untrusted = stick.read(name)
-        if untrusted is None:
-            continue
-        key = key_of(sheets_in(untrusted.decode("utf-8-sig", "replace")))
-        answer = ask_helper(helper, verb(secret=key.secret.hex()), timeout_s=_RECOVERS_WITHIN_S)
-        if answer.restart:
-            return [
-                "The words open the disk. The box starts again now, to open the recordings; leave the stick in."
-            ], True
-        stick.remove(name)
-        told += [
-            *answer.said,
-            f"{name} was taken off this stick. Its words can still be found there: destroy the stick.",
-        ]
-    return told, False
+        try:
+            untrusted = stick.read(name)
+            if untrusted is None:
+                continue
+            sheets = sheets_in(untrusted.decode("utf-8-sig", "replace"))
+            key_of(sheets)  # says which word is wrong
+            answer = ask_helper(helper, verb(sheets=tuple(sheets)), timeout_s=_RECOVERS_WITHIN_S)
+            if answer.restart:
+                _must_not_be_the_second_time(stick)
+                return told, troubles, True
+            told += answer.said
+            stick.remove(name)
+            told.append(
+                f"{name} was taken off this stick. Its words can be found there all the same: destroy the stick."
+            )
+        except UnfitStick:
+            raise
+        except LinekeepError as trouble:
+            troubles.append(f"{name}: {trouble}")
+    return told, troubles, False
+
+
+def _must_not_be_the_second_time(stick: Stick) -> None:
+    """Else a box that is opened and comes up shut would start again and again."""
+    if stick.read(SETUP_NAME) == RESTART_TEXT.encode():
+        raise StorageTrouble(
+            "The words open the disk, and so did the TPM of this board; but the box has started again, and the disk is "
+            "shut. Nothing is lost. Look whether the firmware starts the box in another way each time, and try again."
+        )
 
 
 def sheets_in(untrusted_text: str) -> list[str]:
@@ -225,11 +235,6 @@ def take_over(stick: Stick, settings_file: Path) -> bool:
     return True
 
 
-def restart_text(told: Sequence[str]) -> str:
-    """SETUP.TXT for the time until the box has started again."""
-    return _text(["This is Linekeep.", "", *told])
-
-
 def setup_text(
     *, taken: bool, told: Sequence[str], addresses: Sequence[str], cards: Sequence[str], troubles: Sequence[str]
 ) -> str:
@@ -247,6 +252,17 @@ def setup_text(
 def _text(lines: Sequence[str]) -> str:
     """For any editor: lines end as Windows wants them."""
     return "".join(f"{line}\r\n" for line in lines)
+
+
+RESTART_TEXT: Final = _text(
+    [
+        "This is Linekeep.",
+        "",
+        "The words open the disk. The box starts again now, to open the recordings too. Leave the stick in: after some",
+        "minutes this file says more.",
+    ]
+)
+"""SETUP.TXT until then."""
 
 
 def _check_own(brought: Settings, own: Settings) -> None:

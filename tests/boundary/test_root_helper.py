@@ -98,7 +98,7 @@ NONSENSE = {
     "bytes behind": framed(WHOLE[4:] + b"\x00"),
     "no tag": packed(public_key=KEY, passphrase=SECRET),
     "unknown tag": packed(type="OpenTheDisk", public_key=KEY, passphrase=SECRET),
-    "another helper's": packed(type="RecoverBox", secret=SECRET),
+    "another helper's": packed(type="RecoverBox", sheets=[SECRET]),
     "unknown field": packed(type="KeepKeySlot", public_key=KEY, device="/dev/sda"),
     "missing field": packed(type="PutKeySlot", public_key=KEY),
     "no key to put": packed(type="PutKeySlot", public_key=None, passphrase=SECRET),
@@ -202,7 +202,7 @@ def test_what_is_no_answer_is_no_yes(path: Path, odd: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [PUT, RecoverBox(secret=SECRET), TryRecovery(secret=SECRET)], ids=lambda one: type(one).__name__
+    "request_", [PUT, RecoverBox(sheets=(SECRET,)), TryRecovery(sheets=(SECRET,))], ids=lambda one: type(one).__name__
 )
 def test_secrets_have_no_repr(request_: msgspec.Struct) -> None:
     for text in (repr(request_), str(request_), f"{[request_]}"):

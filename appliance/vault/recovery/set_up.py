@@ -34,7 +34,8 @@ from appliance.vault.ring import Ring
 PENDING_LASTS_S = 3600
 _ASKED_OF_ONE, _ASKED_OF_EACH = 4, 2
 """Words asked for: of a single sheet, and of each of several."""
-_DISK_ANSWERS_WITHIN_S = 60.0
+_SLOT_IS_PUT_WITHIN_S, _SLOTS_ARE_TIDY_WITHIN_S = 60.0, 20.0
+"""The second is shorter than systemd waits for a vault that is to stop."""
 
 
 class NothingPending(KeyTrouble):
@@ -103,7 +104,9 @@ class RecoverySetUp:
         self._log = log
         self._disk_key = disk_key
         self._steady_s = steady_s
+        self._deciding = threading.Lock()
         self._lock = threading.Lock()
+        """Of what is pending; never held for long."""
         self.when_decided: Callable[[], None] = lambda: None
         """What is to `tidy_disk` soon."""
         self._disk_is_shut = False
@@ -133,6 +136,7 @@ class RecoverySetUp:
             at_ms=choice.at_ms,
             drilled_at_ms=self._drilled_at_ms if self._drilled_at_ms > choice.at_ms else 0,
             asked=pending.asked if pending else (),
+            by_stick=self._disk_key is not None,
         )
 
     def begin(self, visitor: Visitor, request: verbs.BeginRecovery) -> verbs.RecoverySheets:
@@ -155,8 +159,9 @@ class RecoverySetUp:
     def confirm(self, visitor: Visitor, untrusted_words: Sequence[str]) -> None:
         """Make the key that was shown the box's own. Raises WordsDiffer, NothingPending, KeyTrouble."""
         visitor.require(Right.SET_UP_RECOVERY)
-        with self._lock:
-            pending = self._pending_of(visitor)
+        with self._deciding:
+            with self._lock:
+                pending = self._pending_of(visitor)
             if pending is None and self._confirmed == (visitor.account, tuple(untrusted_words)):
                 return  # asked twice, since the first answer was lost
             if pending is None:
@@ -172,7 +177,10 @@ class RecoverySetUp:
             self._put_on_disk(pending.key)
             self._ring.change(lambda now: with_choice(now, choice))
             self._disk_is_shut = False
-            self._pending, self._confirmed = None, (visitor.account, tuple(untrusted_words))
+            self._confirmed = visitor.account, tuple(untrusted_words)
+            with self._lock:
+                if self._pending is pending:
+                    self._pending = None
         notes: dict[str, str | int] = {"needed": choice.needed, "sheets": choice.sheets}
         self._journal.append(Act.RECOVERY_SET_UP, by=visitor.account, notes=notes)
         self.when_decided()
@@ -180,8 +188,9 @@ class RecoverySetUp:
     def decline(self, visitor: Visitor, password: str) -> None:
         """Have none: a key that there was opens nothing that is recorded from now on."""
         self._must_be(visitor, password)
-        with self._lock:
-            self._pending = None
+        with self._deciding:
+            with self._lock:
+                self._pending = None
             self._ring.change(lambda now: with_choice(now, Choice(at_ms=self._clock.now_ms())))
         self._journal.append(Act.RECOVERY_DECLINED, by=visitor.account)
         self.when_decided()
@@ -190,11 +199,11 @@ class RecoverySetUp:
         """Take from the disk what opened it before, and see that it opens with what counts."""
         if self._disk_key is None:
             return
-        with self._lock:
+        with self._deciding:
             choice = choice_of(self._ring.contents)
             request = KeepKeySlot(public_key=choice.public_key.hex() if choice else None)
             try:
-                there = ask_helper(self._disk_key, request, timeout_s=_DISK_ANSWERS_WITHIN_S).yes
+                there = ask_helper(self._disk_key, request, timeout_s=_SLOTS_ARE_TIDY_WITHIN_S).yes
             except StorageTrouble as trouble:
                 self._log.error("disk_key_unknown", why=str(trouble))
                 return
@@ -205,9 +214,10 @@ class RecoverySetUp:
             return
         request = PutKeySlot(public_key=key.public.hex(), passphrase=key.disk_passphrase)
         try:
-            ask_helper(self._disk_key, request, timeout_s=_DISK_ANSWERS_WITHIN_S)
+            ask_helper(self._disk_key, request, timeout_s=_SLOT_IS_PUT_WITHIN_S)
         except StorageTrouble as trouble:
             self._log.error("disk_key_refused", why=str(trouble))
+            self.when_decided()  # it may have been put all the same
             raise DiskRefused from trouble
 
     def note_drill(self, call: CallId) -> None:
