@@ -31,6 +31,8 @@ _COMMANDS = (
     "forget_all",
     "boot_policy",
     "stick",
+    "disk_key",
+    "recover_box",
     "run",
 )
 """Each a file in appliance/commands."""

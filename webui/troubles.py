@@ -270,6 +270,12 @@ TROUBLES = {
         safe=mark("Nothing was changed. The words on your sheets still wait to be confirmed."),
         to_do=mark("Compare each word with its sheet. If one was written down wrongly, begin again with other words."),
     ),
+    "DiskRefused": Trouble(
+        status=503,
+        happened=mark("The disk of this box did not take these words"),
+        safe=mark("They are not its recovery key. What was decided before still holds, and all recordings are safe."),
+        to_do=mark("Try again in a minute. If this stays, restart the box and begin again with new words."),
+    ),
     "NothingPending": Trouble(
         status=409,
         happened=mark("These words no longer wait to be confirmed"),

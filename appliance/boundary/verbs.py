@@ -613,6 +613,8 @@ class RecoveryChoice(StrEnum):
     OPEN = "open"
     """Nothing yet."""
     KEY = "key"
+    SHUT = "shut"
+    """A key, but the disk of the box does not open with it."""
     NONE = "none"
 
 
@@ -674,9 +676,11 @@ class RecoveryState(Answer, frozen=True):
     """needed of sheets open it; at_ms: decided then; drilled_at_ms: last tried since, 0: never.
 
     asked: words to be typed before a key that was shown becomes the box's own; none: none waits.
+    by_stick: nobody can type a command on this box, so the words would come on a USB stick.
     """
 
     choice: RecoveryChoice
+    by_stick: bool = False
     needed: Count = 0
     sheets: Count = 0
     at_ms: Count = 0

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NOT_ALL = 1
 """The exit code of a drill after which some calls would stay shut."""
+NOTHING_TO_DO = 1
+"""That of a recovery which is not needed."""
 
 
 def add(commands: Commands) -> None:
@@ -58,6 +60,7 @@ def _recover(state: Path, *, go_without: bool) -> int:
     from appliance.vault.box import reach_tpm  # noqa: PLC0415 - as above
     from appliance.vault.recovery.drill import count_opening, ground_in  # noqa: PLC0415 - as above
     from appliance.vault.recovery.recovering import copy_in, recover_ring  # noqa: PLC0415 - as above
+    from appliance.vault.ring import RingExists  # noqa: PLC0415 - as above
     from appliance.vault.state_lock import lock_state  # noqa: PLC0415 - as above
 
     settings = settings_of(state)
@@ -77,13 +80,19 @@ def _recover(state: Path, *, go_without: bool) -> int:
         stack.callback(lock_state(state))
         tpm = reach_tpm(stack.enter_context(reachable_tpm(settings)))
         stack.callback(tpm.close)
-        recover_ring(state / "ring", tpm, contents, now_ms=Clock().now_ms())
+        try:
+            recover_ring(state / "ring", tpm, contents, now_ms=Clock().now_ms())
+        except RingExists as nothing_to_do:
+            print(nothing_to_do)  # noqa: T201
+            return NOTHING_TO_DO
     print("The words fit. Every call is being wrapped again under fresh keys.")  # noqa: T201
     with opened_box(settings) as box:
         box.sign_journal_head()  # a TPM that has signed nothing yet looks like one whose heads were cut off
         print(f"Calls that open: {opening} of {kept}. The box starts without a PIN now.")  # noqa: T201
         print(f"Its new root certificate, for the label: {box.notary.chain.root_fingerprint}")  # noqa: T201
-    print("Run `linekeep check` now, then start the box as usual. The words stay valid.")  # noqa: T201
+    print("The words stay valid.")  # noqa: T201
+    if sys.stdin.isatty():
+        print("Run `linekeep check` now, then start the box as usual.")  # noqa: T201
     return 0
 
 

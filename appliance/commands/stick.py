@@ -5,12 +5,16 @@ where the page is, by which fingerprint it is known, the claim code, the sound c
 what is wrong if something is; LABEL.PDF to print, with the first of that; and ISSUER.CRT, the certificate that browsers
 are to trust. Whoever has the box before them is who the code is for; after the first account there is none.
 
+And it may bring the words of the recovery key: in recover.txt, to open a box whose TPM is another one, or whose PIN is
+lost; in drill.txt, to try them. They are taken off the stick when that is done.
+
 Promises: settings are taken over only if every daemon can follow them and they leave alone what is the box's own
 (folders, users, TPM, and what the ring of keys is bound to); those before stay beside them. What was checked is what
 is written, also if several sticks come at once. Nothing of a stick is mounted: mtools reads its files, so one that
 is made to break the kernel finds nobody there. One that is made to break mtools has what this unit has: the settings
-and the vault's console. Whether the announcement is a sound is not looked at here: libsndfile reads no stranger's file
-as root. An announcement that is none keeps the recorder from starting, and its log says so.
+and the vault's console. What opens the disk is another unit, and only the key goes there. Whether the announcement is
+a sound is not looked at here: libsndfile reads no stranger's file as root. An announcement that is none keeps the
+recorder from starting, and its log says so.
 Leaves to others: to start this (a udev rule), and to start the daemons again (a unit that watches the settings).
 """
 
@@ -24,8 +28,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Final, cast
 
+from appliance.boundary.root_helper import RECOVER_SOCKET, RecoverBox, RestartBox, TryRecovery, ask_helper
 from appliance.boundary.vault import VaultAway, VaultClient
 from appliance.boundary.verbs import Caller, Label
 from appliance.commands.arguments import CANNOT, Commands
@@ -39,16 +44,23 @@ SETUP_NAME = "SETUP.TXT"
 LABEL_NAME = "LABEL.PDF"
 ISSUER_NAME = "ISSUER.CRT"
 ANNOUNCEMENT_NAME = "announcement.wav"
+RECOVER_NAME, DRILL_NAME = "recover.txt", "drill.txt"
 
 AS_IT_CAME = Path("/usr/share/linekeep") / SETTINGS_NAME
 """The settings of a new box, in its image."""
 
-_MOST_BYTES = dict.fromkeys((SETTINGS_NAME, SETUP_NAME, LABEL_NAME, ISSUER_NAME), 64 * 1024) | {
-    ANNOUNCEMENT_NAME: 16 * 1024 * 1024
-}
+_SMALL = (SETTINGS_NAME, SETUP_NAME, LABEL_NAME, ISSUER_NAME, RECOVER_NAME, DRILL_NAME)
+_MOST_BYTES = dict.fromkeys(_SMALL, 64 * 1024) | {ANNOUNCEMENT_NAME: 16 * 1024 * 1024}
 _MOST_LISTED_BYTES = 1024 * 1024
+_WORDS_HELP = (
+    "Whoever has the words of the recovery key on paper writes them into a file "
+    f"{RECOVER_NAME} on this stick, a sheet a line, and plugs it in again: then the box opens with this TPM."
+)
 _STICK_ANSWERS_WITHIN_S = 120
 _VAULT_ANSWERS_WITHIN_S = 300.0
+_RECOVERS_WITHIN_S = 2 * 3600.0
+"""All calls are wrapped anew."""
+_RESTARTS_WITHIN_S = 60.0
 _LEASES = Path("/run/systemd/netif/leases")
 _LEASE_COMES_WITHIN_S = 30
 """A switch may look for loops that long before it lets anything through (IEEE 802.1D, twice the forward delay)."""
@@ -67,9 +79,15 @@ def add(commands: Commands) -> None:
 
 
 def _stick(parsed: argparse.Namespace) -> int:
-    stick, taken, told, troubles = Stick(parsed.device), False, list[str](), list[str]()
+    stick, taken, told = Stick(parsed.device), False, list[str]()
+    opened, troubles, restart = use_words(stick)
+    if restart:
+        stick.write(SETUP_NAME, RESTART_TEXT.encode())
+        ask_helper(RECOVER_SOCKET, RestartBox(), timeout_s=_RESTARTS_WITHIN_S)
+        return 0
     try:
-        taken = take_over(stick, parsed.settings)
+        # Where nothing can be written, for what reason says the label.
+        taken = os.access(parsed.settings.parent, os.W_OK) and take_over(stick, parsed.settings)
     except UnfitStick:
         raise
     except LinekeepError as trouble:  # unfit settings, or a box that cannot keep any: SETUP.TXT is for both
@@ -88,6 +106,7 @@ def _stick(parsed: argparse.Namespace) -> int:
         told.append("Import it only where the browser shows the fingerprint above.")
     except LinekeepError as trouble:
         troubles.append(str(trouble))
+    told = [*opened, *told]
     text = setup_text(taken=taken, told=told, addresses=own_addresses(), cards=own_cards(), troubles=troubles)
     stick.write(SETUP_NAME, text.encode())
     return CANNOT if troubles else 0
@@ -118,6 +137,10 @@ class Stick:
                 return
         self._run(["mcopy", "-o", "-i", str(self._device), "-", f"::{name}"], content)
 
+    def remove(self, name: str) -> None:
+        """Take a file away. Who has the stick may find again what stood in it."""
+        self._run(["mdel", "-i", str(self._device), f"::{name}"])
+
     def _run(self, command: list[str], given: bytes = b"", *, most_bytes: int = 1) -> bytes:
         """Run a program of mtools. Of what it says at most so many bytes are returned, and no more are read."""
         environment = {**os.environ, "MTOOLSRC": os.devnull, "MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"}
@@ -137,6 +160,57 @@ class Stick:
                 why = error.read(2000).decode("utf-8", "replace").strip().rpartition("\n")[2]
                 raise UnfitStick(f"The stick cannot be used; is it a healthy one with a FAT file system? ({why[:200]})")
         return said
+
+
+def use_words(stick: Stick, helper: Path = RECOVER_SOCKET) -> tuple[list[str], list[str], bool]:
+    """Open the box with the words on the stick, or try them. They stay on the stick where that was not possible.
+
+    Returns: what there is to tell, what troubles there are, and whether the box must be restarted to go on.
+    """
+    from appliance.vault.recovery.words import key_of  # noqa: PLC0415 - loaded only by who needs it
+
+    told, troubles = list[str](), list[str]()
+    for name, verb in ((RECOVER_NAME, RecoverBox), (DRILL_NAME, TryRecovery)):
+        try:
+            untrusted = stick.read(name)
+            if untrusted is None:
+                continue
+            sheets = sheets_in(untrusted.decode("utf-8-sig", "replace"))
+            key_of(sheets)  # says which word is wrong
+            answer = ask_helper(helper, verb(sheets=tuple(sheets)), timeout_s=_RECOVERS_WITHIN_S)
+            if answer.restart:
+                _must_not_be_the_second_time(stick)
+                return told, troubles, True
+            told += answer.said
+            stick.remove(name)
+            told.append(
+                f"{name} was taken off this stick. Its words can be found there all the same: destroy the stick."
+            )
+        except UnfitStick:
+            raise
+        except LinekeepError as trouble:
+            troubles.append(f"{name}: {trouble}")
+    return told, troubles, False
+
+
+def _must_not_be_the_second_time(stick: Stick) -> None:
+    """Else a box that is opened and comes up shut would start again and again."""
+    if stick.read(SETUP_NAME) == RESTART_TEXT.encode():
+        raise StorageTrouble(
+            "The words open the disk, and so did the TPM of this board; but the box has started again, and the disk is "
+            "shut. Nothing is lost. Look whether the firmware starts the box in another way each time, and try again."
+        )
+
+
+def sheets_in(untrusted_text: str) -> list[str]:
+    """A sheet a line; or, where lines are shorter, a sheet in so many words as one has."""
+    from appliance.vault.recovery.words import WORDS_A_SHEET  # noqa: PLC0415 - as above
+
+    lines = [line for line in untrusted_text.splitlines() if line.strip()]
+    if all(len(line.split()) > WORDS_A_SHEET // 2 for line in lines):
+        return lines
+    words = untrusted_text.split()
+    return [" ".join(words[at : at + WORDS_A_SHEET]) for at in range(0, len(words), WORDS_A_SHEET)]
 
 
 def take_over(stick: Stick, settings_file: Path) -> bool:
@@ -164,7 +238,7 @@ def take_over(stick: Stick, settings_file: Path) -> bool:
 def setup_text(
     *, taken: bool, told: Sequence[str], addresses: Sequence[str], cards: Sequence[str], troubles: Sequence[str]
 ) -> str:
-    """SETUP.TXT, for any editor: lines end as Windows wants them."""
+    """SETUP.TXT."""
     lines = ["This is Linekeep.", "", *told]
     lines += [f"In the network it is {' and '.join(addresses)}." if addresses else "It has no address in the network."]
     lines += ["", "Sound cards, as the settings may call them:", *(f"  {card}" for card in cards)] if cards else []
@@ -172,7 +246,23 @@ def setup_text(
         lines += ["", f"The settings in {SETTINGS_NAME} on this stick are the box's now."]
     if troubles:
         lines += ["", "To be looked after:", *(f"- {trouble}" for trouble in troubles)]
+    return _text(lines)
+
+
+def _text(lines: Sequence[str]) -> str:
+    """For any editor: lines end as Windows wants them."""
     return "".join(f"{line}\r\n" for line in lines)
+
+
+RESTART_TEXT: Final = _text(
+    [
+        "This is Linekeep.",
+        "",
+        "The words open the disk. The box starts again now, to open the recordings too. Leave the stick in: after some",
+        "minutes this file says more.",
+    ]
+)
+"""SETUP.TXT until then."""
 
 
 def _check_own(brought: Settings, own: Settings) -> None:
@@ -215,7 +305,8 @@ def _ask_label(settings: Settings, settings_folder: Path) -> Label:
     if not os.path.ismount(settings.state):
         raise KeyTrouble(
             "The data partition does not open, so nothing is recorded and nothing can be heard. It opens with the TPM "
-            "that it was made with, and only as this computer started then. Nothing on it was changed or deleted."
+            "that it was made with, and only as this computer started then. Nothing on it was changed or deleted. "
+            f"{_WORDS_HELP}"
         )
     if not os.access(settings_folder, os.W_OK):  # root may always, but where nobody can
         raise StorageTrouble(
@@ -229,7 +320,10 @@ def _ask_label(settings: Settings, settings_folder: Path) -> Label:
             return VaultClient(settings.vault_socket(Caller.CONSOLE)).label()
         except VaultAway as away:
             if time.monotonic() > give_up:
-                raise StorageTrouble("The vault of this box does not answer; it records nothing.") from away
+                raise StorageTrouble(
+                    "The vault of this box does not answer, so it records nothing. What is recorded is safe. If the "
+                    f"TPM is another one: {_WORDS_HELP}"
+                ) from away
             time.sleep(1)  # it starts, or is started again with new settings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from appliance.audit.events import Act
@@ -24,12 +25,15 @@ from appliance.vault.schedule import Schedule
 from appliance.vault.service import Service, fault_reporter
 from appliance.vault.tpm import PinNeeded
 
-_TAKE_OVER, _BACKUP, _HEAD = "take_over", "backup", "journal_head"
+_TAKE_OVER, _BACKUP, _HEAD, _DISK = "take_over", "backup", "journal_head", "disk"
 _SWEEP_S = 20
 _CASE_S = 60
-_DAY_S = 86_400
+_HOUR_S, _DAY_S = 3600, 86_400
 _ANSWERS_WITHIN_S = 15.0
 """Of the question that nothing long can hold up."""
+
+_DISK_KEY = "LINEKEEP_DISK_KEY"
+"""Names, in the image, the socket of who writes the key slots of the data partition."""
 
 _HEAD_S = 6 * 3600
 """Between two signed heads of the journal, also when nothing happens: docs/decisions/journal-heads.md."""
@@ -88,7 +92,8 @@ class _Vault:
 
     def put_in_service(self, pin: str | None) -> Mapping[type[verbs.Request], Handler]:
         """See door.py."""
-        self._box = box = Box(self._settings, self._log, pin=pin)
+        disk_key = os.environ.get(_DISK_KEY)
+        self._box = box = Box(self._settings, self._log, pin=pin, disk_key=Path(disk_key) if disk_key else None)
         try:
             box.make_front_certificate()
             box.note_start()
@@ -96,6 +101,7 @@ class _Vault:
             self._schedule = schedule = _schedule(box, self._settings, self._log)
             box.backup.wake = lambda: schedule.soon(_BACKUP)
             box.case_watch.when_opened = lambda: schedule.soon(_HEAD)
+            box.recovery.when_decided = lambda: schedule.soon(_DISK)
             schedule.start()
         except BaseException:
             self.stop()
@@ -139,6 +145,7 @@ def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
     schedule.every(_SWEEP_S, _TAKE_OVER, box.intake.take_over_what_was_left)
     schedule.every(RUN_EVERY_S, "evidence", box.evidence.run)
     schedule.every(_DAY_S, "certificate", box.make_front_certificate)
+    schedule.every(_HOUR_S, _DISK, box.recovery.tidy_disk, beside=True)
     schedule.every(_DAY_S, "empty_buckets", box.call_keys.drop_empty_buckets)
     schedule.every(_HEAD_S, _HEAD, box.sign_journal_head)
     schedule.every(_CASE_S, "case", box.case_watch.write_down)

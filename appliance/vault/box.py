@@ -63,11 +63,19 @@ AUTHORITY_SECRET = "tls_authority"  # noqa: S105 - the name of a secret
 class Box:
     """Every part of the vault, wired. Raises StorageTrouble, KeyTrouble with the sentence to show."""
 
-    def __init__(self, settings: Settings, log: Any, clock: Clock | None = None, pin: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Any,
+        clock: Clock | None = None,
+        pin: str | None = None,
+        disk_key: Path | None = None,
+    ) -> None:
         check_known_answers()
         self.settings = settings
         self.clock = clock or Clock()
         self.log = log
+        self._disk_key = disk_key
         state = settings.state
         self._closers: list[Callable[[], None]] = []
         try:
@@ -138,7 +146,13 @@ class Box:
         self.call_keys = CallKeys(self.ring, self.catalogue, clock)
         finish_recovery(self.ring, self.journal, self.call_keys)
         self.recovery = RecoverySetUp(
-            ring=self.ring, accounts=self.accounts, journal=self.journal, clock=clock, steady_s=time.monotonic
+            ring=self.ring,
+            accounts=self.accounts,
+            journal=self.journal,
+            clock=clock,
+            log=self.log,
+            disk_key=self._disk_key,
+            steady_s=time.monotonic,
         )
         self.playback = Playback(
             catalogue=self.catalogue,

@@ -20,7 +20,7 @@ PROGRAM = Path(__file__).parent / "guest" / "attack.py"
 OWN = {
     "recorder": {"open /dev/snd/controlC7", "open /dev/snd/pcmC7D0c", "open /dev/snd/pcmC7D0p", "open /dev/snd/timer"},
     # It asks itself, as the person at the console would, whether it lives.
-    "vault": {"open /dev/tpmrm0", "ask the vault as console"},
+    "vault": {"open /dev/tpmrm0", "ask the vault as console", "connect to what writes the disk's key slots"},
     "webui": set[str](),
     "front": {
         "make a TCP socket",

@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -55,8 +56,10 @@ class Visitor:
         self._answer_within_s = answer_within_s
         self._cookie = ""
 
-    def ask(self, path: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> Answer:
-        """One request over TLS; with a form it is a POST."""
+    def ask(
+        self, path: str, form: Mapping[str, str | Sequence[str]] | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """One request over TLS; with a form it is a POST, and a field of several values comes as often."""
         connection = http.client.HTTPSConnection(self.name, self._port, context=self.tls)
         plain = socket.create_connection(("127.0.0.1", self._port), self._answer_within_s)
         sent = {"Accept-Language": "en", "Connection": "close", **(headers or {})}
@@ -66,7 +69,7 @@ class Visitor:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         with contextlib.closing(plain), contextlib.closing(connection):
             connection.sock = self.tls.wrap_socket(plain, server_hostname=self.name)
-            body = None if form is None else urlencode(form)
+            body = None if form is None else urlencode(form, doseq=True)
             connection.request("GET" if form is None else "POST", path, body=body, headers=sent)
             got = connection.getresponse()
             answer = Answer(status=got.status, headers=got.headers, body=got.read())

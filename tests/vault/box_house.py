@@ -58,12 +58,12 @@ class BoxHouse:
         vault = VaultSettings(tpm=SOFTWARE_TPM, keep=keep)
         return Settings(state_dir=str(self.folder / state), run_dir=str(self.run_dir), vault=vault)
 
-    def start(self, settings: Settings | None = None) -> Box:
-        return Box(settings or self.settings(), self.log.logger, self.hands.clock)
+    def start(self, settings: Settings | None = None, disk_key: Path | None = None) -> Box:
+        return Box(settings or self.settings(), self.log.logger, self.hands.clock, disk_key=disk_key)
 
     @contextmanager
-    def opened(self, settings: Settings | None = None) -> Iterator[Box]:
-        box = self.start(settings)
+    def opened(self, settings: Settings | None = None, disk_key: Path | None = None) -> Iterator[Box]:
+        box = self.start(settings, disk_key)
         try:
             yield box
         finally:

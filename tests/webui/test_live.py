@@ -205,3 +205,13 @@ def test_poll_that_the_vault_refuses_is_told_so_as_json(owner: FlaskClient, stub
     stub.troubles[verbs.AskNow] = trouble("KeyTrouble")
     answer = owner.get("/live", headers={"Accept": "application/json"})
     assert (answer.status_code, answer.json["error"]) == (503, "KeyTrouble")  # type: ignore[index]
+
+
+def test_key_that_does_not_open_the_disk_is_said_to_be_bad_and_what_to_do(owner: FlaskClient, stub: VaultStub) -> None:
+    stub.now = msgspec.structs.replace(stub.now, recovery=verbs.RecoveryChoice.SHUT)
+    (chip,) = (chip for chip in live(owner)["chips"] if chip["name"] == "recovery")  # type: ignore[attr-defined]
+    assert (chip["value"], chip["tone"], chip["address"]) == ("not for the disk", Tone.BAD, "/recovery")
+    assert "Make a new recovery key" in chip["note"]
+    (chip,) = (chip for chip in live(owner, "de")["chips"] if chip["name"] == "recovery")  # type: ignore[attr-defined]
+    assert chip["value"] == "nicht für den Datenträger"
+    assert "sind seine Aufnahmen verloren" in chip["note"]

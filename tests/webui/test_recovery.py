@@ -10,9 +10,10 @@ from flask.testing import FlaskClient
 from shamir_mnemonic.wordlist import WORDLIST
 
 from appliance.boundary import verbs
-from tests.simulators.vault_stub import NOW_MS, PASSWORD, VaultStub
+from tests.simulators.vault_stub import NOW_MS, PASSWORD, VaultStub, trouble
 
 KEY, NONE, OPEN = verbs.RecoveryChoice.KEY, verbs.RecoveryChoice.NONE, verbs.RecoveryChoice.OPEN
+SHUT = verbs.RecoveryChoice.SHUT
 
 
 def words(owner: FlaskClient, division: str = "2-3", password: str = PASSWORD) -> tuple[int, str]:
@@ -66,6 +67,25 @@ def test_wrong_words_ask_again_and_say_so(owner: FlaskClient, stub: VaultStub) -
     assert stub.recovery.choice is OPEN
 
 
+def test_a_disk_that_did_not_take_the_words_is_said_and_they_are_asked_for_again(
+    owner: FlaskClient, stub: VaultStub
+) -> None:
+    words(owner)
+    typed = {"word": [WORDLIST[6], WORDLIST[39], WORDLIST[72]]}
+    stub.troubles[verbs.ConfirmRecovery] = trouble("DiskRefused")
+    answer = owner.post("/recovery/confirm", data=typed)
+    assert answer.status_code == 503
+    assert "The disk of this box did not take these words" in answer.text
+    assert "They are not its recovery key." in answer.text
+    assert answer.text.count('name="word"') == 3
+    assert "There is a recovery key" not in answer.text
+    assert stub.recovery.choice is OPEN
+    german = owner.post("/recovery/confirm", data=typed, headers={"Accept-Language": "de"})
+    assert "Der Datenträger dieses Geräts hat diese Wörter nicht angenommen" in german.text
+    stub.troubles.clear()
+    assert owner.post("/recovery/confirm", data=typed).status_code == 303
+
+
 @pytest.mark.parametrize("address", ["words", "none"])
 def test_a_login_alone_is_not_enough(owner: FlaskClient, stub: VaultStub, address: str) -> None:
     answer = owner.post(f"/recovery/{address}", data={"division": "1-1", "password": "guess"})
@@ -99,7 +119,9 @@ def test_more_or_longer_words_than_are_ever_asked_for_are_refused(owner: FlaskCl
     assert stub.requests(verbs.ConfirmRecovery) == []
 
 
-@pytest.mark.parametrize(("choice", "said"), [(OPEN, "not decided"), (KEY, "on paper"), (NONE, "none")], ids=str)
+@pytest.mark.parametrize(
+    ("choice", "said"), [(OPEN, "not decided"), (KEY, "on paper"), (NONE, "none"), (SHUT, "not for the disk")], ids=str
+)
 def test_first_page_says_what_was_decided_and_leads_there(
     owner: FlaskClient, stub: VaultStub, choice: verbs.RecoveryChoice, said: str
 ) -> None:
@@ -109,6 +131,7 @@ def test_first_page_says_what_was_decided_and_leads_there(
     assert '<a href="/recovery">' in chip[:300]
     assert said in chip[:900]
     assert ("Nobody has decided yet" in page) is (choice is OPEN)
+    assert ("The disk of this box does not open with the words on paper" in page) is (choice is SHUT)
 
 
 def test_a_key_that_was_tried_says_when(owner: FlaskClient, stub: VaultStub) -> None:
@@ -116,3 +139,22 @@ def test_a_key_that_was_tried_says_when(owner: FlaskClient, stub: VaultStub) -> 
     assert "It has not been tried yet." in owner.get("/recovery").text
     stub.recovery = msgspec.structs.replace(stub.recovery, drilled_at_ms=NOW_MS)
     assert "Last tried on " in owner.get("/recovery").text
+
+
+def test_a_key_that_does_not_open_the_disk_is_no_key_to_rely_on_and_the_form_for_another_is_open(
+    owner: FlaskClient, stub: VaultStub
+) -> None:
+    stub.recovery = verbs.RecoveryState(choice=SHUT, needed=2, sheets=3, at_ms=NOW_MS, drilled_at_ms=NOW_MS)
+    page = owner.get("/recovery").text
+    notice = page[page.index('<div class="notice bad">') :]
+    assert "The disk of this box does not open with the words on paper." in notice[:600]
+    assert "any 2 of 3 sheets open it" not in page
+    assert "Last tried on" not in page
+    assert re.search(r"<details open>\s*<summary>Make a new recovery key</summary>", page)
+    assert "Have no recovery key" in page
+    words(owner)
+    owner.post("/recovery/confirm", data={"word": [WORDLIST[6], WORDLIST[39], WORDLIST[72]]})
+    page = owner.get("/recovery").text
+    assert "any 2 of 3 sheets open it" in page
+    assert "does not open with the words" not in page
+    assert re.search(r"<details\s*>\s*<summary>Make a new recovery key</summary>", page)

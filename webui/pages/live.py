@@ -307,6 +307,13 @@ def _recovery_chip(choice: verbs.RecoveryChoice) -> Chip:
     match choice:
         case verbs.RecoveryChoice.KEY:
             return Chip(name="recovery", label=label, value=gettext("on paper"), tone=Tone.GOOD, address=address)
+        case verbs.RecoveryChoice.SHUT:
+            note = gettext(
+                "The disk of this box does not open with the words on paper: if the box breaks, its recordings are "
+                "lost. Make a new recovery key, under 'Recovery' above."
+            )
+            value = gettext("not for the disk")
+            return Chip(name="recovery", label=label, value=value, tone=Tone.BAD, note=note, address=address)
         case verbs.RecoveryChoice.NONE:
             return Chip(name="recovery", label=label, value=gettext("none"), tone=Tone.PLAIN, address=address)
         case verbs.RecoveryChoice.OPEN:

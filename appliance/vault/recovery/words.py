@@ -29,6 +29,7 @@ MAX_SHEETS: Final = 16
 """SLIP-39's own limit."""
 
 _KEY_INFO = b"linekeep recovery 1 x25519"
+_DISK_INFO = b"linekeep recovery 1 disk"
 _WORDS = frozenset(WORDLIST)
 
 
@@ -53,13 +54,20 @@ class RecoveryKey:
     @cached_property
     def private(self) -> X25519PrivateKey:
         """What opens a copy (RFC 7748), made from the secret by HKDF-SHA256 (RFC 5869)."""
-        derive = HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=_KEY_INFO)
-        return X25519PrivateKey.from_private_bytes(derive.derive(self.secret))
+        return X25519PrivateKey.from_private_bytes(self._derived(_KEY_INFO))
+
+    @cached_property
+    def disk_passphrase(self) -> str:
+        """What opens the data partition of a box from the image: 64 hexadecimal digits. It opens no copy."""
+        return self._derived(_DISK_INFO).hex()
 
     @property
     def public(self) -> bytes:
         """What seals a copy: 32 bytes."""
         return self.private.public_key().public_bytes_raw()
+
+    def _derived(self, info: bytes) -> bytes:
+        return HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self.secret)
 
 
 def sheets_of(key: RecoveryKey, *, needed: int, sheets: int) -> tuple[str, ...]:

@@ -385,6 +385,8 @@ def _sockets() -> Iterator[tuple[str, Attempt]]:
     for caller in ("recorder", "webui", "console"):
         yield f"ask the vault as {caller}", asks(f"/run/linekeep/vault/{caller}/vault.sock")
     yield "connect to the page's socket", connects("/run/linekeep/webui/http.sock")
+    yield "connect to what writes the disk's key slots", connects("/run/linekeep/disk-key.sock")
+    yield "connect to what opens the box with words", connects("/run/linekeep/recover.sock")
     yield "connect to systemd's own socket", sends_over_bus("/run/systemd/private")
     yield "start a unit over the bus", starts_unit
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import itertools
 
 import pytest
@@ -80,3 +81,12 @@ def test_divisions_that_make_no_sense_are_refused(needed: int, sheets: int) -> N
 def test_keys_are_fresh_and_do_not_show_in_a_log() -> None:
     assert RecoveryKey.fresh() != RecoveryKey.fresh()
     assert repr(KEY) == "RecoveryKey()"
+
+
+def test_what_opens_the_disk_is_the_same_for_ever_and_opens_no_copy() -> None:
+    """By HKDF as RFC 5869 writes it: a box that was set up by this version must open with any later one."""
+    extracted = hmac.digest(bytes(32), KEY.secret, "sha256")
+    expanded = hmac.digest(extracted, b"linekeep recovery 1 disk" + b"\x01", "sha256")
+    assert KEY.disk_passphrase == expanded.hex()
+    assert KEY.disk_passphrase not in {KEY.secret.hex(), KEY.public.hex(), KEY.private.private_bytes_raw().hex()}
+    assert KEY.disk_passphrase not in repr(KEY)
