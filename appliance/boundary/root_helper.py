@@ -58,7 +58,10 @@ class RestartBox(_Request, frozen=True):
 
 
 class HelperAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """said: sentences for people.  restart: the box must be.  trouble: why it could not be done."""
+    """yes: to what was asked, or it is done.  said: sentences for people.  restart: the box must be.
+
+    trouble: why it could not be done.
+    """
 
     yes: bool = False
     said: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ Promises: settings are taken over only if every daemon can follow them and they 
 (folders, users, TPM, and what the ring of keys is bound to); those before stay beside them. What was checked is what
 is written, also if several sticks come at once. Nothing of a stick is mounted: mtools reads its files, so one that
 is made to break the kernel finds nobody there. One that is made to break mtools has what this unit has: the settings
-and the vault's console. What opens the disk is another unit, and only the key goes there. Whether the announcement is
+and the vault's console. What opens the disk is another unit, and only words go there. Whether the announcement is
 a sound is not looked at here: libsndfile reads no stranger's file as root. An announcement that is none keeps the
 recorder from starting, and its log says so.
 Leaves to others: to start this (a udev rule), and to start the daemons again (a unit that watches the settings).
@@ -206,7 +206,7 @@ def sheets_in(untrusted_text: str) -> list[str]:
     """A sheet a line; or, where lines are shorter, a sheet in so many words as one has."""
     from appliance.vault.recovery.words import WORDS_A_SHEET  # noqa: PLC0415 - as above
 
-    lines = [line for line in untrusted_text.splitlines() if line.strip()]
+    lines = [" ".join(line.split()) for line in untrusted_text.splitlines() if line.strip()]
     if all(len(line.split()) > WORDS_A_SHEET // 2 for line in lines):
         return lines
     words = untrusted_text.split()
