@@ -13,8 +13,10 @@ SPEED ?= 42
 CUTS ?= 50
 IMAGE ?= $(CURDIR)/build/image/$(ARCH)/linekeep.img
 KEEP ?= yes
+# Two runs of about the same length at once, since a translated machine uses one processor.
+CHECKS_BESIDE_amd64 := $(addprefix tests/image/test_,attack.py faults.py firmware.py gpio.py)
+CHECKS_amd64 := tests/image $(addprefix --ignore=,$(CHECKS_BESIDE_amd64))
 # An arm64 machine is translated everywhere but on arm64, and slow: it starts, is set up and called, and starts again.
-CHECKS_amd64 := tests/image
 CHECKS_arm64 := tests/image/test_raspberry_pi.py $(addprefix tests/image/test_life.py::test_, \
   the_first_boot_ends_well what_was_said_on_the_line_is_heard_through_the_page \
   a_box_that_was_shut_down_has_its_calls_again all_is_well)
@@ -23,7 +25,7 @@ RUN_READY := .venv/.run-ready
 DEVELOP_READY := .venv/.develop-ready
 GERMAN := webui/translations/de/LC_MESSAGES/messages
 
-.PHONY: help run install uninstall image check-image power-cuts test lint hardware bench bench-million day soak crash attack lock clean
+.PHONY: help run install uninstall image check-image .check-image .check-image-beside power-cuts test lint hardware bench bench-million day soak crash attack lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -76,9 +78,15 @@ lock: $(DEVELOP_READY) ## renew the hash-locked requirements from the .in files
 	  .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url -q --upgrade -o requirements/$$list.txt requirements/$$list.in; done
 
-check-image: $(DEVELOP_READY) ## boot the built image in a virtual machine and try all of it there (long); ARCH=amd64|arm64
+check-image: $(DEVELOP_READY) ## boot the built image in virtual machines and try all of it there (long); ARCH=amd64|arm64
 	requirements/install-debian debian-image.txt $(if $(filter arm64,$(ARCH)),debian-check-arm64.txt)
+	$(MAKE) --jobs=2 --output-sync .check-image $(if $(CHECKS_BESIDE_$(ARCH)),.check-image-beside)
+
+.check-image:
 	LINEKEEP_IMAGE=$(IMAGE) LINEKEEP_ARCH=$(ARCH) .venv/bin/python -m pytest $(CHECKS_$(ARCH)) -s --timeout 3600
+
+.check-image-beside:
+	LINEKEEP_IMAGE=$(IMAGE) LINEKEEP_ARCH=$(ARCH) .venv/bin/python -m pytest $(CHECKS_BESIDE_$(ARCH)) -s --timeout 3600
 
 power-cuts: $(DEVELOP_READY) ## cut the power of the image's virtual machine CUTS times; prints JSON (very long)
 	requirements/install-debian debian-image.txt
