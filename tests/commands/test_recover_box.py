@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,8 @@ def luks(tmp_path: Path) -> LuksFile:
 
 @pytest.fixture
 def new_tpm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftwareTpm]:
+    if shutil.which("systemd-cryptenroll") is None:
+        pytest.skip("systemd-cryptenroll is not installed")
     with TemporaryDirectory(prefix="lk-") as run_dir, SoftwareTpm(tmp_path / "new-tpm", Path(run_dir)) as tpm:
         monkeypatch.setenv("SYSTEMD_TPM2_DEVICE", tpm.tcti)
         yield tpm
