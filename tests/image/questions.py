@@ -158,7 +158,7 @@ STATE_RIGHTS = {
     "/var/lib/linekeep/tls/front.pem": ("0644", "linekeep-vault", "linekeep-front"),
     "/var/lib/linekeep/tls/front.key": ("0640", "linekeep-vault", "linekeep-front"),
     "/run/linekeep": ("0755", "root", "root"),
-    "/run/linekeep/disk-key.sock": ("0600", "linekeep-vault", "root"),
+    "/run/linekeep/disk-key.sock": ("0600", "linekeep-vault", "linekeep-vault"),
     "/run/linekeep/recover.sock": ("0600", "root", "root"),
     "/run/linekeep/vault": ("0751", "linekeep-vault", "linekeep-vault"),
     "/run/linekeep/vault/recorder": ("2750", "linekeep-vault", "linekeep-recorder"),
