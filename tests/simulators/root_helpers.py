@@ -49,10 +49,14 @@ def _serve_all(listener: socket.socket, serve: Callable[[socket.socket], None]) 
 
 
 class DiskKeyHelper:
-    """`linekeep disk-key`, a process for each connection. `said`: what they would leave in the journal."""
+    """`linekeep disk-key`, a process for each connection. `said`: what they would leave in the journal.
 
-    def __init__(self, luks: LuksFile) -> None:
-        self._command = [sys.executable, "-m", __name__, str(luks.path), str(luks.tpm_key)]
+    Args:
+        options: of `linekeep disk-key`, before the device.
+    """
+
+    def __init__(self, luks: LuksFile, *options: str) -> None:
+        self._command = [sys.executable, "-m", __name__, str(luks.tpm_key), *options, str(luks.path)]
         self.said: list[str] = []
 
     def serve(self, connection: socket.socket) -> None:
@@ -69,6 +73,6 @@ class DiskKeyHelper:
 
 
 if __name__ == "__main__":
-    device, tpm_key = sys.argv[1:]
+    tpm_key, *arguments = sys.argv[1:]
     with patch.object(disk_key, "LuksPartition", partial(LuksPartition, opened_by=("--key-file", tpm_key))):
-        sys.exit(cli.main(["disk-key", device]))
+        sys.exit(cli.main(["disk-key", *arguments]))

@@ -10,6 +10,7 @@ import pytest
 
 from appliance.audit.events import Act
 from appliance.boundary import verbs
+from appliance.boundary.root_helper import KeepKeySlot, PutKeySlot, ask_helper
 from appliance.terms import StorageTrouble
 from appliance.vault.recovery.copy import choice_of
 from appliance.vault.recovery.set_up import DiskRefused
@@ -245,6 +246,18 @@ def test_neither_words_nor_passphrase_are_told_to_any_log(house: BoxHouse, disk:
         " ".join(sheets[0].split()[4:6]),
     ):
         assert secret not in told
+
+
+def test_a_disk_that_is_not_the_mounted_one_gets_no_slot_and_loses_none(house: BoxHouse, disk: Disk) -> None:
+    """As a USB disk whose partition has the name of the box's own."""
+    disk.luks.add_slot("whose is this?")
+    before = disk.luks.header_bytes()
+    disk.helper = DiskKeyHelper(disk.luks, "--below", str(house.folder))
+    with disk.answering():
+        for request in (PutKeySlot(public_key="0a" * 32, passphrase="a1" * 32), KeepKeySlot(public_key=None)):
+            with pytest.raises(StorageTrouble, match=rf"^{disk.luks.path} is not the disk of this box\.$"):
+                ask_helper(disk.path, request, timeout_s=60)
+    assert disk.luks.header_bytes() == before
 
 
 def test_the_helper_ends_quietly_when_it_is_asked_nothing(disk: Disk, house: BoxHouse) -> None:
