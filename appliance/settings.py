@@ -13,7 +13,7 @@ import socket
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -78,9 +78,9 @@ COUNTRY_CODES: tuple[CountryCode, ...] = get_args(CountryCode)
 """Those whose exchanges the recorder knows (recorder/ear/countries.py)."""
 
 
-_AlsaName = Annotated[str, Meta(max_length=128, pattern=r"\A[A-Za-z0-9_:=,.-]*\Z")]
+_AlsaName = Annotated[str, Meta(max_length=128, pattern=r"\A(?!(.*[:=,])?(tee|file)([:,]|\Z))[A-Za-z0-9_:=,.-]*\Z")]
 """No quotes, bars, blanks or slashes: a name of ALSA's may bring a definition along, and that may name a file to write
-all sound into, or a command to run ("tee:hw:0,'|command',raw")."""
+all sound into, or a command to run ("tee:hw:0,'|command',raw"). Nor the two of ALSA's own names that do so."""
 
 
 class _Place(_Section, frozen=True):
@@ -250,8 +250,9 @@ def _own_name() -> str:
 class WebuiSettings(_Section, frozen=True):
     """
     address, port: where the TLS front listens.
-    names: the host names and addresses for which the box's certificate is made. As it comes, what this machine calls
-        itself in the network by mDNS (RFC 6762), and thus no name that another machine may have.
+    names: the host names and addresses for which the box's certificate is made, of those that a house may have
+        (`is_local`). As it comes, what this machine calls itself in the network by mDNS (RFC 6762), and thus no name
+        that another machine may have.
     timezone: in which times are shown, and the private hours of lines are meant.
     """
 
@@ -372,8 +373,31 @@ def _check_webui(webui: WebuiSettings) -> None:
     for name in webui.names:
         if not is_host(name):
             raise SettingsTrouble(f"webui.names: '{name[:40]}' is no host name and no address.")
+        if not is_local(name):
+            raise SettingsTrouble(
+                f"webui.names: no browser would accept '{name[:40]}' of this box, whose certificates are for the house "
+                f"alone: take an address of the house, or a name that ends in .{', .'.join(LOCAL_NAMES)}."
+            )
     if not is_host(webui.address):
         raise SettingsTrouble(f"webui.address: '{webui.address[:40]}' is not an address.")
+
+
+LOCAL_NAMES: Final = ("localhost", "local", "lan", "internal", "home.arpa", "fritz.box")
+LOCAL_NETS: Final = (
+    *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+    *("::1/128", "fc00::/7", "fe80::/10"),
+)
+"""Names and addresses of a house, which mean nothing outside it: for these the box's authority can vouch, and for no
+others (RFC 5280, 4.2.1.10)."""
+
+
+def is_local(host: str) -> bool:
+    """Whether this host name or address is one of a house's own."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return any(f".{host.lower()}".endswith(f".{name}") for name in LOCAL_NAMES)
+    return any(address in ipaddress.ip_network(net) for net in LOCAL_NETS)
 
 
 def is_host(text: str) -> bool:

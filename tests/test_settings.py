@@ -31,7 +31,7 @@ def test_the_least_that_must_be_said_gives_the_defaults(tmp_path: Path) -> None:
 def test_without_names_the_page_has_this_machines_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "Linekeep-3F2A.office.example")
     assert read(tmp_path, BASE).webui.names == ("linekeep-3f2a.local",)
-    assert read(tmp_path, BASE + '[webui]\nnames = ["telefon.example"]\n').webui.names == ("telefon.example",)
+    assert read(tmp_path, BASE + '[webui]\nnames = ["telefon.lan"]\n').webui.names == ("telefon.lan",)
 
 
 @pytest.mark.parametrize("odd", ["", "(none)", "my_box", "kühlhaus"])
@@ -221,6 +221,16 @@ NONSENSE = {
     "a zone that is none": (BASE + '[webui]\ntimezone = "Nowhere/Town"\n', "webui.timezone: 'Nowhere/Town'"),
     "a zone outside the zones": (BASE + '[webui]\ntimezone = "../../etc/passwd"\n', "webui.timezone: "),
     "no name": (BASE + "[webui]\nnames = []\n", "webui.names is empty"),
+    "a name of the whole world": (
+        BASE + '[webui]\nnames = ["a.local", "telefon.example"]\n',
+        "accept 'telefon.example' of",
+    ),
+    "a name without an ending": (
+        BASE + '[webui]\nnames = ["telefon"]\n',
+        "webui.names: no browser would accept 'telefon'",
+    ),
+    "an ending's namesake": (BASE + '[webui]\nnames = ["notlocal"]\n', "accept 'notlocal' of"),
+    "an address of the whole world": (BASE + '[webui]\nnames = ["8.8.8.8"]\n', "accept '8.8.8.8' of"),
     "a name of two words": (BASE + '[webui]\nnames = ["a.local", "a b"]\n', "webui.names: 'a b'"),
     "an address with a zone": (BASE + '[webui]\naddress = "fe80::1%x; }"\n', "webui.address: 'fe80::1%x; }'"),
     "more years than a calendar has": (BASE + '[vault]\nkeep = "999999y"\n', "longer than a hundred years"),
@@ -239,6 +249,9 @@ WITH_A_COMMAND = {
     "a line": DEVICE + LINE.replace("hw:1", COMMAND),
     "an output": DEVICE + LINE + TESTED.replace("hw:2", COMMAND),
     "a definition": DEVICE + LINE + TESTED.replace("hw:2", "{ type hw card 1 }"),
+    "a file without a folder": DEVICE.replace("hw:1", "tee:plughw:1,plain.raw,raw"),
+    "a file behind a conversion": DEVICE.replace("hw:1", "plug:file:plain.raw,raw"),
+    "a file and nothing else": DEVICE.replace("hw:1", "tee"),
     "a file": DEVICE.replace("hw:1", "file:/var/lib/linekeep/recordings/growing/plain,raw"),
 }
 """ALSA runs what stands behind the bar, with all that is heard or played."""
@@ -250,7 +263,9 @@ def test_a_sound_device_s_name_brings_no_command_and_no_file_along(tmp_path: Pat
         read(tmp_path, BASE + text)
 
 
-@pytest.mark.parametrize("name", ["hw:1", "plughw:CARD=Device,DEV=0", "default", "line0", "dsnoop:1,0"])
+@pytest.mark.parametrize(
+    "name", ["hw:1", "plughw:CARD=Device,DEV=0", "default", "line0", "dsnoop:1,0", "hw:CARD=teepee"]
+)
 def test_names_that_alsa_lists_are_names(tmp_path: Path, name: str) -> None:
     (device,) = read(tmp_path, BASE + DEVICE.replace("hw:1", name)).recorder.devices
     assert device.alsa == name

@@ -79,7 +79,7 @@ def add(commands: Commands) -> None:
 
 
 def _stick(parsed: argparse.Namespace) -> int:
-    stick, taken, told = Stick(parsed.device), False, list[str]()
+    stick, taken, told = Stick(parsed.device), list[str](), list[str]()
     opened, troubles, restart = use_words(stick)
     if restart:
         stick.write(SETUP_NAME, RESTART_TEXT.encode())
@@ -87,7 +87,7 @@ def _stick(parsed: argparse.Namespace) -> int:
         return 0
     try:
         # Where nothing can be written, for what reason says the label.
-        taken = os.access(parsed.settings.parent, os.W_OK) and take_over(stick, parsed.settings)
+        taken = take_over(stick, parsed.settings) if os.access(parsed.settings.parent, os.W_OK) else []
     except UnfitStick:
         raise
     except LinekeepError as trouble:  # unfit settings, or a box that cannot keep any: SETUP.TXT is for both
@@ -106,8 +106,9 @@ def _stick(parsed: argparse.Namespace) -> int:
         told.append("Import it only where the browser shows the fingerprint above.")
     except LinekeepError as trouble:
         troubles.append(str(trouble))
-    told = [*opened, *told]
-    text = setup_text(taken=taken, told=told, addresses=own_addresses(), cards=own_cards(), troubles=troubles)
+    text = setup_text(
+        taken=taken, told=[*opened, *told], addresses=own_addresses(), cards=own_cards(), troubles=troubles
+    )
     stick.write(SETUP_NAME, text.encode())
     return CANNOT if troubles else 0
 
@@ -213,37 +214,58 @@ def sheets_in(untrusted_text: str) -> list[str]:
     return [" ".join(words[at : at + WORDS_A_SHEET]) for at in range(0, len(words), WORDS_A_SHEET)]
 
 
-def take_over(stick: Stick, settings_file: Path) -> bool:
-    """Put the stick's announcement and settings in the place of the box's, if they are fit. Returns whether any were.
+def take_over(stick: Stick, settings_file: Path) -> list[str]:
+    """Put the stick's announcement and settings in the place of the box's, if together they are fit.
 
-    Raises SettingsTrouble with the sentence for who brought them; the settings are as they were then.
+    Returns: the names of those that are the box's now and were not. Raises SettingsTrouble with the sentence for who
+    brought them; both are as they were then.
     """
     from appliance.recorder.start_checks import check_lines  # noqa: PLC0415 - no daemon loads another's parts
 
+    sound_file = settings_file.with_name(ANNOUNCEMENT_NAME)
+    own, own_sound = settings_file.read_bytes(), sound_file.read_bytes() if sound_file.exists() else None
     untrusted_sound, untrusted = stick.read(ANNOUNCEMENT_NAME), stick.read(SETTINGS_NAME)
-    before = settings_file.read_bytes()
-    brought = None if untrusted is None else parse_settings(untrusted, "on the stick")
-    if brought is not None:
-        _check_own(brought, read_settings(settings_file))
-    if untrusted_sound is not None:
-        _replace(settings_file.with_name(ANNOUNCEMENT_NAME), untrusted_sound, like=settings_file)
-    if brought is None or untrusted is None or untrusted == before:
-        return False
-    check_lines(brought.recorder)
-    _replace(settings_file.with_name("before.toml"), before, like=settings_file)
+    brings_sound = untrusted_sound is not None and untrusted_sound != own_sound
+    brings_settings = untrusted is not None and untrusted != own
+    if not brings_sound and not brings_settings:
+        return []
+    untrusted = own if untrusted is None else untrusted
+    brought = parse_settings(untrusted, "on the stick")
+    _check_own(brought, read_settings(settings_file))
+    if brings_sound:
+        _replace(sound_file, untrusted_sound, like=settings_file)
+    try:
+        check_lines(brought.recorder)
+    except SettingsTrouble:
+        if brings_sound:
+            _replace(sound_file, own_sound, like=settings_file)
+        raise
+    if brings_settings:
+        _replace(settings_file.with_name("before.toml"), own, like=settings_file)
+    # Last, and where they are the same too: that they are written is by what all starts again.
     _replace(settings_file, untrusted, like=settings_file)
-    return True
+    return [ANNOUNCEMENT_NAME] * brings_sound + [SETTINGS_NAME] * brings_settings
+
+
+_NOW_THE_BOX_S: Final = {
+    ANNOUNCEMENT_NAME: f"The announcement in {ANNOUNCEMENT_NAME} on this stick is the box's now.",
+    SETTINGS_NAME: f"The settings in {SETTINGS_NAME} on this stick are the box's now.",
+}
 
 
 def setup_text(
-    *, taken: bool, told: Sequence[str], addresses: Sequence[str], cards: Sequence[str], troubles: Sequence[str]
+    *,
+    taken: Sequence[str],
+    told: Sequence[str],
+    addresses: Sequence[str],
+    cards: Sequence[str],
+    troubles: Sequence[str],
 ) -> str:
-    """SETUP.TXT."""
+    """SETUP.TXT. `taken`: the names of the files that are the box's now."""
     lines = ["This is Linekeep.", "", *told]
     lines += [f"In the network it is {' and '.join(addresses)}." if addresses else "It has no address in the network."]
     lines += ["", "Sound cards, as the settings may call them:", *(f"  {card}" for card in cards)] if cards else []
-    if taken:
-        lines += ["", f"The settings in {SETTINGS_NAME} on this stick are the box's now."]
+    lines += ["", *(_NOW_THE_BOX_S[name] for name in taken)] if taken else []
     if troubles:
         lines += ["", "To be looked after:", *(f"- {trouble}" for trouble in troubles)]
     return _text(lines)
@@ -279,12 +301,15 @@ def _check_own(brought: Settings, own: Settings) -> None:
             raise SettingsTrouble(f'On a box {name} is "{mine}", and the settings file on the stick has "{theirs}".')
 
 
-def _replace(path: Path, content: bytes, *, like: Path) -> None:
-    """Written whole, or not at all; for those who may read `like`."""
+def _replace(path: Path, content: bytes | None, *, like: Path) -> None:
+    """Written whole, or not at all; for those who may read `like`. None: it is taken away."""
     rights = like.stat()
     fresh = path.with_name(f"{path.name}.new")
     with storage_errors("the settings are written"):
         fresh.unlink(missing_ok=True)
+        if content is None:
+            path.unlink(missing_ok=True)
+            return
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(content)
             os.fchown(file.fileno(), rights.st_uid, rights.st_gid)
@@ -302,7 +327,7 @@ def _ask_label(settings: Settings, settings_folder: Path) -> Label:
             "This box shows no TPM, so it makes no keys and records nothing. Switch it on in the firmware's settings "
             "(it may be called fTPM or PTT), or see that the module sits in its place."
         )
-    if not os.path.ismount(settings.state):
+    if settings_folder.stat().st_dev == Path("/").stat().st_dev:  # it comes from the data partition
         raise KeyTrouble(
             "The data partition does not open, so nothing is recorded and nothing can be heard. It opens with the TPM "
             "that it was made with, and only as this computer started then. Nothing on it was changed or deleted. "

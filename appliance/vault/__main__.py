@@ -28,6 +28,7 @@ from appliance.vault.tpm import PinNeeded
 _TAKE_OVER, _BACKUP, _HEAD, _DISK = "take_over", "backup", "journal_head", "disk"
 _SWEEP_S = 20
 _CASE_S = 60
+_WORDS_S = 60
 _HOUR_S, _DAY_S = 3600, 86_400
 _ANSWERS_WITHIN_S = 15.0
 """Of the question that nothing long can hold up."""
@@ -145,6 +146,7 @@ def _schedule(box: Box, settings: Settings, log: Any) -> Schedule:
     schedule.every(_SWEEP_S, _TAKE_OVER, box.intake.take_over_what_was_left)
     schedule.every(RUN_EVERY_S, "evidence", box.evidence.run)
     schedule.every(_DAY_S, "certificate", box.make_front_certificate)
+    schedule.every(_WORDS_S, "unconfirmed_words", box.recovery.drop_unconfirmed)
     schedule.every(_HOUR_S, _DISK, box.recovery.tidy_disk, beside=True)
     schedule.every(_DAY_S, "empty_buckets", box.call_keys.drop_empty_buckets)
     schedule.every(_HEAD_S, _HEAD, box.sign_journal_head)

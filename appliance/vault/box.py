@@ -10,6 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -346,9 +347,17 @@ def tcti_of(settings: Settings) -> str:
 
 
 def _settings_digest(settings: Settings) -> str:
-    """SHA-256 of what the settings say; where sockets lie for this run is not part of it."""
+    """SHA-256 of what the settings say, and of the announcements that they name: what callers hear is decided there.
+
+    Where sockets lie for this run is not part of it. An announcement that cannot be read here is as one that is empty.
+    """
     lasting = msgspec.structs.replace(settings, run_dir="")
-    return hashlib.sha256(msgspec.json.encode(lasting, order="sorted")).hexdigest()
+    digest = hashlib.sha256(msgspec.json.encode(lasting, order="sorted"))
+    for path in sorted({Path(line.announcement) for line in settings.recorder.lines if line.announcement}):
+        with suppress(OSError):
+            if path.is_file():
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _has_ring(state: Path) -> bool:

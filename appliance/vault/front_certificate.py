@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from appliance.clock import EARLIEST_MS
 from appliance.recordings.disk import sync_folder
+from appliance.settings import LOCAL_NAMES, LOCAL_NETS
 from appliance.terms import SettingsTrouble
 
 LEAF_LIVES = timedelta(days=397)
@@ -30,9 +31,6 @@ LEAF_LIVES = timedelta(days=397)
 RENEW_BEFORE = timedelta(days=60)
 _CA_BEGINS = datetime.fromtimestamp(EARLIEST_MS / 1000, tz=UTC) - timedelta(days=1)
 _CA_LIVES = timedelta(days=20 * 365)
-_LOCAL_NETS = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
-_LOCAL_NETS_6 = ("::1/128", "fc00::/7", "fe80::/10")
-_LOCAL_NAMES = ("localhost", "local", "lan", "internal", "home.arpa", "fritz.box")
 
 Name = x509.DNSName | x509.IPAddress
 
@@ -81,8 +79,8 @@ def fingerprint_of(certificate: str) -> str:
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Linekeep box {os.urandom(4).hex()}")])
-    constraints: list[x509.GeneralName] = [x509.DNSName(local) for local in _LOCAL_NAMES]
-    constraints += [x509.IPAddress(ipaddress.ip_network(net)) for net in _LOCAL_NETS + _LOCAL_NETS_6]
+    constraints: list[x509.GeneralName] = [x509.DNSName(local) for local in LOCAL_NAMES]
+    constraints += [x509.IPAddress(ipaddress.ip_network(net)) for net in LOCAL_NETS]
     usage = x509.KeyUsage(
         digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
         key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,

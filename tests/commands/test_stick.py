@@ -85,6 +85,9 @@ def test_settings_on_the_stick_become_the_box_s_and_those_before_are_kept(box: B
     [
         (lambda came: came + 'keeep = "1d"\n', "unknown field `keeep`"),
         (lambda came: came.replace("/state", "/elsewhere"), "On a box state_dir is"),
+        (lambda came: came.replace("/run", "/elsewhere"), "On a box run_dir is"),
+        (lambda came: came.replace("/no-tpm", "/dev/tpmrm1"), "On a box vault.tpm is"),
+        (lambda came: came + 'webui_user = "root"\n', "On a box vault.webui_user is"),
         (lambda came: came + 'recorder_user = "root"\n', "On a box vault.recorder_user is"),
         (lambda came: came + "pcrs = [23]\n", "On a box vault.pcrs is"),
         (lambda came: came + 'update_key = "/etc/linekeep/announcement.wav"\n', "On a box vault.update_key is"),
@@ -97,6 +100,9 @@ def test_settings_on_the_stick_become_the_box_s_and_those_before_are_kept(box: B
     ids=[
         "unknown",
         "another folder",
+        "other sockets",
+        "another TPM",
+        "another user for the page",
         "another user",
         "other registers",
         "another's update key",
@@ -120,6 +126,43 @@ def test_an_announcement_that_comes_with_unfit_settings_is_not_taken_either(box:
     box.put("linekeep.toml", box.came + 'update_key = "/etc/linekeep/announcement.wav"\n')
     assert box.plug_in() == 2
     assert not box.settings.with_name("announcement.wav").exists()
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["one is there", "none is there"])
+def test_an_announcement_is_as_it_was_where_the_lines_beside_it_cannot_be_followed(box: Box, there: bool) -> None:
+    announcement = box.settings.with_name("announcement.wav")
+    if there:
+        announcement.write_text("the box's own")
+    box.put("announcement.wav", "another")
+    box.put("linekeep.toml", box.came + _LINE + f'announcement = "{announcement}"\nprivate = ["weekend"]\n')
+    assert box.plug_in() == 2
+    assert "'weekend'" in box.take("SETUP.TXT")
+    assert box.settings.read_text() == box.came
+    assert (announcement.read_text() if announcement.exists() else None) == ("the box's own" if there else None)
+
+
+def test_settings_and_the_announcement_that_they_name_become_the_box_s(box: Box) -> None:
+    announcement = box.settings.with_name("announcement.wav")
+    box.put("announcement.wav", "sound")
+    box.put("linekeep.toml", box.came + _LINE + f'announcement = "{announcement}"\n')
+    box.plug_in()
+    assert announcement.read_text() == "sound"
+    assert "The announcement in announcement.wav on this stick is the box's now.\r\n" in box.take("SETUP.TXT")
+    assert "The settings in linekeep.toml on this stick are the box's now.\r\n" in box.take("SETUP.TXT")
+
+
+def test_an_announcement_alone_has_all_start_again_and_the_same_one_does_not(box: Box) -> None:
+    """systemd watches the settings; that they are written is what it sees."""
+    box.settings.write_text(box.came + _LINE)
+    written = [box.settings.stat().st_ino]
+    for _ in range(2):
+        box.put("announcement.wav", "sound")
+        box.plug_in()
+        written.append(box.settings.stat().st_ino)
+    assert written[0] != written[1] == written[2]
+    assert "announcement.wav" not in box.take("SETUP.TXT")
+    assert box.settings.read_text() == box.came + _LINE
+    assert not box.settings.with_name("before.toml").exists()
 
 
 class _Brings(Stick):
@@ -184,7 +227,7 @@ def test_garbage_in_the_place_of_a_file_system_is_one_sentence(box: Box, capsys:
 
 def test_setup_txt_names_address_label_and_troubles_in_lines_for_windows() -> None:
     text = setup_text(
-        taken=True,
+        taken=["linekeep.toml"],
         told=["Claim code:  ABCDE-FGHIJ"],
         addresses=["192.0.2.7"],
         cards=['usb = "1-1.2"    # USB Audio Device'],

@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from msgspec.structs import replace
 
 from appliance.audit.events import Act
 from appliance.audit.journal import Journal
-from appliance.settings import Settings
+from appliance.settings import LineSettings, Settings
 from appliance.terms import KeyTrouble, LinekeepError, StorageTrouble
 from appliance.vault.box import Box
 from appliance.vault.evidence.journal_verifier import chain_findings, lines_of
@@ -164,6 +165,19 @@ def test_other_settings_and_another_period_are_journalled_at_the_next_start(hous
         changed = box.journal.last(Act.PERIOD_CHANGED)
         assert changed is not None
         assert changed.notes == {"before_s": 30 * 86_400, "after_s": 7 * 86_400}
+
+
+def test_another_announcement_is_journalled_as_other_settings(house: BoxHouse) -> None:
+    settings, sound = house.settings("changed"), house.folder / "announcement.wav"
+    line = LineSettings(name="front-desk", alsa="hw:1", announcement=str(sound))
+    settings = replace(settings, recorder=replace(settings.recorder, lines=(line,)))
+    told = []
+    for content in ("Who presses 1 is recorded.", "Who presses 1 is recorded.", "Good day."):
+        sound.write_text(content)
+        with house.opened(settings) as box:
+            box.note_start()
+            told.append(acts_of(box).count("settings:changed"))
+    assert told == [0, 0, 1]
 
 
 def test_a_certificate_is_journalled_when_it_is_made_and_not_when_it_is_there(house: BoxHouse) -> None:

@@ -195,6 +195,11 @@ class RecoverySetUp:
         self._journal.append(Act.RECOVERY_DECLINED, by=visitor.account)
         self.when_decided()
 
+    def drop_unconfirmed(self) -> None:
+        """Words that nobody has confirmed in time are not kept, whether somebody asks for them or not."""
+        with self._lock:
+            self._drop_if_late()
+
     def tidy_disk(self) -> None:
         """Take from the disk what opened it before, and see that it opens with what counts."""
         if self._disk_key is None:
@@ -231,10 +236,13 @@ class RecoverySetUp:
         self._accounts.check_password(visitor, password)
 
     def _pending_of(self, visitor: Visitor) -> _Pending | None:
-        if self._pending is not None and self._steady_s() >= self._pending.until_s:
-            self._pending = None
+        self._drop_if_late()
         pending = self._pending
         return pending if pending is not None and pending.account == visitor.account else None
+
+    def _drop_if_late(self) -> None:
+        if self._pending is not None and self._steady_s() >= self._pending.until_s:
+            self._pending = None
 
 
 def _asked(sheets: int) -> tuple[verbs.AskedWord, ...]:

@@ -93,6 +93,17 @@ def test_words_shown_and_never_confirmed_are_gone_with_the_start_the_time_or_ano
         assert box.recovery.choice() is verbs.RecoveryChoice.OPEN
 
 
+def test_words_that_nobody_confirms_leave_the_memory_when_their_hour_is_over(house: BoxHouse) -> None:
+    with house.opened() as box:
+        begun(box, owner_of(box))
+        box.recovery.drop_unconfirmed()
+        assert box.recovery._pending is not None
+        steady = box.recovery._steady_s
+        box.recovery._steady_s = lambda: steady() + PENDING_LASTS_S
+        box.recovery.drop_unconfirmed()
+        assert box.recovery._pending is None
+
+
 def test_a_key_that_was_shown_to_one_person_is_not_confirmed_by_another(house: BoxHouse) -> None:
     with house.opened() as box:
         owner = owner_of(box)
