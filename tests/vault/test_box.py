@@ -167,8 +167,8 @@ def test_other_settings_and_another_period_are_journalled_at_the_next_start(hous
         assert changed.notes == {"before_s": 30 * 86_400, "after_s": 7 * 86_400}
 
 
-def test_another_announcement_is_journalled_as_other_settings(house: BoxHouse) -> None:
-    settings, sound = house.settings("changed"), house.folder / "announcement.wav"
+def test_another_announcement_is_journalled_as_other_settings(house: BoxHouse, settings: Settings) -> None:
+    sound = house.folder / "announcement.wav"
     line = LineSettings(name="front-desk", alsa="hw:1", announcement=str(sound))
     settings = replace(settings, recorder=replace(settings.recorder, lines=(line,)))
     told = []
