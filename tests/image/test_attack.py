@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,22 @@ STAND_INS = {
 there."""
 
 
+OF_THE_STICK = {
+    "write /etc/linekeep/linekeep.toml",
+    "ask the vault as console",
+    "connect to what opens the box with words",
+}
+OTHER_SOCKETS = {
+    "ask the vault as recorder",
+    "ask the vault as webui",
+    "connect to the page's socket",
+    "connect to what writes the disk's key slots",
+    "connect to systemd's own socket",
+    "start a unit over the bus",
+}
+SHUT_TO_THE_STICK = ("/var/lib", "/var/log", "/run/log", "/dev/vda", "/dev/mapper", "/dev/tpm")
+
+
 def allowed(daemon: str, attempts: Iterable[str]) -> set[str]:
     """Of these attempts, those that the tables of systemd/README.md allow: they are no attacks."""
     cells = {path.rstrip("/"): row[daemon] for path, row in matrix.table("Files and sockets").items()}
@@ -109,13 +126,19 @@ def place(box: Box, census: dict[str, Any]) -> str:
     return json.dumps(found)
 
 
+@contextmanager
+def unwatched(box: Box) -> Iterator[None]:
+    """To open the settings for writing is a change, after which everything is started again."""
+    box.sh("systemctl stop linekeep-settings.path")
+    yield
+    box.sh("systemctl start linekeep-settings.path")
+
+
 @pytest.fixture(scope="module")
 def by_root(box: Box, place: str) -> dict[str, str]:
     """The same attempts by root, outside of every sandbox."""
-    # To open the settings for writing is a change, after which everything is started again.
-    box.sh("systemctl stop linekeep-settings.path")
-    told = box.python(PROGRAM.read_text("utf-8"), place, interpreter="/opt/linekeep/bin/python", timeout_s=600)
-    box.sh("systemctl start linekeep-settings.path")
+    with unwatched(box):
+        told = box.python(PROGRAM.read_text("utf-8"), place, interpreter="/opt/linekeep/bin/python", timeout_s=600)
     return dict(json.loads(told))
 
 
@@ -146,6 +169,20 @@ def test_what_the_matrix_forbids_is_refused(daemon: str, by_daemon: dict[str, di
 def test_what_the_matrix_allows_works(daemon: str, by_daemon: dict[str, dict[str, str]]) -> None:
     refused = {attempt for attempt in OWN[daemon] if by_daemon[daemon].get(attempt) != "done"}
     assert refused == set()
+
+
+def test_who_reads_strangers_sticks_has_the_settings_two_sockets_and_of_the_disk_nothing_else(
+    box: Box, place: str
+) -> None:
+    """It is root's, so no file's rights hold anything back there: only its sandbox does."""
+    with unwatched(box):
+        tried = json.loads(run_as_daemon(box, "stick@null", PROGRAM, place))
+    done = {attempt for attempt, outcome in tried.items() if outcome == "done"}
+    shut = {each for each in tried if each.rsplit(maxsplit=1)[-1].startswith(SHUT_TO_THE_STICK)} | OTHER_SOCKETS
+    print(f"the stick's unit: {len(shut)} forbidden things tried, {len(done & shut)} succeeded")
+    assert done & shut == set()
+    assert len(shut) > 50
+    assert done >= OF_THE_STICK
 
 
 def test_there_is_a_row_for_each_daemon() -> None:
