@@ -4,7 +4,7 @@ Six steps, each of which may be cut and is then done again, from the journal and
 1. ask: the journal says who wants which calls forgotten, and why;
 2. condemn: the book says so too; from here nothing lists, opens or saves them;
 3. forget: their keys leave the ring, the TPM confirms (this is the moment at which they are gone);
-4. remove: files and rows go, the write-ahead log is emptied; only ids stay;
+4. remove: files and rows go, the write-ahead log is emptied; ids stay, and what a line's signed day counts;
 5. the journal is told;
 6. the TPM signs the receipt, and whoever asked gets it.
 

@@ -82,7 +82,7 @@ class ErasureBook:
             )
 
     def strike(self, of: Collection[Erasure], now_ms: int) -> None:
-        """Strike everything about calls whose keys are forgotten; only the ids stay."""
+        """Strike everything about calls whose keys are forgotten, but the ids and what a line's day counts of them."""
         gone = sa.select(calls.c.call_id).where(_of(of))
         told = sa.select(calls.c.call_id, sa.literal(now_ms), calls.c.erasure_id).where(_of(of))
         with self._store.transaction() as connection:
