@@ -331,19 +331,40 @@ def test_a_client_whose_vault_went_away_says_so_and_finds_the_next_one(own_groun
         client.finish_call(CallId(CALL))
 
 
-def test_secrets_have_no_repr() -> None:
-    secret, login = b"k" * 32, "s" * 43
-    told = [
-        repr(verbs.IssuedCall(call=CallId(CALL), key=secret)),
-        repr(verbs.LoggedIn(login=login, ends_at_ms=1)),
-        repr(verbs.ReadBytes(audio=secret, total_bytes=32)),
-        repr(verbs.Claim(code=secret.decode(), name="N", password=secret.decode())),
-        repr(verbs.LogIn(name="N", password=secret.decode())),
-        repr(verbs.AskWho(login=login)),
-    ]
-    for text in told:
-        assert "kkkk" not in text
-        assert login not in text
+HIDDEN = "kept to itself"
+HIDDEN_FILES = {"a.json": HIDDEN.encode()}
+HIDING_ANSWERS = [
+    verbs.IssuedCall(call=CallId(CALL), key=HIDDEN.encode()),
+    verbs.LoggedIn(login=HIDDEN, ends_at_ms=1),
+    verbs.ReadBytes(audio=HIDDEN.encode(), total_bytes=32),
+    verbs.ExportedEvidence(line="front-desk", day="2026-11-27", calls=(), files=HIDDEN_FILES),
+    verbs.SignedStatement(statement=HIDDEN.encode(), attest=HIDDEN.encode(), signature=HIDDEN.encode()),
+    verbs.ExportedReceipt(files=HIDDEN_FILES),
+    verbs.ExportedJournal(lengths={}, files=HIDDEN_FILES),
+    verbs.JournalBytes(content=HIDDEN.encode()),
+    verbs.RecoverySheets(sheets=(HIDDEN, HIDDEN)),
+    verbs.Label(claim_code=HIDDEN, page_fingerprint="0f" * 32, page_issuer=HIDDEN, box_fingerprint="0f" * 32),
+]
+"""Each with all that it has to hide."""
+
+
+@pytest.mark.parametrize("verb", verbs.Request.__subclasses__(), ids=lambda verb: verb.__name__)
+def test_no_request_shows_a_field(verb: type[verbs.Request]) -> None:
+    request = verb(**REQUESTS[verb])
+    assert repr(request) == str(request) == f"{verb.__name__}(...)"
+
+
+@pytest.mark.parametrize("answer", HIDING_ANSWERS, ids=lambda answer: type(answer).__name__)
+def test_secrets_have_no_repr(answer: verbs.Answer) -> None:
+    assert HIDDEN in str(msgspec.structs.asdict(answer))
+    for text in (repr(answer), str(answer), f"{[answer]}"):
+        assert HIDDEN not in text
+        assert type(answer).__name__ in text
+
+
+def test_every_answer_that_hides_something_is_among_those_that_are_tried() -> None:
+    hiding = {answer for answer in verbs.Answer.__subclasses__() if "__repr__" in vars(answer)}
+    assert {type(answer) for answer in HIDING_ANSWERS} == hiding
 
 
 def test_storage_trouble_is_the_family_of_what_is_known_by_name() -> None:

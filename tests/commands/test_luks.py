@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +20,7 @@ from tests.simulators.software_tpm import SoftwareTpm
 
 OLD, NEW = "0a" * 32, "0b" * 32
 OLD_WORDS, NEW_WORDS = "a1" * 32, "b2" * 32
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -97,6 +101,34 @@ def test_where_no_slot_is_known_for_the_tpm_s_nothing_is_taken_away(tmp_path: Pa
     assert luks.header_bytes() == before
 
 
+def test_one_process_at_a_time_changes_a_header(luks: LuksFile) -> None:
+    folder, before = luks.path.parent, luks.header_bytes()
+    another = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(another, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            putting = pool.submit(luks.partition().put, NEW, NEW_WORDS)
+            wait_until(lambda: putting.done() or somebody_waits_for(folder))
+            assert luks.header_bytes() == before
+        finally:
+            os.close(another)
+    putting.result()
+    assert luks.opens_with(NEW_WORDS)
+
+
+def somebody_waits_for(locked: Path) -> bool:
+    """What the kernel says: a line with an arrow for each who waits."""
+    waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if " -> FLOCK " in line]
+    return any(line[6].endswith(f":{locked.stat().st_ino}") for line in waiting)
+
+
+def wait_until(it_is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not it_is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_words_are_tried_without_a_change(luks: LuksFile) -> None:
     luks.partition().put(NEW, NEW_WORDS)
     before = luks.header_bytes()
@@ -172,6 +204,16 @@ def test_the_words_are_on_no_command_line(luks: LuksFile, told_programs: Path, n
     told = told_programs.read_text()
     assert told.count("cryptsetup luksAddKey") == told.count("systemd-cryptenroll --unlock-key-file=") == 1
     assert NEW_WORDS not in told
+
+
+def test_words_are_tried_without_what_else_could_open_it(luks: LuksFile, told_programs: Path) -> None:
+    """A TPM that is asked too opens it whatever was typed."""
+    luks.partition().put(NEW, NEW_WORDS)
+    assert luks.partition().opens_with(NEW_WORDS)
+    told = told_programs.read_text().splitlines()
+    tried = [line for line in told if line.startswith("cryptsetup open ") and "--test-passphrase" in line]
+    assert len(tried) == 2  # `put` looks too
+    assert all("--disable-external-tokens" in line.split() for line in tried)
 
 
 def opened_by_words(luks: LuksFile, words: str) -> LuksPartition:

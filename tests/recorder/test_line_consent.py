@@ -330,6 +330,17 @@ def test_nobody_answers_and_nothing_but_that_is_told(make_waiting_desk: Callable
     assert desk.now.state is LineNowState.IDLE
 
 
+def test_of_a_waiting_call_that_is_to_be_forgotten_no_number_is_told(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
+) -> None:
+    desk = make_waiting_desk(unrecorded_numbers=True)
+    desk.hear(np.concatenate((ring(), spoken)))
+    assert desk.worker._watch.party.number == NUMBER
+    desk.hear(np.concatenate((keys("*74"), spoken[: 3 * RATE_HZ], noise(4, -65))))
+    fact = unrecorded(desk)
+    assert (fact.why, fact.number) == (NotKept.FORGOTTEN, "")
+
+
 def test_a_number_that_is_not_to_be_kept_is_not_told(make_waiting_desk: Callable[..., Desk], noise: Noise) -> None:
     desk = make_waiting_desk(unrecorded_numbers=False)
     desk.hear(np.concatenate((ring(), noise(12, -65))))

@@ -19,7 +19,7 @@ from flask import Flask
 
 from appliance.settings import Settings, WebuiSettings
 from appliance.terms import SettingsTrouble
-from tests.simulators.vault_stub import NOW_MS, OWNER, StubCall, made_up_facts
+from tests.simulators.vault_stub import NOW_MS, OWNER, PASSWORD, StubCall, made_up_facts
 from tests.webui.house import House, write_certificate
 from webui.front import listen_address, render_configuration, render_page
 from webui.gate import SECURITY_HEADERS
@@ -28,6 +28,7 @@ from webui.places import certificate_of, socket_of
 MARKER = os.urandom(24)
 MARKED = StubCall(facts=made_up_facts(0xFEED, NOW_MS), audio=MARKER * 100_000, frames=1)
 WRONG = urlencode({"name": OWNER, "password": "wrong"})
+WRONG_CODE = urlencode({"code": "KEEP-0000", "name": OWNER, "password": PASSWORD, "password_again": PASSWORD})
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +97,24 @@ def test_fifty_silent_visitors_do_not_keep_others_out(house: House) -> None:
         assert house.visitor().ask("GET", "/login").status == 200
 
 
-def test_guesser_is_slowed_down_in_their_language_and_nobody_else_is(house: House) -> None:
-    guesser = house.visitor(source="127.0.0.66")
-    answers = [guesser.ask("POST", "/login", WRONG, Accept_Language="de-DE,de;q=0.9") for _ in range(16)]
+@pytest.mark.parametrize(
+    ("door", "form", "source"),
+    [("/login", WRONG, "127.0.0.66"), ("/claim", WRONG_CODE, "127.0.0.67")],
+    ids=["a password", "the code of the label"],
+)
+def test_guesser_is_slowed_down_in_their_language_and_nobody_else_is(
+    door: str, form: str, source: str, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.stub, "claimed", door != "/claim")
+    guesser = house.visitor(source=source)
+    answers = [guesser.ask("POST", door, form, Accept_Language="de-DE,de;q=0.9") for _ in range(16)]
     assert answers[0].status == 403
     assert answers[-1].status == 429
     assert "Zu viele Anfragen auf einmal" in answers[-1].text
     assert answers[-1].headers["Retry-After"] == "60"
     assert answers[-1].headers["Content-Security-Policy"] == SECURITY_HEADERS["Content-Security-Policy"]
-    assert house.visitor().ask("POST", "/login", WRONG).status == 403
-    assert guesser.ask("GET", "/login").status == 200
+    assert house.visitor().ask("POST", door, form).status == 403
+    assert guesser.ask("GET", door).status == 200
 
 
 def test_body_larger_than_any_form_is_refused_by_the_front(house: House) -> None:

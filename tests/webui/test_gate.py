@@ -135,3 +135,55 @@ def test_ended_login_leads_to_the_login_page_and_its_cookie_is_dropped(owner: Fl
 def test_open_page_is_not_reported_as_a_persons_activity(owner: FlaskClient, stub: VaultStub) -> None:
     assert owner.get("/live").status_code == 200
     assert [type(request) for request in stub.asked] == [verbs.AskNow]
+
+
+FORBIDDEN = {
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "no-store",
+}
+"""Spelled out: a promise that is compared with itself is always kept."""
+
+POLICY = [
+    "base-uri 'none'",
+    "connect-src 'self'",
+    "default-src 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+    "img-src 'self'",
+    "media-src 'self'",
+    "script-src 'self'",
+    "style-src 'self'",
+]
+
+
+@pytest.mark.parametrize(("address", "status"), [("/", 200), ("/login", 303), ("/nowhere", 404)])
+def test_what_the_headers_forbid(address: str, status: int, owner: FlaskClient) -> None:
+    answer = owner.get(address)
+    assert answer.status_code == status
+    assert {name: answer.headers.getlist(name) for name in FORBIDDEN} == {
+        name: [value] for name, value in FORBIDDEN.items()
+    }
+    (policy,) = answer.headers.getlist("Content-Security-Policy")
+    assert sorted(policy.split("; ")) == POLICY
+
+
+@pytest.mark.parametrize(
+    ("fetched_for", "in_person"),
+    [({}, True), ({"Sec-Fetch-Dest": "document"}, True), ({"Sec-Fetch-Dest": "empty"}, False)],
+)
+def test_what_a_page_fetches_by_itself_is_no_persons_activity_and_a_navigation_is(
+    fetched_for: dict[str, str], in_person: bool, owner: FlaskClient, stub: VaultStub
+) -> None:
+    assert owner.get("/calls?fragment=1", headers=fetched_for).status_code == 200
+    asked = stub.requests(verbs.AskWho) + stub.requests(verbs.ListCalls)
+    assert [(type(request), request.in_person) for request in asked] == [  # type: ignore[attr-defined]
+        (verbs.AskWho, in_person),
+        (verbs.ListCalls, in_person),
+    ]

@@ -218,6 +218,45 @@ def test_a_folder_that_was_turned_into_a_link_leads_nothing_elsewhere(backed_up:
     assert list((tmp_path / "journal").iterdir()) == []
 
 
+def test_a_list_of_forgotten_calls_that_was_turned_into_a_link_leads_nothing_elsewhere(
+    backed_up: BackedUp, tmp_path: Path
+) -> None:
+    elsewhere, link = tmp_path / "elsewhere", backed_up.directory / FORGOTTEN
+    with backed_up.opened() as box:
+        told_before, gone = kept_call(box), kept_call(box)
+        box.erasure.erase([told_before], by="test", why="asked")
+        back_up(box)
+        link.rename(elsewhere)
+        link.symlink_to(elsewhere)
+        before = elsewhere.read_bytes()
+        assert set(decoded(before)) == {told_before}
+        box.erasure.erase([gone], by="test", why="asked")
+        assert "symbolic links" in box.backup.make_now("").trouble
+        assert elsewhere.read_bytes() == before
+
+
+def test_a_link_that_is_put_in_the_place_of_a_copy_meanwhile_leads_nothing_elsewhere(
+    backed_up: BackedUp, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"of somebody else")
+    with backed_up.opened() as box:
+        call = kept_call(box)
+        link = backed_up.directory / f"{recording_name(call)}.new"
+
+        def meanwhile(seen: int, _calls: int) -> None:
+            if seen == 0:
+                link.parent.mkdir(parents=True)
+                link.symlink_to(elsewhere)
+
+        backup = box.backup._admitted(backed_up.directory)
+        with pytest.raises(StorageTrouble, match="symbolic links"):
+            box.backup._copying.make(backup, rest=lambda _s: None, progress=meanwhile)
+        assert elsewhere.read_bytes() == b"of somebody else"
+        back_up(box)
+        assert in_backup(backed_up) == {call}
+
+
 def test_who_asks_for_another_directory_while_a_backup_runs_is_told_to_wait(
     backed_up: BackedUp, tmp_path: Path
 ) -> None:

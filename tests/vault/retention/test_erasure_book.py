@@ -7,12 +7,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from appliance.terms import CallId
 from appliance.vault.catalogue import CallState, Catalogue, NumberToken, Wrap
+from appliance.vault.evidence.day_book import DayBook
 from appliance.vault.retention.erasure_book import ErasureBook
 from appliance.vault.retention.receipt import ErasureId, receipt_facts
-from appliance.vault.store import Store
+from appliance.vault.store import Store, metadata
 from tests.vault.box_house import LINE
 
 FIRST, SECOND = ErasureId("1" * 16), ErasureId("2" * 16)
@@ -65,16 +67,31 @@ def test_a_condemned_call_is_listed_nowhere_has_no_card_and_cannot_be_kept_again
     assert [each.erasure_id for each in book.unfinished()] == [FIRST]
 
 
-def test_of_a_forgotten_call_only_the_id_stays(catalogue: Catalogue, book: ErasureBook) -> None:
+def tables_with(store: Store, call: CallId) -> set[str]:
+    """Of all that there are; the rows themselves and not what is told of them."""
+    of_calls = [table for table in metadata.sorted_tables if "call_id" in table.c]
+    with store.reading() as connection:
+        counts = {
+            table.name: connection.execute(
+                sa.select(sa.func.count()).select_from(table).where(table.c.call_id == call)
+            ).scalar_one()
+            for table in of_calls
+        }
+    return {name for name, count in counts.items() if count}
+
+
+def test_of_a_forgotten_call_only_the_id_stays(store: Store, catalogue: Catalogue, book: ErasureBook) -> None:
     gone, stays = kept(catalogue, 1), kept(catalogue, 2)
-    catalogue.add_gap(gone, 1, 1, "overrun")
+    of_each = {"calls", "call_keys", "number_tokens", "gaps", "call_evidence"}
+    for call in (gone, stays):
+        catalogue.add_gap(call, 1, 1, "overrun")
+        DayBook(store).note_signed(call, b"sealed", "0f" * 32)
+        assert tables_with(store, call) == of_each
     condemn(book, FIRST, gone)
     for now_ms in (1, 2):
         book.strike(book.unfinished(), now_ms)
-    assert catalogue.find(gone) is None
-    assert catalogue.wraps_of([gone]) == []
-    assert catalogue.gaps_of(gone) == []
-    assert catalogue.page(limit=10, tokens=[b"t1"]) == []
+    assert tables_with(store, gone) == {"forgotten"}
+    assert tables_with(store, stays) == of_each
     assert catalogue.was_forgotten(gone)
     assert [row.call_id for row in catalogue.page(limit=10, tokens=[b"t1", b"t2"])] == [stays]
     assert book.forgotten_by(book.unfinished()[0]) == [gone]
