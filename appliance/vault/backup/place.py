@@ -284,16 +284,23 @@ class BackupFolder(Place):
         with self.refusals():
             if not root.is_dir():
                 return found
-            for folder in root.iterdir():
+            for folder in filter(_is_folder, root.iterdir()):
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         with suppress(SettingsTrouble):  # a passing name, or a stranger
-                            found[parse_call_id(entry.name)] = entry.stat().st_size
+                            call = parse_call_id(entry.name)
+                            if entry.is_file(follow_symlinks=False):
+                                found[call] = entry.stat(follow_symlinks=False).st_size
         return found
 
     def remove_recordings(self, calls: list[CallId]) -> None:
         if calls:
             self.remove(*(name + suffix for name in map(recording_name, calls) for suffix in ("", _NEW)))
+
+
+def _is_folder(path: Path) -> bool:
+    """And no link to one. What other computers leave on a medium (.DS_Store) is none."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def recording_name(call: CallId) -> str:

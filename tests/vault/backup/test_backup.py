@@ -15,7 +15,7 @@ import pytest
 from appliance.terms import CallId, SettingsTrouble, StorageTrouble
 from appliance.vault.backup.forgotten_list import decoded
 from appliance.vault.backup.keeper import LATE_PERIODS
-from appliance.vault.backup.place import FORGOTTEN, BackupDisk, Rest, recording_name
+from appliance.vault.backup.place import FORGOTTEN, RECORDINGS, BackupDisk, Rest, recording_name
 from appliance.vault.box import Box
 from appliance.vault.check import find_faults
 from appliance.vault.ring_file import parse_ring
@@ -216,6 +216,20 @@ def test_a_folder_that_was_turned_into_a_link_leads_nothing_elsewhere(backed_up:
         (backed_up.directory / "journal").symlink_to(tmp_path / "journal")
         assert "is a link" in box.backup.make_now("").trouble
     assert list((tmp_path / "journal").iterdir()) == []
+
+
+def test_what_other_computers_leave_on_a_medium_is_passed_over(backed_up: BackedUp) -> None:
+    with backed_up.opened() as box:
+        kept = kept_call(box)
+        back_up(box)
+        recordings = backed_up.directory / RECORDINGS
+        (recordings / ".DS_Store").write_bytes(b"not ours")
+        (recordings / kept[:2] / "._link").symlink_to("nowhere")
+        (recordings / kept[:2] / ("ab" * 16)).symlink_to("nowhere")
+        later = kept_call(box)
+        back_up(box)
+    assert in_backup(backed_up) >= {kept, later}
+    assert (recordings / ".DS_Store").read_bytes() == b"not ours"
 
 
 def test_a_list_of_forgotten_calls_that_was_turned_into_a_link_leads_nothing_elsewhere(
