@@ -5,16 +5,15 @@ where the page is, by which fingerprint it is known, the claim code, the sound c
 what is wrong if something is; LABEL.PDF to print, with the first of that; and ISSUER.CRT, the certificate that browsers
 are to trust. Whoever has the box before them is who the code is for; after the first account there is none.
 
-And it may bring the words of the recovery key: in recover.txt, to open a box whose TPM is another one, or whose PIN is
-lost; in drill.txt, to try them. They are taken off the stick when that is done.
+And it may bring the words of the recovery key (stick_words.py): in recover.txt, to open a box whose TPM is another one,
+or whose PIN is lost; in drill.txt, to try them.
 
-Promises: settings are taken over only if every daemon can follow them and they leave alone what is the box's own
-(folders, users, TPM, and what the ring of keys is bound to); those before stay beside them. What was checked is what
-is written, also if several sticks come at once. Nothing of a stick is mounted: mtools reads its files, so one that
-is made to break the kernel finds nobody there. One that is made to break mtools has what this unit has: the settings
-and the vault's console. What opens the disk is another unit, and only words go there. Whether the announcement is
-a sound is not looked at here: libsndfile reads no stranger's file as root. An announcement that is none keeps the
-recorder from starting, and its log says so.
+Promises: settings and announcement are taken over only if every daemon can follow them and they leave alone what is
+the box's own (folders, users, TPM, and what the ring of keys is bound to); the settings before stay beside them. What
+was checked is what is written, also if several sticks come at once. A stick that is made to break mtools (fat_stick.py)
+has what this unit has: the settings and the vault's console, and of the disk nothing else. What opens the disk is
+another unit, and only words go there. Whether the announcement is a sound is not looked at here: libsndfile reads no
+stranger's file as root. An announcement that is none keeps the recorder from starting, and its log says so.
 Leaves to others: to start this (a udev rule), and to start the daemons again (a unit that watches the settings).
 """
 
@@ -22,52 +21,40 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import Final
 
-from appliance.boundary.root_helper import RECOVER_SOCKET, RecoverBox, RestartBox, TryRecovery, ask_helper
+from appliance.boundary.root_helper import RECOVER_SOCKET, RestartBox, ask_helper
 from appliance.boundary.vault import VaultAway, VaultClient
 from appliance.boundary.verbs import Caller, Label
 from appliance.commands.arguments import CANNOT, Commands
 from appliance.commands.claim_code import addresses_of, label_lines
+from appliance.commands.fat_stick import Stick, UnfitStick, for_windows
 from appliance.commands.label_sheet import label_sheet
+from appliance.commands.stick_words import RECOVER_NAME, RESTART_TEXT, SETUP_NAME, use_words
 from appliance.recordings.disk import storage_errors, sync_folder
 from appliance.settings import BOX_SETTINGS, SETTINGS_NAME, Settings, parse_settings, read_settings
 from appliance.terms import KeyTrouble, LinekeepError, SettingsTrouble, StorageTrouble
 
-SETUP_NAME = "SETUP.TXT"
 LABEL_NAME = "LABEL.PDF"
 ISSUER_NAME = "ISSUER.CRT"
 ANNOUNCEMENT_NAME = "announcement.wav"
-RECOVER_NAME, DRILL_NAME = "recover.txt", "drill.txt"
 
 AS_IT_CAME = Path("/usr/share/linekeep") / SETTINGS_NAME
 """The settings of a new box, in its image."""
 
-_SMALL = (SETTINGS_NAME, SETUP_NAME, LABEL_NAME, ISSUER_NAME, RECOVER_NAME, DRILL_NAME)
-_MOST_BYTES = dict.fromkeys(_SMALL, 64 * 1024) | {ANNOUNCEMENT_NAME: 16 * 1024 * 1024}
-_MOST_LISTED_BYTES = 1024 * 1024
+_LONGEST_ANNOUNCEMENT_BYTES = 16 * 1024 * 1024
 _WORDS_HELP = (
     "Whoever has the words of the recovery key on paper writes them into a file "
     f"{RECOVER_NAME} on this stick, a sheet a line, and plugs it in again: then the box opens with this TPM."
 )
-_STICK_ANSWERS_WITHIN_S = 120
 _VAULT_ANSWERS_WITHIN_S = 300.0
-_RECOVERS_WITHIN_S = 2 * 3600.0
-"""All calls are wrapped anew."""
 _RESTARTS_WITHIN_S = 60.0
 _LEASES = Path("/run/systemd/netif/leases")
 _LEASE_COMES_WITHIN_S = 30
 """A switch may look for loops that long before it lets anything through (IEEE 802.1D, twice the forward delay)."""
-
-
-class UnfitStick(LinekeepError):
-    """The stick cannot be read or written."""
 
 
 def add(commands: Commands) -> None:
@@ -113,107 +100,6 @@ def _stick(parsed: argparse.Namespace) -> int:
     return CANNOT if troubles else 0
 
 
-class Stick:
-    """A FAT file system, through mtools (which reads and writes it as any file)."""
-
-    def __init__(self, device: Path) -> None:
-        self._device = device
-
-    def read(self, name: str) -> bytes | None:
-        """A file in the first folder; None: it is not there. Raises SettingsTrouble: it is too long."""
-        listed = self._run(["mdir", "-b", "-a", "-i", str(self._device), "::/"], most_bytes=_MOST_LISTED_BYTES)
-        names = {line.rpartition("/")[2].casefold() for line in listed.decode("utf-8", "replace").splitlines()}
-        if name.casefold() not in names:
-            return None
-        most_bytes = _MOST_BYTES[name]
-        content = self._run(["mcopy", "-i", str(self._device), f"::{name}", "-"], most_bytes=most_bytes + 1)
-        if len(content) > most_bytes:
-            raise SettingsTrouble(f"{name} on the stick is longer than {most_bytes // 1024} KiB.")
-        return content
-
-    def write(self, name: str, content: bytes) -> None:
-        """Put a file into the first folder, unless it is there with this content."""
-        with suppress(SettingsTrouble):  # one that is too long is another's
-            if self.read(name) == content:
-                return
-        self._run(["mcopy", "-o", "-i", str(self._device), "-", f"::{name}"], content)
-
-    def remove(self, name: str) -> None:
-        """Take a file away. Who has the stick may find again what stood in it."""
-        self._run(["mdel", "-i", str(self._device), f"::{name}"])
-
-    def _run(self, command: list[str], given: bytes = b"", *, most_bytes: int = 1) -> bytes:
-        """Run a program of mtools. Of what it says at most so many bytes are returned, and no more are read."""
-        environment = {**os.environ, "MTOOLSRC": os.devnull, "MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"}
-        with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as error:
-            source.write(given)
-            source.seek(0)
-            limited = ["timeout", str(_STICK_ANSWERS_WITHIN_S), *command]
-            with subprocess.Popen(
-                limited, env=environment, stdin=source, stdout=subprocess.PIPE, stderr=error
-            ) as running:
-                said = cast(IO[bytes], running.stdout).read(most_bytes)
-                cut = len(said) == most_bytes
-                if cut:
-                    running.kill()
-            if running.returncode != 0 and not cut:
-                error.seek(0)
-                why = error.read(2000).decode("utf-8", "replace").strip().rpartition("\n")[2]
-                raise UnfitStick(f"The stick cannot be used; is it a healthy one with a FAT file system? ({why[:200]})")
-        return said
-
-
-def use_words(stick: Stick, helper: Path = RECOVER_SOCKET) -> tuple[list[str], list[str], bool]:
-    """Open the box with the words on the stick, or try them. They stay on the stick where that was not possible.
-
-    Returns: what there is to tell, what troubles there are, and whether the box must be restarted to go on.
-    """
-    from appliance.vault.recovery.words import key_of  # noqa: PLC0415 - loaded only by who needs it
-
-    told, troubles = list[str](), list[str]()
-    for name, verb in ((RECOVER_NAME, RecoverBox), (DRILL_NAME, TryRecovery)):
-        try:
-            untrusted = stick.read(name)
-            if untrusted is None:
-                continue
-            sheets = sheets_in(untrusted.decode("utf-8-sig", "replace"))
-            key_of(sheets)  # says which word is wrong
-            answer = ask_helper(helper, verb(sheets=tuple(sheets)), timeout_s=_RECOVERS_WITHIN_S)
-            if answer.restart:
-                _must_not_be_the_second_time(stick)
-                return told, troubles, True
-            told += answer.said
-            stick.remove(name)
-            told.append(
-                f"{name} was taken off this stick. Its words can be found there all the same: destroy the stick."
-            )
-        except UnfitStick:
-            raise
-        except LinekeepError as trouble:
-            troubles.append(f"{name}: {trouble}")
-    return told, troubles, False
-
-
-def _must_not_be_the_second_time(stick: Stick) -> None:
-    """Else a box that is opened and comes up shut would start again and again."""
-    if stick.read(SETUP_NAME) == RESTART_TEXT.encode():
-        raise StorageTrouble(
-            "The words open the disk, and so did the TPM of this board; but the box has started again, and the disk is "
-            "shut. Nothing is lost. Look whether the firmware starts the box in another way each time, and try again."
-        )
-
-
-def sheets_in(untrusted_text: str) -> list[str]:
-    """A sheet a line; or, where lines are shorter, a sheet in so many words as one has."""
-    from appliance.vault.recovery.words import WORDS_A_SHEET  # noqa: PLC0415 - as above
-
-    lines = [" ".join(line.split()) for line in untrusted_text.splitlines() if line.strip()]
-    if all(len(line.split()) > WORDS_A_SHEET // 2 for line in lines):
-        return lines
-    words = untrusted_text.split()
-    return [" ".join(words[at : at + WORDS_A_SHEET]) for at in range(0, len(words), WORDS_A_SHEET)]
-
-
 def take_over(stick: Stick, settings_file: Path) -> list[str]:
     """Put the stick's announcement and settings in the place of the box's, if together they are fit.
 
@@ -224,7 +110,8 @@ def take_over(stick: Stick, settings_file: Path) -> list[str]:
 
     sound_file = settings_file.with_name(ANNOUNCEMENT_NAME)
     own, own_sound = settings_file.read_bytes(), sound_file.read_bytes() if sound_file.exists() else None
-    untrusted_sound, untrusted = stick.read(ANNOUNCEMENT_NAME), stick.read(SETTINGS_NAME)
+    untrusted_sound = stick.read(ANNOUNCEMENT_NAME, most_bytes=_LONGEST_ANNOUNCEMENT_BYTES)
+    untrusted = stick.read(SETTINGS_NAME)
     brings_sound = untrusted_sound is not None and untrusted_sound != own_sound
     brings_settings = untrusted is not None and untrusted != own
     if not brings_sound and not brings_settings:
@@ -268,23 +155,7 @@ def setup_text(
     lines += ["", *(_NOW_THE_BOX_S[name] for name in taken)] if taken else []
     if troubles:
         lines += ["", "To be looked after:", *(f"- {trouble}" for trouble in troubles)]
-    return _text(lines)
-
-
-def _text(lines: Sequence[str]) -> str:
-    """For any editor: lines end as Windows wants them."""
-    return "".join(f"{line}\r\n" for line in lines)
-
-
-RESTART_TEXT: Final = _text(
-    [
-        "This is Linekeep.",
-        "",
-        "The words open the disk. The box starts again now, to open the recordings too. Leave the stick in: after some",
-        "minutes this file says more.",
-    ]
-)
-"""SETUP.TXT until then."""
+    return for_windows(lines)
 
 
 def _check_own(brought: Settings, own: Settings) -> None:

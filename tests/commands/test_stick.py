@@ -18,7 +18,9 @@ import pytest
 from appliance import cli
 from appliance.boundary.root_helper import HelperAnswer, RecoverBox, RestartBox, TryRecovery, answer_one
 from appliance.commands import stick
-from appliance.commands.stick import Stick, own_addresses, own_cards, setup_text, sheets_in, take_over, use_words
+from appliance.commands.fat_stick import Stick, UnfitStick
+from appliance.commands.stick import own_addresses, own_cards, setup_text, take_over
+from appliance.commands.stick_words import sheets_in, use_words
 from appliance.terms import KeyTrouble, LinekeepError, StorageTrouble
 from appliance.vault.recovery.words import RecoveryKey, WordsWrong, key_of, sheets_of
 from tests.simulators.root_helpers import accepting
@@ -171,7 +173,7 @@ class _Brings(Stick):
     def __init__(self, settings: str) -> None:
         self._settings = settings.encode()
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, *, most_bytes: int = 0) -> bytes | None:
         return self._settings if name == "linekeep.toml" else None
 
 
@@ -469,5 +471,5 @@ def test_a_file_of_any_spelling_is_taken_off_and_no_other(box: Box) -> None:
         box.put(name, "x")
     Stick(box.stick).remove("recover.txt")
     assert [name.casefold() for name in box.names()] == ["::/drill.txt"]
-    with pytest.raises(stick.UnfitStick):
+    with pytest.raises(UnfitStick):
         Stick(box.stick).remove("recover.txt")

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from appliance import cli
-from appliance.commands.stick import ANNOUNCEMENT_NAME, LABEL_NAME, SETUP_NAME
+from appliance.commands.stick import ANNOUNCEMENT_NAME, LABEL_NAME
+from appliance.commands.stick_words import SETUP_NAME
 from appliance.settings import SETTINGS_NAME, RecorderSettings
 from hardware.bring_up import with_table
 from hardware.wiring import LANGUAGES, MANUAL, PINS, named_lines
