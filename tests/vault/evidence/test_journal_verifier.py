@@ -272,17 +272,21 @@ def with_another(member: str, content: bytes, export: Path, target: Path) -> Pat
     return target
 
 
-def test_an_earlier_export_that_is_not_the_beginning_of_this_one_is_noticed(written: Written, tmp_path: Path) -> None:
+def test_an_earlier_export_with_another_entry_is_noticed(written: Written, tmp_path: Path) -> None:
     older, newer = written.exports
-    journal, heads = list(written.journal[: COUNT // 2]), list(written.heads[: COUNT // 2 // HEAD_EVERY * 2])
+    journal = list(written.journal[: COUNT // 2])
     journal[2] = made_anew(journal[2], by="fault")
-    heads[-1] = heads[1]
-    for member, lines, finding in (
-        (JOURNAL_NAME, journal, "Line 3 of the journal is not the one of the earlier export."),
-        (HEADS_NAME, heads, "The heads of the earlier export are not the first ones here."),
-    ):
-        earlier = with_another(member, b"\n".join(lines) + b"\n", older, tmp_path / member)
-        assert verify_export(newer, earlier=earlier).findings == (finding,)
+    earlier = with_another(JOURNAL_NAME, b"\n".join(journal) + b"\n", older, tmp_path / "earlier.zip")
+    findings = verify_export(newer, earlier=earlier).findings
+    assert findings == ("Line 3 of the journal is not the one of the earlier export.",)
+
+
+def test_an_earlier_export_with_another_head_is_noticed(written: Written, tmp_path: Path) -> None:
+    older, newer = written.exports
+    heads = [*written.heads[:10], *written.heads[2:4]]
+    earlier = with_another(HEADS_NAME, b"\n".join(heads) + b"\n", older, tmp_path / "earlier.zip")
+    findings = verify_export(newer, earlier=earlier).findings
+    assert findings == ("The heads of the earlier export are not the first ones here.",)
 
 
 def test_an_earlier_export_of_another_box_is_compared_no_further(written: Written, tmp_path: Path) -> None:
