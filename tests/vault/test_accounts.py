@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from appliance.audit.journal import Journal
 from appliance.terms import LinekeepError
@@ -367,13 +368,13 @@ def test_refused_passwords_are_journalled_with_whose_account_it_was(office: Offi
 def test_a_name_that_does_not_exist_costs_the_same_hash_of_32_mib_and_three_passes(
     office: Office, owned: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify, verified = product.PasswordHasher.verify, list[str]()
+    verify, verified = PasswordHasher.verify, list[str]()
 
-    def note(hasher: product.PasswordHasher, stored: str, password: str) -> bool:
+    def note(hasher: PasswordHasher, stored: str, password: str) -> bool:
         verified.append(stored)
         return verify(hasher, stored, password)
 
-    monkeypatch.setattr(product.PasswordHasher, "verify", note)
+    monkeypatch.setattr(PasswordHasher, "verify", note)
     for name in ("Ada", "Eve"):
         assert outcome(owned.log_in, name, "wrong password") == "WrongLogin"
     parameters = "$argon2id$v=19$m=32768,t=3,p=1$"
