@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from appliance.audit.journal import Journal
 from appliance.terms import LinekeepError
@@ -348,6 +349,37 @@ def test_a_dump_of_the_database_has_no_token_password_or_code(office: Office, ac
         assert secret not in office.dump()
         assert secret.encode() not in held
         assert secret.encode().hex().upper() not in office.dump()
+
+
+def test_refused_passwords_are_journalled_with_whose_account_it_was(office: Office, owned: Accounts) -> None:
+    visitor = owned.visitor(owned.log_in("Ada", PASSWORD)[0])
+    assert outcome(owned.log_in, "Ada", "wrong password") == "WrongLogin"
+    assert outcome(owned.log_in, "Eve", "wrong password") == "WrongLogin"
+    with pytest.raises(WrongPassword):
+        owned.check_password(visitor, "wrong password")
+    refusals = [entry for _place, entry in office.journal.entries_before() if entry.act == "login:refused"]
+    assert [(entry.by, entry.ids) for entry in reversed(refusals)] == [
+        ("webui", (visitor.account,)),
+        ("webui", ()),
+        (visitor.account, ()),
+    ]
+
+
+def test_a_name_that_does_not_exist_costs_the_same_hash_of_32_mib_and_three_passes(
+    office: Office, owned: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify, verified = PasswordHasher.verify, list[str]()
+
+    def note(hasher: PasswordHasher, stored: str, password: str) -> bool:
+        verified.append(stored)
+        return verify(hasher, stored, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", note)
+    for name in ("Ada", "Eve"):
+        assert outcome(owned.log_in, name, "wrong password") == "WrongLogin"
+    parameters = "$argon2id$v=19$m=32768,t=3,p=1$"
+    assert [stored.startswith(parameters) for stored in verified] == [True, True]
+    assert verified[0] in office.dump()
 
 
 def test_the_journal_names_nobody(office: Office, owned: Accounts) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,12 @@ from appliance.boundary import verbs
 from appliance.boundary.peer import Listener
 from appliance.boundary.vault import VaultClient, VaultRefused
 from appliance.recordings.reader import RecordingReader
-from appliance.terms import CallId, LineNowState, Order
+from appliance.terms import CallId, LineNowState, NotAllowed, Order
 from appliance.vault.box import Box
 from appliance.vault.catalogue import Catalogue
 from appliance.vault.rights import RIGHTS, Right, Role
 from appliance.vault.service import Service, fault_reporter
-from tests.vault.box_house import LINE, PASSWORD, BoxHouse, acts_of, kept_call, written_call
+from tests.vault.box_house import LINE, OWNER, PASSWORD, BoxHouse, acts_of, kept_call, written_call
 
 STRANGER = "S" * 43
 
@@ -224,6 +225,52 @@ def test_who_lacks_the_right_orders_nothing(
         web.order_line(login, LINE, Order.FORGET, 8)
     assert refused.value.kind == "NotAllowed"
     assert beat(clients, LineNowState.RECORDING, started_at_ms=8) == []
+
+
+ASKED_BY_RIGHT: list[tuple[Right, Callable[[str, CallId], verbs.Request]]] = [
+    (Right.SEE_CALLS, lambda login, call: verbs.AskNow(login=login)),
+    (Right.SEE_CALLS, lambda login, call: verbs.ListCalls(login=login)),
+    (Right.SEE_CALLS, lambda login, call: verbs.OpenCall(login=login, call=call)),
+    (
+        Right.HEAR_CALLS,
+        lambda login, call: verbs.Read(login=login, call=call, offset=0, length=1, purpose=verbs.Purpose.LISTEN),
+    ),
+    (Right.HEAR_CALLS, lambda login, call: verbs.ExportEvidence(login=login, call=call)),
+    (Right.HEAR_CALLS, lambda login, call: verbs.ReadStatement(login=login, call=call)),
+    (Right.ERASE_CALLS, lambda login, call: verbs.EraseCall(login=login, call=call)),
+    (Right.CHOOSE_PIN, lambda login, call: verbs.AskPin(login=login)),
+    (Right.CHOOSE_PIN, lambda login, call: verbs.ChoosePin(login=login, password=PASSWORD, pin=None)),
+]
+
+
+@pytest.mark.parametrize(
+    ("right", "request_of"), ASKED_BY_RIGHT, ids=[type(asked("", CallId(""))).__name__ for _, asked in ASKED_BY_RIGHT]
+)
+def test_who_lacks_the_right_gets_and_changes_nothing(
+    box: Box,
+    web: VaultClient,
+    login: str,
+    monkeypatch: pytest.MonkeyPatch,
+    right: Right,
+    request_of: Callable[[str, CallId], verbs.Request],
+) -> None:
+    call = kept_call(box)
+    request, before = request_of(login, call), acts_of(box)
+    monkeypatch.setattr("appliance.vault.accounts.RIGHTS", {Role.OWNER: RIGHTS[Role.OWNER] - {right}})
+    with pytest.raises(VaultRefused) as refused:
+        web.ask(request, verbs.ANSWERS[type(request)])
+    assert refused.value.kind == "NotAllowed"
+    assert acts_of(box) == before
+    assert box.call_keys.can_open(call)
+
+
+def test_an_export_is_announced_by_nobody_who_lacks_the_right(box: Box) -> None:
+    call = kept_call(box)
+    before = acts_of(box)
+    nobody = replace(OWNER, rights=frozenset(Right) - {Right.HEAR_CALLS})
+    with pytest.raises(NotAllowed):
+        box.playback.note_export(nobody, [call], scope="call")
+    assert acts_of(box) == before
 
 
 def test_a_token_that_is_nobodys_gets_nothing(box: Box, web: VaultClient, login: str) -> None:

@@ -14,6 +14,7 @@ from appliance.terms import KeyTrouble
 from appliance.vault.provisioning import LOCKOUT_SECRET, OWNER_SECRET
 from appliance.vault.tpm import Ownership, Tpm
 from appliance.vault.tpm_policy import JOURNAL_INDEX_HANDLE, RING_INDEX_HANDLE, SIGNING_KEY_HANDLE
+from appliance.vault.tpm_trouble import HIERARCHY_OFF, plain_code
 from tests.simulators.software_tpm import FINE, Fault, FaultyTpm, SoftwareTpm, Verdict
 from tests.vault.box_house import BoxHouse, acts_of, kept_call
 
@@ -21,9 +22,13 @@ OWNER, LOCKOUT = b"o" * 32, b"l" * 32
 OWNER_AUTH_SET, LOCKOUT_AUTH_SET = tss.TPMA_PERMANENT.OWNERAUTHSET, tss.TPMA_PERMANENT.LOCKOUTAUTHSET
 
 
-def flags_of(esys: tss.ESAPI) -> int:
-    _, capability = esys.get_capability(tss.TPM2_CAP.TPM_PROPERTIES, tss.TPM2_PT.PERMANENT, 1)
+def property_of(esys: tss.ESAPI, which: tss.TPM2_PT) -> int:
+    _, capability = esys.get_capability(tss.TPM2_CAP.TPM_PROPERTIES, which, 1)
     return int(capability.data.tpmProperties[0].value)
+
+
+def flags_of(esys: tss.ESAPI) -> int:
+    return property_of(esys, tss.TPM2_PT.PERMANENT)
 
 
 def test_the_platform_is_shut_and_stays_shut_until_the_next_reset(tpm: Tpm, stranger: tss.ESAPI) -> None:
@@ -39,6 +44,15 @@ def test_the_owner_is_taken_once_and_known_again(tpm: Tpm, stranger: tss.ESAPI) 
     assert tpm.take_ownership(OWNER, LOCKOUT) is Ownership.OURS
     assert tpm.has_owner()
     assert flags_of(stranger) & (OWNER_AUTH_SET | LOCKOUT_AUTH_SET) == OWNER_AUTH_SET | LOCKOUT_AUTH_SET
+
+
+def test_ten_wrong_pins_lock_out_and_one_is_forgiven_an_hour(tpm: Tpm, stranger: tss.ESAPI) -> None:
+    tpm.take_ownership(OWNER, LOCKOUT)
+    tries, forgives_one_after_s, lockout_forgives_after_s = (
+        property_of(stranger, which)
+        for which in (tss.TPM2_PT.MAX_AUTH_FAIL, tss.TPM2_PT.LOCKOUT_INTERVAL, tss.TPM2_PT.LOCKOUT_RECOVERY)
+    )
+    assert (tries, forgives_one_after_s, lockout_forgives_after_s) == (10, 3600, 86_400)
 
 
 def test_an_owner_that_somebody_else_set_is_told(tpm: Tpm, stranger: tss.ESAPI) -> None:
@@ -108,6 +122,18 @@ def test_a_box_owns_its_tpm_from_the_first_start_and_keeps_the_secrets_in_the_ri
     with house.opened(house.settings("first")) as box:
         assert acts_of(box).count("tpm:owned") == 1
         assert "tpm:owned_by_another" not in acts_of(box)
+
+
+def test_a_box_on_a_fresh_tpm_has_shut_the_platform_before_anybody_clears_it(
+    chip: SoftwareTpm, tmp_path: Path, run_dir: Path
+) -> None:
+    with tss.ESAPI(chip.tcti) as esys:
+        esys.clear(tss.ESYS_TR.PLATFORM)  # whoever starts first may
+    with BoxHouse(tmp_path, run_dir).opened():
+        pass
+    with tss.ESAPI(chip.tcti) as esys, pytest.raises(tss.TSS2_Exception) as refused:
+        esys.clear(tss.ESYS_TR.PLATFORM)
+    assert plain_code(refused.value.rc) == HIERARCHY_OFF
 
 
 def test_a_box_whose_tpm_has_another_owner_says_so_and_works(house: BoxHouse) -> None:

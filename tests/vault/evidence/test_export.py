@@ -8,19 +8,24 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
+from appliance.audit.events import Act
 from appliance.boundary.verbs import ExportEvidence
 from appliance.recordings.container import PAUSED, Gap
 from appliance.recordings.opus import OpusDecoder
-from appliance.terms import CallId
+from appliance.terms import CallId, NotAllowed
 from appliance.vault.evidence import verifier
+from appliance.vault.evidence.notary import Notary
+from appliance.vault.evidence.statements import RECORDING
 from appliance.vault.evidence_desk import DayNotOver, NotSigned
 from appliance.vault.playback import OPENINGS_A_MINUTE, NoSuchCall, NothingRecorded, TooManyOpenings
+from appliance.vault.rights import Right
 from tests.simulators.software_tpm import SoftwareTpm
 from tests.vault.box_house import (
     CONSENT_AFTER_MS,
@@ -399,6 +404,45 @@ def test_tampering_has_its_own_sentence(
     assert [finding for finding in findings if sentence in finding], findings
 
 
+def stated_anew(files: Export, name: str, notary: Notary, change: Callable[[dict[str, Any]], object]) -> Export:
+    """Another statement about the same call, truly signed by the same box."""
+    facts = json.loads(files[name + ".json"])
+    change(facts)
+    signed = notary.sign(RECORDING, facts)
+    parts = {".json": signed.statement, ".attest": signed.attest, ".sig": signed.signature}
+    return {**files, **{name + suffix: part for suffix, part in parts.items()}}
+
+
+def test_a_truly_signed_statement_that_the_day_does_not_count_is_no_evidence(house: BoxHouse, tmp_path: Path) -> None:
+    settings = house.settings("stated-anew")
+    with house.opened(settings) as box, Desk(box, settings).opened() as desk:
+        call, another = kept_call(box), "ab" * 16
+        box.evidence.run()
+        house.hands.pass_s(DAY_S)
+        box.evidence.run()
+        files = desk.export(call, whole_day=False)
+        (name,) = [name.removesuffix(".json") for name in files if name.endswith("recording.json")]
+        assert verdict_of(files, tmp_path).findings == []
+
+        def findings(change: Callable[[dict[str, Any]], object]) -> list[str]:
+            return verdict_of(stated_anew(files, name, box.notary, change), tmp_path).findings
+
+        day = json.loads(files["day.json"])["day"]
+        assert findings(lambda facts: facts["opening"].update(ground="Another.")) == [
+            f"Call 1 of line front-desk on {day}: the day counts another statement about this call than the one in "
+            "this file."
+        ]
+        assert findings(lambda facts: facts.update(day="2026-12-31")) == [
+            "Call 1 of line front-desk on 2026-12-31: it is not among the calls of the day."
+        ]
+        assert findings(lambda facts: (facts.update(line="back"), facts["opening"].update(line="back"))) == [
+            f"Call 1 of line back on {day}: it is not among the calls of the day."
+        ]
+        assert f"Call 1 of line front-desk on {day}: it is not among the calls of the day." in findings(
+            lambda facts: [part.update(call=another) for part in (facts, facts["opening"], facts["closing"])]
+        )
+
+
 def test_every_named_kind_of_tampering_is_told_apart_by_the_program(day: Day, other: Day, tmp_path: Path) -> None:
     told = {}
     for kind in ("audio", "facts", "one gap removed", "another box's certificate", "one call missing from the day"):
@@ -465,6 +509,25 @@ def test_what_cannot_be_handed_out_is_said_and_journals_nothing(house: BoxHouse)
         assert acts_of(box).count("evidence:exported") == before
         assert box.evidence_desk.about(fresh).is_signed
         assert not box.evidence_desk.about(fresh).day_is_signed
+
+
+def test_a_statement_that_no_export_announced_is_journalled_as_one_and_needs_the_right(house: BoxHouse) -> None:
+    nobody = replace(OWNER, rights=frozenset(Right) - {Right.HEAR_CALLS})
+    with house.opened(house.settings("unannounced")) as box:
+        missed, call = unrecorded_call(box), kept_call(box)
+        box.evidence.run()
+        before = acts_of(box)
+        with pytest.raises(NotAllowed, match="does not include this right"):
+            box.evidence_desk.read_statement(nobody, call)
+        with pytest.raises(NothingRecorded):
+            box.evidence_desk.read_statement(OWNER, missed)
+        assert acts_of(box) == before
+        read = box.evidence_desk.read_statement(OWNER, call)
+        assert json.loads(read.statement)["call"] == call
+        assert acts_of(box) == [*before, "evidence:exported"]
+        entry = box.journal.last(Act.EVIDENCE_EXPORTED)
+        assert entry is not None
+        assert (entry.by, entry.ids) == (OWNER.account, (call,))
 
 
 def test_a_day_tells_why_a_call_was_not_recorded(house: BoxHouse, tmp_path: Path) -> None:

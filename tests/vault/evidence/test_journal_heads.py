@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,8 +17,8 @@ from appliance.clock import Clock
 from appliance.terms import LinekeepError, StorageTrouble
 from appliance.vault.evidence.identity import ensure_identity
 from appliance.vault.evidence.journal_heads import JournalHeads
-from appliance.vault.evidence.journal_verifier import Report, examine, lines_of
-from appliance.vault.evidence.notary import Notary
+from appliance.vault.evidence.journal_verifier import KIND, Head, Report, examine, lines_of, read_heads
+from appliance.vault.evidence.notary import Anchor, Notary
 from appliance.vault.tpm import Tpm
 from tests.simulators.software_tpm import NV_EXTEND, Fault, FaultyTpm, SoftwareTpm, Verdict, nth
 from tests.vault.box_house import NOON_MS
@@ -297,3 +298,91 @@ def test_an_export_ends_with_its_own_act(book: Book) -> None:
     heads = lines_of(book.heads.path.read_bytes()[: head.heads_bytes])
     assert len(journal) == head.number
     assert examine(journal, heads, book.notary.chain, is_export=True).findings == ()
+
+
+# heads that the box itself has signed and that are no good, as whoever rules the vault can have them made
+
+
+def have_signed(book: Book, *, kind: str = KIND, anchor: Anchor = Anchor.JOURNAL, **otherwise: object) -> None:
+    """One more head, extended and signed by the box's own TPM, that says something else than the next one would."""
+    last = heads_of(book)[-1]
+    next_one = {
+        **json.loads(last.statement),
+        "head": last.facts().head + 1,
+        "previous_head": last.digest.hex(),
+        "index_before": book.tpm.journal_state().hex(),
+    }
+    head = Head(statement=book.notary.statement(kind, {**next_one, **otherwise}))
+    book.tpm.extend_journal(head.digest)
+    signed = book.notary.sign_statement(head.statement, anchor=anchor).as_json()
+    with book.heads.path.open("a") as file:
+        for names in (("statement",), ("attest", "signature")):
+            file.write(json.dumps({name: signed[name] for name in names}) + "\n")
+
+
+def heads_of(book: Book) -> list[Head]:
+    return read_heads(lines_of(book.heads.path.read_bytes()), [])
+
+
+def findings_elsewhere(book: Book) -> tuple[str, ...]:
+    """As who has no TPM to ask."""
+    journal, heads = (lines_of(path.read_bytes()) for path in (book.path, book.heads.path))
+    return examine(journal, heads, book.notary.chain).findings
+
+
+def test_a_signed_head_that_follows_has_no_finding(book: Book) -> None:
+    book.heads.sign()
+    have_signed(book)
+    assert findings_elsewhere(book) == book.report().findings == ()
+
+
+def test_a_signed_head_whose_index_the_tpm_never_had_is_named(book: Book) -> None:
+    book.heads.sign()
+    have_signed(book, index_before="00" * 32)
+    assert findings_elsewhere(book) == ("Head 2: the TPM's value does not come from the one that the head names.",)
+
+
+def test_a_statement_of_another_kind_and_one_beside_the_ring_pass_for_no_head(book: Book) -> None:
+    book.heads.sign()
+    have_signed(book, kind="recording")
+    have_signed(book, anchor=Anchor.RING, head=2)
+    assert findings_elsewhere(book) == tuple(f"Head {place}: this is a statement of another kind." for place in (2, 3))
+
+
+def test_a_signed_head_that_names_another_one_before_it_is_named(book: Book) -> None:
+    book.heads.sign()
+    have_signed(book, previous_head="ab" * 32)
+    assert findings_elsewhere(book) == ("Head 2 of 2027-01-15 08:00 UTC does not follow the one before it.",)
+
+
+def test_a_signed_head_between_which_and_the_one_before_the_tpm_was_extended_is_named(book: Book) -> None:
+    book.heads.sign()
+    book.tpm.extend_journal(bytes(32))
+    have_signed(book)
+    assert findings_elsewhere(book) == ("Head 2 of 2027-01-15 08:00 UTC does not follow the one before it.",)
+
+
+def test_a_signed_head_that_counts_fewer_entries_is_named(book: Book) -> None:
+    book.note()
+    first = book.journal.head
+    book.note()
+    book.heads.sign()
+    have_signed(book, number=first.number, entry=first.hash)
+    counted = heads_of(book)[0].facts().number
+    assert counted > first.number
+    assert findings_elsewhere(book) == (
+        f"Head 2 of 2027-01-15 08:00 UTC counts fewer entries ({first.number}) than the one before it ({counted}).",
+    )
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_moves_of_the_ring_that_do_not_join_are_named(book: Book, unseen: bool) -> None:
+    moves = [Act.RING_MOVED, Act.RING_MOVED_UNSEEN if unseen else Act.RING_MOVED]
+    for move, before, after in zip(moves, ("aa", "bb"), ("bb", "cc"), strict=True):
+        book.journal.append(move, by="vault", notes={"before": before, "after": after})
+    book.heads.sign()
+    assert book.report().findings == ()
+    book.journal.append(moves[1], by="vault", notes={"before": "dd", "after": "ee"})
+    number = book.journal.head.number
+    book.heads.sign()
+    assert book.report().findings == (f"Entry {number}: the ring's moves are no chain here, one is missing.",)

@@ -24,7 +24,15 @@ from appliance.clock import Clock
 from appliance.vault.evidence.identity import ensure_identity
 from appliance.vault.evidence.journal_export import write_export
 from appliance.vault.evidence.journal_heads import JournalHeads
-from appliance.vault.evidence.journal_verifier import Report, examine, lines_of, verify_export
+from appliance.vault.evidence.journal_verifier import (
+    CHAIN_NAME,
+    HEADS_NAME,
+    JOURNAL_NAME,
+    Report,
+    examine,
+    lines_of,
+    verify_export,
+)
 from appliance.vault.evidence.notary import Notary
 from appliance.vault.evidence.verifier import Chain, NotProven
 from tests.simulators.signing_tpm import SigningTpm
@@ -254,6 +262,38 @@ def test_an_older_export_in_place_of_a_newer_one_is_noticed_by_an_earlier_one(wr
     assert verify_export(newer, earlier=older).findings == ()
     findings = verify_export(older, earlier=newer).findings
     assert "has 10,000 entries, this one only 5,000" in findings[0]
+
+
+def with_another(member: str, content: bytes, export: Path, target: Path) -> Path:
+    """An export in which one file is another."""
+    with zipfile.ZipFile(export) as archive, zipfile.ZipFile(target, "w") as changed:
+        for name in archive.namelist():
+            changed.writestr(name, content if name == member else archive.read(name))
+    return target
+
+
+def test_an_earlier_export_with_another_entry_is_noticed(written: Written, tmp_path: Path) -> None:
+    older, newer = written.exports
+    journal = list(written.journal[: COUNT // 2])
+    journal[2] = made_anew(journal[2], by="fault")
+    earlier = with_another(JOURNAL_NAME, b"\n".join(journal) + b"\n", older, tmp_path / "earlier.zip")
+    findings = verify_export(newer, earlier=earlier).findings
+    assert findings == ("Line 3 of the journal is not the one of the earlier export.",)
+
+
+def test_an_earlier_export_with_another_head_is_noticed(written: Written, tmp_path: Path) -> None:
+    older, newer = written.exports
+    heads = [*written.heads[:10], *written.heads[2:4]]
+    earlier = with_another(HEADS_NAME, b"\n".join(heads) + b"\n", older, tmp_path / "earlier.zip")
+    findings = verify_export(newer, earlier=earlier).findings
+    assert findings == ("The heads of the earlier export are not the first ones here.",)
+
+
+def test_an_earlier_export_of_another_box_is_compared_no_further(written: Written, tmp_path: Path) -> None:
+    older, newer = written.exports
+    another = ensure_identity(tmp_path / "identity", SigningTpm().signing_point(), NOON_MS)
+    earlier = with_another(CHAIN_NAME, another.pem, older, tmp_path / "earlier.zip")
+    assert verify_export(newer, earlier=earlier).findings == ("The earlier export is another box's.",)
 
 
 def test_what_is_no_export_is_one_sentence(written: Written, tmp_path: Path) -> None:
