@@ -30,7 +30,8 @@ class Schedule:
     def __init__(self, on_trouble: Callable[[str, BaseException], None]) -> None:
         self._on_trouble = on_trouble
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        # Two, of which one waits for the thread: what is asked for while a job runs may come too late for that run.
+        defaults = {"coalesce": True, "max_instances": 2, "misfire_grace_time": None}
         executors = {"default": ThreadPoolExecutor(1), _BESIDE: ThreadPoolExecutor(1)}
         self._scheduler: Any = BackgroundScheduler(executors=executors, job_defaults=defaults, timezone="UTC")
 
@@ -49,7 +50,7 @@ class Schedule:
         self._scheduler.add_job(run, "interval", seconds=seconds, id=name, executor=executor, next_run_time=now)
 
     def soon(self, name: str) -> None:
-        """Run this job now, and from here on at its interval."""
+        """Run this job now, and from here on at its interval. If it runs already, it runs once more after that."""
         with contextlib.suppress(JobLookupError):  # the schedule has been stopped meanwhile
             self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 

@@ -71,6 +71,7 @@ def test_what_the_vault_does_by_the_clock(house: BoxHouse) -> None:
         "take_over": 20,
         "evidence": 10,
         "certificate": DAY_S,
+        "unconfirmed_words": 60,
         "disk": HOUR_S,
         "empty_buckets": DAY_S,
         "journal_head": 6 * HOUR_S,

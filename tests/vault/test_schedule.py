@@ -35,6 +35,29 @@ def test_job_runs_at_the_start_and_again_as_soon_as_it_is_asked_for(schedule: Sc
     assert runs.get(timeout=10) == 1
 
 
+def test_job_that_is_asked_for_while_it_runs_runs_once_more_afterwards_and_never_twice_at_a_time(
+    schedule: Schedule,
+) -> None:
+    runs: Queue[str] = Queue()
+    go_on = threading.Event()
+
+    def job() -> None:
+        runs.put("begins")
+        go_on.wait(10)
+        runs.put("ends")
+
+    schedule.every(_LONG_S, "job", job)
+    schedule.every(_LONG_S, "looks", lambda: runs.put("looked"), beside=True)
+    schedule.start()
+    assert {runs.get(timeout=10), runs.get(timeout=10)} == {"begins", "looked"}
+    schedule.soon("job")
+    schedule.soon("looks")
+    assert runs.get(timeout=10) == "looked"  # so the scheduler has been through what was asked for before it
+    assert runs.empty()
+    go_on.set()
+    assert [runs.get(timeout=10) for _ in range(3)] == ["ends", "begins", "ends"]
+
+
 def test_job_that_fails_is_reported_and_runs_again(
     schedule: Schedule, troubles: Queue[tuple[str, BaseException]]
 ) -> None:
