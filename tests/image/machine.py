@@ -40,6 +40,8 @@ AGENT = Path(__file__).parent / "guest" / "agent.py"
 _PORT_NAME = "linekeep.bench"
 _FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 _PROBE_S = 1.5
+_ACCEPTS = 0x10000
+"""Among the flags in /proc/net/unix: it listens (Linux, include/linux/net.h, __SO_ACCEPTCON)."""
 """After so long a KVM that cannot run firmware has said so."""
 
 _AGENT_UNIT = f"""
@@ -458,13 +460,18 @@ def _start_swtpm(body: Body) -> subprocess.Popen[bytes]:
 
 
 def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the process has made its socket."""
+    """Until the process hears on its socket: the file is there a moment before."""
     give_up = time.monotonic() + 20
-    while not path.exists():
+    while not _is_heard_on(path):
         if process.poll() is not None or time.monotonic() > give_up:
             said = process.stderr.read().decode() if process.stderr else ""
             raise AssertionError(f"{process.args!r} did not start: {said}")
         time.sleep(0.01)
+
+
+def _is_heard_on(path: Path) -> bool:
+    sockets = [line.split() for line in Path("/proc/net/unix").read_text("utf-8", "replace").splitlines()[1:]]
+    return any(int(each[3], 16) & _ACCEPTS for each in sockets if each[-1] == str(path))
 
 
 @contextlib.contextmanager
