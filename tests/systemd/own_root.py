@@ -110,7 +110,7 @@ class OwnRoot:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         apart = ["unshare", "--mount", "--propagation=private", "--net", "--pid", "--fork", "--kill-child"]
-        enter = ["bash", "-c", _ENTER, "enter", PROJECT, self.folder, " ".join(_OWN)]
+        enter = ["bash", "-c", _ENTER, "enter", str(PROJECT), str(self.folder), " ".join(_OWN)]
         path = "/usr/local/bin:/usr/sbin:/usr/bin"
         return subprocess.run(
             [*apart, *enter, *command], env={"PATH": path, **environment}, capture_output=True, text=True, check=False
