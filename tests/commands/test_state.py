@@ -1,7 +1,8 @@
-"""Whose settings a command follows, and when the software TPM is there for it."""
+"""Whose settings a command follows, to whom it leaves what it made, and when the software TPM is there for it."""
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from appliance.commands import software_tpm
 from appliance.commands import state as state_commands
-from appliance.commands.state import settings_of
+from appliance.commands.state import left_to_owner, settings_of
 from appliance.settings import Settings
 from appliance.terms import StorageTrouble
 
@@ -32,6 +33,33 @@ def test_a_box_s_settings_are_root_s_whatever_its_vault_puts_beside_them(
     assert settings_of(tmp_path / "demo").run_dir == "/run/demo"
     with pytest.raises(StorageTrouble, match="no state directory"):
         settings_of(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files that it has to leave to another")
+def test_what_root_made_is_left_to_the_owner_and_a_link_leads_root_nowhere_else(tmp_path: Path) -> None:
+    owner, shared_group = 60_001, 60_002
+    elsewhere, state = tmp_path / "elsewhere", tmp_path / "state"
+    for folder in (elsewhere, state / "shared"):
+        folder.mkdir(parents=True)
+    (elsewhere / "shadow").write_text("root's")
+    os.chown(state, owner, owner)
+    os.chown(state / "shared", owner, shared_group)
+    (state / "shared").chmod(0o2770)
+    with left_to_owner(state):
+        (state / "made/deep").mkdir(parents=True)
+        (state / "made/deep/file").touch()
+        (state / "shared/file").touch()
+        # Root's own as well as the owner's: a file may give way to a link after it was looked at.
+        for name, mine in (("root", 0), ("owner", owner)):
+            for target in (elsewhere / "shadow", elsewhere, tmp_path / "nothing"):
+                link = state / f"{name}-{target.name}"
+                link.symlink_to(target)
+                os.chown(link, mine, mine, follow_symlinks=False)
+    assert {path.lstat().st_uid for path in (elsewhere, *elsewhere.iterdir())} == {0}
+    left = {str(path.relative_to(state)): path.lstat() for path in state.rglob("*")}
+    assert {name for name, found in left.items() if found.st_uid != owner} == set()
+    assert {name for name, found in left.items() if found.st_gid != owner} == {"shared", "shared/file"}
+    assert left["shared/file"].st_gid == shared_group
 
 
 def test_a_software_tpm_is_ready_when_it_answers_and_not_when_it_can_be_reached(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from appliance.boundary import verbs
+from appliance.boundary.peer import Handler
 from appliance.boundary.verbs import NoteUnrecorded
 from appliance.clock import Clock
 from appliance.recordings.container import ClosingRecord, Consent, EndReason, Format, OpeningRecord
@@ -20,9 +22,11 @@ from appliance.settings import SOFTWARE_TPM, Settings, VaultSettings
 from appliance.terms import RATE_HZ, AccountId, CallId, ConsentBy, Direction, LineName, NotKept
 from appliance.vault.accounts import Visitor
 from appliance.vault.box import Box
+from appliance.vault.door import Door
 from appliance.vault.evidence.verifier import Checked, signed_statement
 from appliance.vault.retention.receipt import ErasureId
 from appliance.vault.rights import Right
+from appliance.vault.service import Service
 from tests.recorder.heard_log import HeardLog
 
 LINE = LineName("front-desk")
@@ -71,6 +75,22 @@ class BoxHouse:
 
     def other_run(self, run_dir: Path) -> Settings:
         return msgspec.structs.replace(self.settings(), run_dir=str(run_dir))
+
+
+@contextmanager
+def door_of(house: BoxHouse, state: str) -> Iterator[tuple[Door, list[Box]]]:
+    """A door to the box of this state directory, and the box once it is open."""
+    opened: list[Box] = []
+
+    def put_in_service(pin: str | None) -> dict[type[verbs.Request], Handler]:
+        opened.append(Box(house.settings(state), house.log.logger, house.hands.clock, pin=pin))
+        return dict(Service(opened[0]).handlers())
+
+    try:
+        yield Door(put_in_service), opened
+    finally:
+        for box in opened:
+            box.close()
 
 
 def begin_writing(

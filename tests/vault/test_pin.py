@@ -14,10 +14,8 @@ import tpm2_pytss as tss
 
 from appliance.audit.events import Act
 from appliance.boundary import verbs
-from appliance.boundary.peer import Handler
 from appliance.terms import KeyTrouble, StorageTrouble
 from appliance.vault.accounts import WrongPassword
-from appliance.vault.box import Box
 from appliance.vault.door import Door
 from appliance.vault.ring import Ring, RingContents
 from appliance.vault.service import Service
@@ -25,7 +23,7 @@ from appliance.vault.tpm import PinLocked, PinNeeded, PinWrong, SealedSecret, Tp
 from tests.simulators.ring_thief import RingThief
 from tests.simulators.ring_world import with_fresh_bucket
 from tests.simulators.software_tpm import FaultyTpm, SoftwareTpm
-from tests.vault.box_house import PASSWORD, BoxHouse, acts_of, kept_call
+from tests.vault.box_house import PASSWORD, BoxHouse, acts_of, door_of, kept_call
 
 PIN = "2580 and a word"
 NO_CONTENTS = RingContents(buckets={}, secrets={})
@@ -102,22 +100,6 @@ def test_setting_a_pin_kills_the_ring_without_one(tpm: Tpm, chip: SoftwareTpm, f
     assert ring.is_sealed_as_now
     with closing(RingThief(chip.tcti)) as thief:
         assert thief.open(before) is None
-
-
-@contextmanager
-def door_of(house: BoxHouse, state: str) -> Iterator[tuple[Door, list[Box]]]:
-    """A door to the box of this state directory, and the box once it is open."""
-    opened: list[Box] = []
-
-    def put_in_service(pin: str | None) -> dict[type[verbs.Request], Handler]:
-        opened.append(Box(house.settings(state), house.log.logger, house.hands.clock, pin=pin))
-        return dict(Service(opened[0]).handlers())
-
-    try:
-        yield Door(put_in_service), opened
-    finally:
-        for box in opened:
-            box.close()
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class House:
     """
     Args:
         folder: empty, with a short path.
-    Everything written to standard error lies in `log`.
+    Everything written to standard error lies in `log`. `front`: the front's process.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,7 +52,7 @@ class House:
         wait_until_it_answers(socket.AF_UNIX, str(socket_of(self.settings)))
 
     def start_front(self) -> None:
-        self._start("webui.front")
+        self.front = self._start("webui.front")
         wait_until_it_answers(socket.AF_INET, ("127.0.0.1", self.port))
 
     def stop(self) -> None:
@@ -69,7 +69,7 @@ class House:
     def address(self) -> str:
         return f"https://localhost:{self.port}"
 
-    def _start(self, module: str) -> None:
+    def _start(self, module: str) -> int:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, str(self.file)],
@@ -78,6 +78,7 @@ class House:
                 stderr=log,
             )
         self._running.append(process)
+        return process.pid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

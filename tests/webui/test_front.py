@@ -8,8 +8,9 @@ import shutil
 import socket
 import ssl
 import tempfile
+import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -22,11 +23,14 @@ from appliance.terms import SettingsTrouble
 from tests.simulators.vault_stub import NOW_MS, OWNER, PASSWORD, StubCall, made_up_facts
 from tests.webui.house import House, write_certificate
 from webui.front import listen_address, render_configuration, render_page
-from webui.gate import SECURITY_HEADERS
+from webui.gate import LOGIN_COOKIE, SECURITY_HEADERS
 from webui.places import certificate_of, socket_of
 
 MARKER = os.urandom(24)
 MARKED = StubCall(facts=made_up_facts(0xFEED, NOW_MS), audio=MARKER * 100_000, frames=1)
+LONG = StubCall(facts=made_up_facts(0xBEEF, NOW_MS), audio=bytes(24 * 1024 * 1024), frames=1)
+"""More than lies in sockets on its way to a visitor."""
+
 WRONG = urlencode({"name": OWNER, "password": "wrong"})
 WRONG_CODE = urlencode({"code": "KEEP-0000", "name": OWNER, "password": PASSWORD, "password_again": PASSWORD})
 
@@ -90,6 +94,41 @@ def test_audio_passes_whole_and_leaves_no_trace_in_a_file(house: House) -> None:
     assert not [path for path in files if MARKER in path.read_bytes()]
 
 
+def test_audio_that_a_visitor_does_not_take_waits_in_no_file_of_the_front(house: House) -> None:
+    """Such a file would have no name: nginx removes it as soon as it has it open."""
+    house.stub.keep(LONG)
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.connect(("127.0.0.1", house.port))
+        with unchecked().wrap_socket(plain) as visitor:
+            cookie = f"{LOGIN_COOKIE}={house.stub.new_login()}"
+            address = f"/calls/{LONG.facts.call}/download.ogg"
+            visitor.sendall(f"GET {address} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode())
+            assert visitor.recv(15) == b"HTTP/1.1 200 OK"
+            for _ in range(20):  # in which the front could have taken all of it
+                assert house.visitor().ask("GET", "/login").status == 200
+                opened = files_opened_by_workers_of(house.front)
+                assert house.log.resolve() in opened
+                assert not [path for path in opened if path.is_relative_to(house.settings.run.resolve())]
+
+
+def files_opened_by_workers_of(master: int) -> set[Path]:
+    """Also those that have no name any more: after what was their name the kernel says so."""
+    opened = set()
+    for worker in Path(f"/proc/{master}/task/{master}/children").read_text().split():
+        for descriptor in Path(f"/proc/{worker}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                opened.add(descriptor.readlink())
+    return opened
+
+
+def unchecked() -> ssl.SSLContext:
+    """Of a visitor who takes any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def test_fifty_silent_visitors_do_not_keep_others_out(house: House) -> None:
     with ExitStack() as silent:
         for _ in range(50):
@@ -133,8 +172,7 @@ def test_visitor_without_tls_is_sent_to_the_tls_address(house: House) -> None:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_both_good_versions_of_tls_are_spoken(version: ssl.TLSVersion, house: House) -> None:
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = unchecked()
     context.minimum_version = context.maximum_version = version
     with (
         socket.create_connection(("127.0.0.1", house.port)) as connection,
@@ -143,6 +181,32 @@ def test_both_good_versions_of_tls_are_spoken(version: ssl.TLSVersion, house: Ho
         cipher = spoken.cipher()
     assert cipher is not None
     assert re.search("GCM|CHACHA20", cipher[0])
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers", "alert"),
+    [
+        (ssl.TLSVersion.TLSv1_1, "ALL", "PROTOCOL_VERSION"),
+        (ssl.TLSVersion.TLSv1_2, "ALL:!AESGCM:!CHACHA20", "HANDSHAKE_FAILURE"),
+        (ssl.TLSVersion.TLSv1_2, "aNULL", "HANDSHAKE_FAILURE"),
+    ],
+    ids=["TLS 1.1", "no cipher that also protects what it hides", "no certificate"],
+)
+def test_visitor_who_knows_weak_tls_only_is_told_no(
+    version: ssl.TLSVersion, ciphers: str, alert: str, house: House
+) -> None:
+    context = unchecked()
+    # A level of zero: here the visitor's own library must not be the one who refuses.
+    context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+    with (
+        socket.create_connection(("127.0.0.1", house.port)) as connection,
+        pytest.raises(ssl.SSLError, match=f"ALERT_{alert}"),
+        context.wrap_socket(connection),
+    ):
+        pass
 
 
 def test_foreign_name_is_refused_behind_the_front_too(house: House) -> None:

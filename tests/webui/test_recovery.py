@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import msgspec
 import pytest
+import segno
 from flask.testing import FlaskClient
 from shamir_mnemonic.wordlist import WORDLIST
 
@@ -42,10 +44,34 @@ def test_every_sheet_is_shown_as_words_and_as_a_drawing_and_kept_by_nobody(
     assert WORDLIST[0] not in re.findall(r"<li>([a-z]+)</li>", owner.get("/recovery").text)
 
 
+def test_the_drawing_on_a_sheet_is_of_that_sheet_s_words_alone(owner: FlaskClient) -> None:
+    """A drawing of all of them would make one sheet enough, where two are needed."""
+    sheets = re.findall(r'<article class="sheet.*?</article>', words(owner)[1], re.DOTALL)
+    assert len(sheets) == 3
+    for sheet in sheets:
+        shown = re.findall(r"<li>([a-z]+)</li>", sheet)
+        assert len(shown) == 33
+        drawn = io.BytesIO()
+        segno.make_qr(" ".join(shown).upper(), error="m").save(drawn, kind="svg", border=4, xmldecl=False)
+        assert path_of(sheet) == path_of(drawn.getvalue().decode())
+
+
+def path_of(page: str) -> str:
+    """What the one drawing on it draws."""
+    (path,) = re.findall(r'<path[^>]* d="([^"]+)"', page)
+    return str(path)
+
+
 def test_words_are_in_no_cache_and_in_no_address(owner: FlaskClient) -> None:
     answer = owner.post("/recovery/words", data={"division": "2-3", "password": PASSWORD})
     assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.request.path == "/recovery/words"
+    assert answer.status_code == 200
+    assert "Location" not in answer.headers
+    secret = set(re.findall(r"<li>([a-z]+)</li>", answer.text))
+    addresses = re.findall(r'\b(?:href|action|formaction|src)="([^"]*)"', answer.text)
+    assert secret
+    assert addresses
+    assert not secret & set(re.findall("[a-z]+", " ".join(addresses).lower()))
 
 
 def test_words_that_are_asked_for_are_typed_and_the_key_is_used(owner: FlaskClient, stub: VaultStub) -> None:
