@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
 from appliance.boundary import verbs
 from appliance.recorder.ear.signals import Pcm
+from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import Gap
 from appliance.settings import ConsentMode, RecorderSettings
 from appliance.terms import RATE_HZ, CallId, ConsentBy, Direction, LineNowState, NotKept, Order
@@ -28,6 +31,7 @@ KEY_HZ = {
     "*": (941, 1209),
 }
 NUMBER = "03055504471"
+BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def keys(digits: str) -> Pcm:
@@ -173,6 +177,34 @@ def test_a_number_with_a_standing_consent_is_recorded_from_its_beginning(
     desk = make_waiting_desk(always_numbers=("0305550*",))
     desk.hear(np.concatenate((ring(), spoken)))
     assert desk.now.state is LineNowState.RECORDING
+
+
+@pytest.mark.parametrize(
+    ("opened", "quiet_s", "why"),
+    [
+        ("17:59:30", 40, NotKept.PRIVATE),
+        ("18:59:30", 40, None),
+        # A call is known half a second after its first word; what counts is that word.
+        ("17:59:30", 29.8, None),
+        ("18:59:30", 29.8, NotKept.PRIVATE),
+    ],
+)
+def test_a_call_is_private_if_it_begins_in_private_hours_by_the_clock_on_the_wall(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise, opened: str, quiet_s: float, why: NotKept | None
+) -> None:
+    desk = make_waiting_desk(
+        "duty", private=("18:00-19:00",), local_time=lambda at_ms: datetime.fromtimestamp(at_ms / 1000, BERLIN)
+    )
+    opened_ms = int(datetime.fromisoformat(f"2027-01-15T{opened}").replace(tzinfo=BERLIN).timestamp()) * 1000
+    desk.worker.open(WallTime(opened_ms))
+    desk.hear(np.concatenate((noise(quiet_s, -65), spoken, noise(4, -65))))
+    if why is None:
+        assert desk.finished() == desk.folder.growing_calls() != []
+        assert not told(desk, verbs.NoteUnrecorded)
+    else:
+        fact = unrecorded(desk)
+        assert (fact.why, fact.started_at_ms) == (why, opened_ms + quiet_s * 1000)
+        assert desk.folder.growing_calls() == []
 
 
 def test_the_own_side_confirms_by_a_code_or_from_the_page(
