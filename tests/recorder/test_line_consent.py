@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,6 +15,7 @@ from appliance.recorder.ear.signals import Pcm
 from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import Gap
 from appliance.settings import ConsentMode, RecorderSettings
+from appliance.sound_file import read_sound_file
 from appliance.terms import RATE_HZ, CallId, ConsentBy, Direction, LineNowState, NotKept, Order
 from tests.recorder.desk import LINE, OPENED_MS, Desk, MakeDesk
 from tests.recorder.fake_vault import FakeVault
@@ -276,6 +278,26 @@ def test_a_call_that_ends_in_a_pause_lists_it_to_its_end(
     with desk.open(call) as reader:
         (gap,) = reader.closing.gaps
         assert gap.at_frame + gap.frames == reader.closing.frames
+
+
+def test_a_pause_goes_on_in_the_next_part_of_a_long_call(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise, tmp_path: Path
+) -> None:
+    desk = make_waiting_desk("duty", settings=RecorderSettings(hold_over_s=2, longest_call_s=60))
+    desk.hear(np.concatenate((spoken, keys("*72"), np.tile(spoken, 6)[: 55 * RATE_HZ], keys("*73"))))
+    resumed = desk.at_frame
+    desk.hear(np.concatenate((spoken, noise(4, -65))))
+    first, second = desk.finished()
+    with desk.open(first) as reader:
+        (gap,) = reader.closing.gaps
+        assert gap.at_frame + gap.frames == reader.closing.frames == 60 * RATE_HZ
+    with desk.open(second) as reader:
+        (gap,) = reader.closing.gaps
+        (tmp_path / "second.ogg").write_bytes(reader.read_audio(0, reader.audio_bytes))
+    assert (gap.at_frame, gap.why) == (0, "paused")
+    assert gap.frames == pytest.approx(resumed - 60 * RATE_HZ, abs=0.3 * RATE_HZ)
+    sound = read_sound_file(tmp_path / "second.ogg")[:, 0]
+    assert np.abs(sound[: gap.frames - RATE_HZ // 10]).max() < 100 < np.abs(sound[gap.frames :]).max()
 
 
 def test_a_call_that_is_to_be_forgotten_is_dropped_while_it_runs(
