@@ -81,7 +81,7 @@ channel = CHANNEL
 ground = "Synthesised audio."
 consent = "announced"
 announcement = "{announcement}"
-output = {{ alsa = "line0", channels = CHANNELS, channel = CHANNELRELAY }}
+output = {{ alsa = "line0", channels = CHANNELS, channel = CHANNEL RELAY }}
 """
     )
     folder = RecordingsFolder(tmp_path / "state" / "recordings")
