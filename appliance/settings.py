@@ -316,7 +316,7 @@ _MEANT = {
     "yes_key": "one key: 0 to 9, * or #",
     "no_key": "one key: 0 to 9, * or #",
     "self_test": "a time of day, such as 03:30, or empty",
-    **dict.fromkeys(("confirm", "pause", "resume", "forget"), "* and one to five keys (*71), or empty"),
+    **dict.fromkeys(("confirm", "pause", "resume", "forget", "keep"), "* and one to five keys (*71), or empty"),
     **dict.fromkeys(
         ("never_numbers", "always_numbers"),
         'digits, with ? for any one and * for the rest (0800*, *4711), or "withheld"',
@@ -544,5 +544,6 @@ def _check_place(place: _Place, what: str) -> None:
 def _check_backup(backup: Path, state: Path) -> None:
     if not backup.is_absolute():
         raise SettingsTrouble("vault.backup must be a whole path, from / on.")
-    if backup == state or backup.is_relative_to(state) or state.is_relative_to(backup):
+    place, state = backup.resolve(), state.resolve()  # what is written with dots or through a link is the same folder
+    if place.is_relative_to(state) or state.is_relative_to(place):
         raise SettingsTrouble("vault.backup must lie apart from state_dir, best on another disk or machine.")

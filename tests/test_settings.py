@@ -130,6 +130,7 @@ NONSENSE = {
     "period with a line end": (BASE + '[vault]\nkeep = "30d\\n"\n', "not a period"),
     "backup to nowhere in particular": (BASE + "[vault]\nbackup = 'stick'\n", "vault.backup"),
     "backup into the state": (BASE + "[vault]\nbackup = '/var/lib/linekeep/backup'\n", "apart from state_dir"),
+    "backup into the state by a detour": (BASE + "[vault]\nbackup = '/mnt/../var/lib/linekeep/b'\n", "apart from"),
     "backup around the state": (BASE + "[vault]\nbackup = '/var/lib'\n", "apart from state_dir"),
     "backup now and then": (BASE + "[vault]\nbackup_every = 'often'\n", "often"),
     "no registers": (BASE + "[vault]\npcrs = []\n", "pcrs"),
@@ -186,6 +187,10 @@ NONSENSE = {
     "yes in two keys": (BASE + DEVICE + LINE + 'yes_key = "11"\n', "yes_key must be one key"),
     "star as yes": (BASE + DEVICE + LINE + 'yes_key = "*"\n', 'yes_key = "*", with which its codes begin'),
     "star as no": (BASE + DEVICE + LINE + 'no_key = "*"\n', "no_key"),
+    "a code that is none": (
+        BASE + DEVICE + LINE + 'codes = { keep = "75" }\n',
+        "keep must be * and one to five keys",
+    ),
     "equal codes": (BASE + DEVICE + LINE + 'codes = { pause = "*74" }\n', "begins like"),
     "codes that begin alike": (BASE + DEVICE + LINE + 'codes = { pause = "*7" }\n', "begins like codes.pause"),
     "code without a star": (BASE + DEVICE + LINE + 'codes = { pause = "72" }\n', "codes.pause must be * and"),

@@ -101,7 +101,10 @@ class NoteParty(Request, frozen=True):
 
 
 class ReportGap(Request, frozen=True):
-    """Frames of a running call are missing; told at once, so that a crash does not lose the fact."""
+    """Frames of a running call are missing; told at once, so that a crash does not lose the fact.
+
+    A gap that goes on is told again as it grows.
+    """
 
     call: ACall
     at_frame: Count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -104,7 +105,8 @@ def _drill(parsed: argparse.Namespace) -> int:
     ground = ground_in(parsed.state)
     contents = _opened(copy_in(ground.ring))
     with ExitStack() as stack:
-        audio_to = stack.enter_context(parsed.to.open("xb")) if parsed.to else None
+        # For who asked, and nobody else on this machine.
+        audio_to = stack.enter_context(open(parsed.to, "xb", opener=_private)) if parsed.to else None
         drilled = drill(ground, contents, call, audio_to)
         opening, kept = count_opening(ground, contents)
     began = datetime.fromtimestamp(drilled.started_at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -114,6 +116,10 @@ def _drill(parsed: argparse.Namespace) -> int:
     print(f"The recovery copy has keys for {opening} of {kept} calls.")  # noqa: T201
     _note(parsed.state, drilled)
     return 0 if opening == kept else NOT_ALL
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _note(state: Path, drilled: Drilled) -> None:

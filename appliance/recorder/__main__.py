@@ -107,7 +107,7 @@ class Recorder:
         self._pulses: list[Pulse] = []
         self._workers = [self._worker(device) for device in self._settings.devices]
         self._panel = PanelThread(
-            self._panels(), self._board.look, lambda: self._link.is_claimed, case=self._case_watch()
+            self._panels(), self._board.look, lambda: self._link.is_claimed, log=log, case=self._case_watch()
         )
 
     def start(self) -> None:

@@ -80,6 +80,9 @@ NO_KEY, DISK = "no_key", "disk"
 """Why a gap is there when the vault gave no key, or the disk refused, for longer than memory holds."""
 _OPEN = 1 << 60
 """The end of a pause that goes on."""
+_PAUSE_TOLD_FRAMES = 2 * RATE_HZ
+"""No more of a pause than this is silence that nobody explains, if the power goes in it."""
+
 _WAITS_LONGER_FRAMES = 10 * RATE_HZ
 """Beyond the time for consent: an announcement that ends within it is known a little later."""
 
@@ -326,7 +329,7 @@ class LineWorker:
         started_at_ms = self._wall_time.at_ms(first_frame)
         call = Call(self._folder.growing_path(issued.call), self._start_of(issued, started_at_ms))
         missed_s = round(missing / RATE_HZ, 1)
-        self._call, self._next_frame, self._disk_trouble = call, first_frame, ""
+        self._call, self._next_frame, self._disk_trouble, self._paused_in_file = call, first_frame, "", None
         self._board.show_call(self._line, call.call, self._started_at_ms)
         self._link.begin_call(call.call, self._line, started_at_ms)
         self._ask_to_keep()
@@ -364,8 +367,10 @@ class LineWorker:
         began, so_far = self._paused_in_file or (call.frames, 0)
         self._paused_in_file = began, so_far + frames
         call.add_gap(frames, PAUSED)
-        if ends:
+        if ends or (so_far + frames) // _PAUSE_TOLD_FRAMES > so_far // _PAUSE_TOLD_FRAMES:
             self._report_pause()
+        if ends:
+            self._paused_in_file = None
             del self._pauses[0]
 
     def _fill(self, frames: int, why: str) -> None:
@@ -382,10 +387,9 @@ class LineWorker:
             self._give_up(trouble)
 
     def _report_pause(self) -> None:
-        """Tell the vault of a pause that is over: it needs that only where the recording must be recovered."""
+        """Tell the vault how long a pause is by now: it needs that only where the recording must be recovered."""
         if self._call is not None and self._paused_in_file is not None:
             self._link.report_gap(self._call.call, *self._paused_in_file, PAUSED)
-        self._paused_in_file = None
 
     def _tell_party(self) -> None:
         """Tell the vault who is at the other end of the recorded call, as soon as it is known, and when it changes."""

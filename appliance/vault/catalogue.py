@@ -161,9 +161,10 @@ class Catalogue:
             )
 
     def add_gap(self, call: CallId, at_frame: int, frames: int, why: str) -> None:
-        values = {"call_id": call, "at_frame": at_frame, "frames": frames, "why": why}
+        """One that is told again has grown."""
+        place, told = {"call_id": call, "at_frame": at_frame}, {"frames": frames, "why": why}
         with self._store.transaction() as connection:
-            connection.execute(upsert(gaps).values(values).on_conflict_do_nothing())
+            connection.execute(upsert(gaps).values(place | told).on_conflict_do_update(index_elements=place, set_=told))
 
     def gaps_of(self, call: CallId) -> list[tuple[int, int, str]]:
         query = sa.select(gaps.c.at_frame, gaps.c.frames, gaps.c.why).where(gaps.c.call_id == call)

@@ -112,3 +112,4 @@ def test_a_drill_opens_the_audio_and_says_how_many_calls_would_open(paper: Paper
         assert f"The words open call {call}" in said
         assert "keys for 1 of 1 calls" in said
         assert audio.read_bytes().startswith(b"OggS")
+        assert audio.stat().st_mode & 0o077 == 0

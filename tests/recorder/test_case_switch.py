@@ -124,7 +124,7 @@ def test_a_switch_that_cannot_be_read_is_told_once_is_not_taken_for_closed_and_c
 def test_the_panels_thread_reads_the_case_also_where_no_line_has_a_panel() -> None:
     ear, switch = Ear(), PlayedSwitch()
     board = LineBoard(())
-    thread = PanelThread((), board.look, lambda: True, case=CaseWatch(switch, ear, LOG), now_ms=int)
+    thread = PanelThread((), board.look, lambda: True, log=LOG, case=CaseWatch(switch, ear, LOG), now_ms=int)
     thread.look_once()
     switch.move(is_open=True)
     thread.look_once()

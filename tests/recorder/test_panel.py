@@ -19,6 +19,7 @@ from appliance.recorder.panel.language import LONG_PRESS, RHYTHMS, SHORT_PRESS, 
 from appliance.recorder.panel.panel import LOOK_EVERY_S, LinePanel, PanelThread
 from appliance.settings import GpioSettings
 from appliance.terms import LineName, LineNowState, LineTrouble, Order
+from tests.system.house import until
 
 MS = 1_000_000
 FRONT = LineName("front-desk")
@@ -170,7 +171,14 @@ class Desk:
         self._panel = LinePanel(
             FRONT, lamp=self.lamp, button=self.button, give_order=lambda *order: self.orders.append(order), log=LOG
         )
-        self.thread = PanelThread([self._panel], lambda _line: self.line, lambda: True, now_ms=lambda: self.button.ms)
+        self.thread = PanelThread([self._panel], self._look, lambda: True, log=LOG, now_ms=lambda: self.button.ms)
+        self.faults = 0
+
+    def _look(self, _line: LineName) -> LineNow:
+        if self.faults:
+            self.faults -= 1
+            raise RuntimeError("a fault")
+        return self.line
 
     def until(self, ms: int) -> None:
         while self.button.ms < ms:
@@ -223,6 +231,17 @@ def test_lamp_that_is_gone_is_tried_again_twice_a_minute_and_the_button_goes_on(
     desk.lamp.gone = False
     desk.until(31_000)
     assert (desk.lamp.opened, desk.lamp.lit) == (2, [True])
+
+
+def test_a_fault_does_not_end_the_panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.recorder.panel.panel._AFTER_FAULT_S", 0)
+    desk = Desk()
+    desk.line = line_now(LineNowState.RECORDING)
+    desk.faults = 1
+    desk.thread.start()
+    until(lambda: desk.lamp.lit == [True])
+    desk.thread.stop()
+    assert desk.faults == 0
 
 
 def test_panel_that_ends_leaves_the_lamp_dark() -> None:

@@ -114,6 +114,8 @@ def test_a_recording_that_was_cut_off_is_recovered_with_its_reported_gaps(box: B
     call, writer, _pages = begin_writing(box, seconds=4)
     box.intake.note_gap(call, 800, 80, "overrun")
     box.intake.note_gap(call, 800, 80, "overrun")
+    for so_far in (100, 500):
+        box.intake.note_gap(call, 1000, so_far, "paused")
     writer.abandon()
     box.intake.take_over_what_was_left()
     row = box.catalogue.find(call)
@@ -121,7 +123,7 @@ def test_a_recording_that_was_cut_off_is_recovered_with_its_reported_gaps(box: B
     assert row.state is CallState.KEPT
     assert 2000 <= (row.length_ms or 0) < 4000
     card = box.playback._card_of(row)
-    assert (card.ended, card.gaps) == ("cut_off", ((800, 80, "overrun"),))
+    assert (card.ended, card.gaps) == ("cut_off", ((800, 80, "overrun"), (1000, 500, "paused")))
     assert "call:recovered" in acts_of(box)
     assert not box.folder.growing_path(call).exists()
 

@@ -26,6 +26,7 @@ from appliance.terms import LineName, LineTrouble, Order
 
 LOOK_EVERY_S = 0.05
 _AGAIN_MS = 30_000
+_AFTER_FAULT_S = 5
 
 GiveOrder = Callable[[LineName, int, Order], None]
 """Line, when the call began that is meant, order."""
@@ -170,12 +171,14 @@ class PanelThread:
         look: Callable[[LineName], LineNow],
         is_claimed: Callable[[], bool],
         *,
+        log: structlog.stdlib.BoundLogger,
         case: CaseWatch | None = None,
         now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
     ) -> None:
         self._panels = tuple(panels)
         self._look = look
         self._is_claimed = is_claimed
+        self._log = log
         self._case = case
         self._now_ms = now_ms
         self._stop = threading.Event()
@@ -205,7 +208,11 @@ class PanelThread:
     def _run(self) -> None:
         try:
             while not self._stop.wait(LOOK_EVERY_S):
-                self.look_once()
+                try:
+                    self.look_once()
+                except Exception as fault:  # noqa: BLE001 - the outer loop: logged, and it looks again
+                    self._log.error("panel_fault", exc_info=fault)
+                    self._stop.wait(_AFTER_FAULT_S)
         finally:
             for panel in self._panels:
                 panel.close()
