@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +44,21 @@ def test_a_wrong_clock_is_not_believed_and_the_reason_is_said(mark: ClockMark, w
 )
 def test_small_corrections_are_believed(mark: ClockMark) -> None:
     assert why_untrusted(mark, since=NOW, latest_ms=NOW.wall_ms) is None
+
+
+@pytest.mark.parametrize(
+    ("date", "believed"),
+    [
+        ("1970-01-01", False),  # a board without a battery
+        ("2025-08-09", False),  # when Debian 13 came out
+        ("2026-10-31", False),
+        ("2027-01-15", True),
+    ],
+)
+def test_no_date_is_believed_on_which_this_software_did_not_exist(date: str, *, believed: bool) -> None:
+    wall_ms = int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()) * 1000
+    why = why_untrusted(ClockMark(wall_ms=wall_ms, steady_ms=0), since=None, latest_ms=0)
+    assert why == (None if believed else "The clock shows a time before this software was made.")
 
 
 @given(st.integers(0, 10**13))

@@ -81,6 +81,10 @@ def disk() -> Disk:
     return Disk()
 
 
+def in_utc(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
 @pytest.fixture
 def make_desk(
     tmp_path: Path, vault: FakeVault, disk: Disk, heard_log: HeardLog, monkeypatch: pytest.MonkeyPatch
@@ -96,6 +100,7 @@ def make_desk(
         folder_exists: bool = True,
         consent: ConsentMode = "duty",
         wires: LineWires | None = None,
+        local_time: Callable[[int], datetime] = in_utc,
         **line: Any,
     ) -> Desk:
         folder = RecordingsFolder(tmp_path / "recordings")
@@ -110,7 +115,7 @@ def make_desk(
             line_settings,
             signals_for(len(line_settings.channels), settings.speech_above_floor_db),
             plan_of(line_settings, settings),
-            lambda at_ms: datetime.fromtimestamp(at_ms / 1000, UTC),
+            local_time,
             folder=folder,
             room=DiskRoom(disk.free_bytes, settings.reserve_mib, look_every_s=0),
             link=link,

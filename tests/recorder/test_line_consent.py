@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
 from appliance.boundary import verbs
 from appliance.recorder.ear.signals import Pcm
+from appliance.recorder.wall_time import WallTime
 from appliance.recordings.container import Gap
 from appliance.settings import ConsentMode, RecorderSettings
+from appliance.sound_file import read_sound_file
 from appliance.terms import RATE_HZ, CallId, ConsentBy, Direction, LineNowState, NotKept, Order
 from tests.recorder.desk import LINE, OPENED_MS, Desk, MakeDesk
 from tests.recorder.fake_vault import FakeVault
@@ -29,6 +34,7 @@ KEY_HZ = {
     "*": (941, 1209),
 }
 NUMBER = "03055504471"
+BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def keys(digits: str) -> Pcm:
@@ -176,6 +182,34 @@ def test_a_number_with_a_standing_consent_is_recorded_from_its_beginning(
     assert desk.now.state is LineNowState.RECORDING
 
 
+@pytest.mark.parametrize(
+    ("opened", "quiet_s", "why"),
+    [
+        ("17:59:30", 40, NotKept.PRIVATE),
+        ("18:59:30", 40, None),
+        # A call is known half a second after its first word; what counts is that word.
+        ("17:59:30", 29.8, None),
+        ("18:59:30", 29.8, NotKept.PRIVATE),
+    ],
+)
+def test_a_call_is_private_if_it_begins_in_private_hours_by_the_clock_on_the_wall(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise, opened: str, quiet_s: float, why: NotKept | None
+) -> None:
+    desk = make_waiting_desk(
+        "duty", private=("18:00-19:00",), local_time=lambda at_ms: datetime.fromtimestamp(at_ms / 1000, BERLIN)
+    )
+    opened_ms = int(datetime.fromisoformat(f"2027-01-15T{opened}").replace(tzinfo=BERLIN).timestamp()) * 1000
+    desk.worker.open(WallTime(opened_ms))
+    desk.hear(np.concatenate((noise(quiet_s, -65), spoken, noise(4, -65))))
+    if why is None:
+        assert desk.finished() == desk.folder.growing_calls() != []
+        assert not told(desk, verbs.NoteUnrecorded)
+    else:
+        fact = unrecorded(desk)
+        assert (fact.why, fact.started_at_ms) == (why, opened_ms + quiet_s * 1000)
+        assert desk.folder.growing_calls() == []
+
+
 def test_the_own_side_confirms_by_a_code_or_from_the_page(
     make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise
 ) -> None:
@@ -261,6 +295,26 @@ def test_a_call_that_ends_in_a_pause_lists_it_to_its_end(
     with desk.open(call) as reader:
         (gap,) = reader.closing.gaps
         assert gap.at_frame + gap.frames == reader.closing.frames
+
+
+def test_a_pause_goes_on_in_the_next_part_of_a_long_call(
+    make_waiting_desk: Callable[..., Desk], spoken: Pcm, noise: Noise, tmp_path: Path
+) -> None:
+    desk = make_waiting_desk("duty", settings=RecorderSettings(hold_over_s=2, longest_call_s=60))
+    desk.hear(np.concatenate((spoken, keys("*72"), np.tile(spoken, 6)[: 55 * RATE_HZ], keys("*73"))))
+    resumed = desk.at_frame
+    desk.hear(np.concatenate((spoken, noise(4, -65))))
+    first, second = desk.finished()
+    with desk.open(first) as reader:
+        (gap,) = reader.closing.gaps
+        assert gap.at_frame + gap.frames == reader.closing.frames == 60 * RATE_HZ
+    with desk.open(second) as reader:
+        (gap,) = reader.closing.gaps
+        (tmp_path / "second.ogg").write_bytes(reader.read_audio(0, reader.audio_bytes))
+    assert (gap.at_frame, gap.why) == (0, "paused")
+    assert gap.frames == pytest.approx(resumed - 60 * RATE_HZ, abs=0.3 * RATE_HZ)
+    sound = read_sound_file(tmp_path / "second.ogg")[:, 0]
+    assert np.abs(sound[: gap.frames - RATE_HZ // 10]).max() < 100 < np.abs(sound[gap.frames :]).max()
 
 
 def test_a_call_that_is_to_be_forgotten_is_dropped_while_it_runs(

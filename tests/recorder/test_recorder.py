@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from appliance.boundary import verbs
+from appliance.clock import Clock
 from appliance.recorder import __main__ as recorder_daemon
 from appliance.recorder.device.capture import SoundDevice
 from appliance.recorder.ear.signals import Pcm
@@ -24,7 +26,7 @@ from appliance.recordings.container import EndReason
 from appliance.recordings.folder import RecordingsFolder
 from appliance.recordings.reader import RecordingCutOff, RecordingReader
 from appliance.settings import read_settings
-from appliance.terms import RATE_HZ, CallId, LineName
+from appliance.terms import RATE_HZ, CallId, LineName, LineNowState, NotKept
 from tests.recorder.fake_vault import FakeVault
 from tests.recorder.heard_log import HeardLog
 from tests.simulators.line import SimulatedLine, build_plugin
@@ -227,6 +229,25 @@ def test_a_thread_that_hangs_in_its_device_is_no_life_and_a_missing_device_is(
     finally:
         may_go_on.set()
         recorder.stop()
+
+
+def test_private_hours_are_meant_in_the_time_zone_of_the_settings(
+    box: Box, monkeypatch: pytest.MonkeyPatch, heard_log: HeardLog
+) -> None:
+    monkeypatch.setenv("ALSA_CONFIG_PATH", box.line.environment()["ALSA_CONFIG_PATH"])
+    text = box.settings.read_text("utf-8").replace('"duty" }', '"duty", private = ["18:00-19:00"] }')
+    box.settings.write_text(text + '[webui]\ntimezone = "Asia/Tokyo"\n', "utf-8")
+    half_past_six_ms = int(datetime(2027, 1, 15, 9, 30, tzinfo=UTC).timestamp()) * 1000
+    recorder = recorder_daemon.Recorder(read_settings(box.settings), heard_log.logger, Clock(lambda: half_past_six_ms))
+    box.vault.come()
+    recorder.start()
+    try:
+        in_call = {LineNowState.RECORDING, LineNowState.NOT_RECORDED}
+        box.vault.wait_until(lambda: LINE in box.vault.lines and box.vault.lines[LINE].state in in_call, PATIENCE_S)
+    finally:
+        recorder.stop()
+    assert [told.why for told in box.vault.told if isinstance(told, verbs.NoteUnrecorded)] == [NotKept.PRIVATE]
+    assert box.folder.growing_calls() == []
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

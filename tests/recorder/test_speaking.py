@@ -73,14 +73,15 @@ state_dir = "{tmp_path / "state"}"
 run_dir = "{tmp_path}"
 [recorder]
 hold_over_s = 4
-devices = [{{ alsa = "line0" }}]
+devices = [{{ alsa = "line0", channels = CHANNELS }}]
 [[recorder.lines]]
 name = "{LINE}"
 alsa = "line0"
+channel = CHANNEL
 ground = "Synthesised audio."
 consent = "announced"
 announcement = "{announcement}"
-output = {{ alsa = "line0"RELAY }}
+output = {{ alsa = "line0", channels = CHANNELS, channel = CHANNEL RELAY }}
 """
     )
     folder = RecordingsFolder(tmp_path / "state" / "recordings")
@@ -89,8 +90,12 @@ output = {{ alsa = "line0"RELAY }}
     boxes: list[Box] = []
 
     def make(feed: Pcm, relay: str = "") -> Box:
-        settings.write_text(settings.read_text().replace("RELAY", relay))
-        line = SimulatedLine(tmp_path / "line", feed[:, np.newaxis], speed=2, plugin=plugin)
+        """feed: of the device; its last channel is the line's."""
+        feed = feed.reshape(len(feed), -1)
+        channels = feed.shape[1]
+        text = settings.read_text().replace("CHANNELS", str(channels)).replace("CHANNEL", str(channels - 1))
+        settings.write_text(text.replace("RELAY", relay))
+        line = SimulatedLine(tmp_path / "line", feed, speed=2, plugin=plugin)
         command = [sys.executable, "-m", "appliance.cli", "run", "--config", str(settings), "recorder"]
         recorder = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | line.environment())
         boxes.append(Box(folder=folder, line=line, vault=vault, recorder=recorder))
@@ -124,6 +129,18 @@ def test_the_announcement_is_played_into_the_call_heard_there_and_recorded_with_
     listener = AnnouncementListener(announcements.synthetic()[SAID])
     heard = listener.hear(sound_of(box, call, tmp_path / "call.ogg"))
     assert [one.whole for one in heard] == [True]
+
+
+def test_the_announcement_is_played_into_the_channel_of_its_line_alone(
+    start: Callable[[Pcm], Box], spoken: Pcm
+) -> None:
+    line = Tape(spoken).wait(1).ring().wait(1.5).talk(3).wait(20).pcm
+    box = start(np.column_stack((np.zeros_like(line), line)))
+    box.vault.wait_until(lambda: box.line.spoken().any(), PATIENCE_S)
+    box.stop()
+    others, its_own = box.line.spoken().T
+    assert its_own.any()
+    assert not others.any()
 
 
 def test_of_a_caller_who_hangs_up_during_the_announcement_nothing_is_kept_and_it_stops(

@@ -62,8 +62,8 @@ MEMORY_KEEPS_S = 6.0
 LEAVES_WITHIN_S = 10.0
 _WAV_HEADER_BYTES = 44
 _LATEST_MOMENT_S = 1.5
-_CRASHES = {0: signal.SIGABRT, 2: signal.SIGSEGV}
-"""In place of kill -9: what would leave a core."""
+_CRASHES = {0: signal.SIGABRT, 1: signal.SIGABRT, 2: signal.SIGSEGV, 3: signal.SIGSEGV}
+"""In place of kill -9: what would leave a core, of the recorder and of the vault."""
 
 UNKEPT = [kind for kind in KINDS if kind.name not in KEPT]
 WAITS_TO_THE_END = "hung-up"
@@ -379,7 +379,7 @@ except OSError as error:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory, scene: Scene) -> Iterator[Box]:
-    """A box whose recorder crashed twice and, like its vault, was killed again and again in the midst of calls."""
+    """A box whose recorder and vault crashed twice each, and were killed again and again in the midst of calls."""
     for box in (scene.product, scene.careless):
         box.house.stop()
     chance = random.Random(SEED)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 from numpy.typing import NDArray
 
 from tests.simulators.line import SimulatedLine
@@ -83,6 +84,14 @@ os.environ["LISTEN_PID"] = str(os.getpid())
 os.execvp(sys.argv[5], sys.argv[5:])
 """
 """What systemd does for a .socket unit; setpriv comes after it, and keeps the process's number."""
+
+_ASK_PAGE = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as page:
+    page.connect(sys.argv[1])
+    page.sendall(b"GET / HTTP/1.1\\r\\nHost: test.invalid\\r\\nConnection: close\\r\\n\\r\\n")
+    print(page.recv(9).decode(), end="")
+"""
 
 
 class Installed:
@@ -156,6 +165,17 @@ class Installed:
         if daemon == "webui":
             before = [sys.executable, "-c", _LISTEN, *socket_of_unit()]
         self._spawn(daemon, self.command(f"linekeep-{daemon}", *program, before=before), self._line.environment())
+
+    def process(self, daemon: str) -> psutil.Process:
+        """The one that hears, keeps or shows calls: of the page, gunicorn's worker, once it answers."""
+        process = psutil.Process(self._running[daemon].pid)
+        if daemon != "webui":
+            return process
+        answered = self.python("linekeep-front", _ASK_PAGE, socket_of_unit()[0])
+        if answered.stdout != "HTTP/1.1 ":
+            raise AssertionError(f"the page does not answer: {answered.stderr}")
+        (worker,) = process.children()
+        return worker
 
     def kill(self, daemon: str) -> None:
         process = self._running.pop(daemon)

@@ -26,11 +26,15 @@ def table(heading: str) -> dict[str, Row]:
     return {plain(row[0]): dict(zip(DAEMONS, map(plain, row[1:]), strict=True)) for row in body}
 
 
-def common_settings() -> list[str]:
-    """What stands in every unit, as Setting=value."""
+def common_settings() -> Settings:
+    """What stands in every unit."""
     text = (UNITS / "README.md").read_text("utf-8")
     listed = text.split("- **Common to all units**:")[1].split("\n\n")[0]
-    return [setting.replace("\n", " ") for setting in re.findall(r"`([^`]+)`", listed)]
+    settings: Settings = {}
+    for setting in re.findall(r"`([^`]+)`", listed):
+        name, _, value = setting.replace("\n", " ").partition("=")
+        settings.setdefault(name, []).append(value)
+    return settings
 
 
 def unit(daemon: str) -> Settings:

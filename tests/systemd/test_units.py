@@ -13,6 +13,7 @@ from tests.systemd.matrix import DAEMONS, UNITS, common_settings, table, unit
 
 KERNEL = table("What the kernel allows")
 EXPOSURE = KERNEL.pop("exposure at most")
+COMMON = common_settings()
 GROUPS = table("Groups")["groups besides its own"]
 IMAGES_OWN = sorted((UNITS.parent / "image/overlay/usr/lib/systemd/system").glob("linekeep-*.service"))
 IMAGES_EXPOSURE = 15
@@ -27,16 +28,16 @@ def test_a_unit_allows_what_the_table_says(setting: str, daemon: str) -> None:
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
-@pytest.mark.parametrize("setting", common_settings())
-def test_a_unit_has_what_all_have(setting: str, daemon: str) -> None:
-    name, _, value = setting.partition("=")
-    assert value in unit(daemon)[name]
+@pytest.mark.parametrize("setting", COMMON)
+def test_a_unit_has_what_all_have_and_nothing_that_takes_it_back(setting: str, daemon: str) -> None:
+    """Of a setting that stands there twice systemd follows the last, or adds up what they say."""
+    assert unit(daemon)[setting] == COMMON[setting]
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_a_unit_gives_nothing_that_no_table_knows(daemon: str) -> None:
     """Every setting that gives or takes a right stands in a table, so that none is added in silence."""
-    known = {*KERNEL, *(setting.partition("=")[0] for setting in common_settings())}
+    known = {*KERNEL, *COMMON}
     of_no_right = {
         *("Description", "PartOf", "Requires", "Wants", "After", "RequiresMountsFor"),
         *("Type", "ExecStart", "User", "Group"),

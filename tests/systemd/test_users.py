@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -127,6 +128,18 @@ def test_what_the_table_does_not_name_is_its_owners_alone(box: Installed) -> Non
         if path not in FILES and not path.startswith((f"{GROWING}/", SOFTWARE_TPM)):
             assert int(mode, 8) & 0o077 == 0, line
             assert user != "root", line
+
+
+@pytest.mark.parametrize("daemon", ["recorder", "vault", "webui"])
+def test_what_a_daemon_remembers_goes_into_no_core_and_is_root_s_to_read(box: Installed, daemon: str) -> None:
+    """And not its own user's: of a process that may be dumped, that reads the memory, and the surroundings too."""
+    process = box.process(daemon)
+    assert str(process.uids().real) == box.run("root", "id", "-u", f"linekeep-{daemon}").stdout.strip()
+    reads = box.run(f"linekeep-{daemon}", "head", "-c1", f"/proc/{process.pid}/environ")
+    assert (reads.returncode, reads.stdout) == (1, "")
+    assert "Permission denied" in reads.stderr
+    limits = Path(f"/proc/{process.pid}/limits").read_text("utf-8")
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
 
 
 def test_a_call_goes_through_all_of_them_and_the_box_is_whole(box: Installed) -> None:

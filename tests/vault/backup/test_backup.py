@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 import subprocess
@@ -191,6 +192,20 @@ def test_an_empty_folder_where_a_backup_was_is_taken_for_a_drive_that_is_not_mou
         assert not box.backup.make_now(str(backed_up.directory)).trouble
         assert faults_of(box) == ""
         assert acts_of(box)[-1] == "backup:made"
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["of the settings", "named by hand"])
+def test_of_a_backup_that_failed_the_journal_names_no_folder_and_nothing_in_it(
+    backed_up: BackedUp, tmp_path: Path, by_hand: bool
+) -> None:
+    stick = tmp_path / "Ludmilla's stick" if by_hand else backed_up.directory
+    stick.mkdir(exist_ok=True)
+    (stick / "holiday.jpg").write_bytes(b"x")
+    with backed_up.opened() as box:
+        assert stick.name in box.backup.make_now(str(stick) if by_hand else "").trouble
+        failed = json.loads(box.journal_path.read_bytes().splitlines()[-1])
+    assert failed["act"] == "backup:failed"
+    assert failed["notes"] == {"why": "BackupTrouble"}
 
 
 def test_a_folder_of_other_things_and_another_boxs_backup_are_left_alone(house: BoxHouse, backed_up: BackedUp) -> None:
