@@ -288,9 +288,7 @@ class BackupFolder(Place):
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         with suppress(SettingsTrouble):  # a passing name, or a stranger
-                            call = parse_call_id(entry.name)
-                            if entry.is_file(follow_symlinks=False):
-                                found[call] = entry.stat(follow_symlinks=False).st_size
+                            found[parse_call_id(entry.name)] = entry.stat(follow_symlinks=False).st_size
         return found
 
     def remove_recordings(self, calls: list[CallId]) -> None:
