@@ -103,8 +103,8 @@ def _stick(parsed: argparse.Namespace) -> int:
 def take_over(stick: Stick, settings_file: Path) -> list[str]:
     """Put the stick's announcement and settings in the place of the box's, if together they are fit.
 
-    Returns: the names of those that are the box's now and were not. Raises SettingsTrouble with the sentence for who
-    brought them; both are as they were then.
+    Returns: the names of those that are the box's now and were not. Raises SettingsTrouble, StorageTrouble with the
+    sentence for who brought them; both are as they were then.
     """
     from appliance.recorder.start_checks import check_lines  # noqa: PLC0415 - no daemon loads another's parts
 
@@ -123,14 +123,14 @@ def take_over(stick: Stick, settings_file: Path) -> list[str]:
         _replace(sound_file, untrusted_sound, like=settings_file)
     try:
         check_lines(brought.recorder)
-    except SettingsTrouble:
+        if brings_settings:
+            _replace(settings_file.with_name("before.toml"), own, like=settings_file)
+        # Last, and where they are the same too: that they are written is by what all starts again.
+        _replace(settings_file, untrusted, like=settings_file)
+    except LinekeepError:
         if brings_sound:
             _replace(sound_file, own_sound, like=settings_file)
         raise
-    if brings_settings:
-        _replace(settings_file.with_name("before.toml"), own, like=settings_file)
-    # Last, and where they are the same too: that they are written is by what all starts again.
-    _replace(settings_file, untrusted, like=settings_file)
     return [ANNOUNCEMENT_NAME] * brings_sound + [SETTINGS_NAME] * brings_settings
 
 

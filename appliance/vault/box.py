@@ -356,7 +356,8 @@ def _settings_digest(settings: Settings) -> str:
     for path in sorted({Path(line.announcement) for line in settings.recorder.lines if line.announcement}):
         with suppress(OSError):
             if path.is_file():
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 

@@ -201,10 +201,12 @@ def test_of_two_sticks_at_once_each_is_taken_over_as_it_was_checked(box: Box) ->
 
 def test_a_box_that_cannot_write_its_settings_says_so_on_the_stick(box: Box) -> None:
     box.put("linekeep.toml", box.came + _LINE)
+    box.put("announcement.wav", "sound")
     box.settings.with_name("before.toml.new").mkdir()
     assert box.plug_in() == 2
     assert "The disk refuses while the settings are written" in box.take("SETUP.TXT")
     assert box.settings.read_text() == box.came
+    assert not box.settings.with_name("announcement.wav").exists()
 
 
 def test_an_owner_s_settings_do_not_leave_the_box(box: Box) -> None:
